@@ -1,0 +1,32 @@
+// Small text helpers: numbers for people, names from untrusted files made safe to print.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace app {
+
+/// `text` in double quotes with control characters, quotes and backslashes escaped and long text
+/// shortened, so that a name read from a file cannot disturb the terminal it is reported on.
+std::string in_quotes(std::string_view text);
+
+/// Bytes in the unit that keeps the number short: "512 bytes", "1.5 KiB", "2.0 GiB".
+std::string format_bytes(std::uint64_t bytes);
+
+/// A count with three significant digits: "950", "12.3 k", "4.56 M".
+std::string format_count(double count);
+
+/// A duration: "8 s", "3 min 05 s", "2 h 07 min"; "?" when it is not finite.
+std::string format_duration(double seconds);
+
+/// `value` with exactly `digits` decimals, independent of the locale; "nan" and "inf" as such.
+std::string fixed(double value, int digits);
+
+/// The shortest text that reads back as the same double, independent of the locale.
+std::string shortest(double value);
+
+/// Columns that `text` takes on a terminal, counted as UTF-8 code points.
+std::size_t display_width(std::string_view text);
+
+}  // namespace app

@@ -1,0 +1,261 @@
+#include "common/chart.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+
+#include "common/file.hpp"
+#include "common/table.hpp"
+#include "common/text.hpp"
+
+namespace app {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A gnuplot string: in single quotes only the quote itself is special, so nothing in `text` can
+/// end the string or be run. Control characters become blanks.
+std::string gnuplot_text(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\'') out += '\'';
+    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  }
+  return out + "'";
+}
+
+bool is_drawn(const chart_series& series, std::size_t i) {
+  return std::isfinite(series.x[i]) && std::isfinite(series.y[i]);
+}
+
+void check(const chart& what) {
+  bool any = false;
+  for (const chart_series& series : what.series) {
+    const std::size_t n = series.x.size();
+    if (series.y.size() != n || (!series.error.empty() && series.error.size() != n)) {
+      throw std::invalid_argument("app::chart: the series " + in_quotes(series.name) +
+                                  " has x, y and error of unequal lengths");
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      any = any || is_drawn(series, i);
+      if (what.log_x && is_drawn(series, i) && series.x[i] <= 0) {
+        throw std::invalid_argument("app::chart: the series " + in_quotes(series.name) +
+                                    " has an x that is not positive on a logarithmic axis");
+      }
+    }
+  }
+  if (!any) throw std::invalid_argument("app::chart: no series has a point to draw");
+}
+
+/// The data's own x as ticks of a logarithmic axis, where they do not crowd; empty when too few.
+std::vector<double> log_ticks(const chart& what) {
+  std::vector<double> all;
+  for (const chart_series& series : what.series) {
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      if (is_drawn(series, i)) all.push_back(series.x[i]);
+    }
+  }
+  std::sort(all.begin(), all.end());
+  const double shortest_gap = 0.06 * std::log(all.back() / all.front());
+  std::vector<double> ticks;
+  for (const double x : all) {
+    if (ticks.empty() || std::log(x / ticks.back()) > shortest_gap) ticks.push_back(x);
+  }
+  return ticks.size() < 3 ? std::vector<double>{} : ticks;
+}
+
+std::string axes(const chart& what) {
+  std::string out;
+  out += "set title " + gnuplot_text(what.title) + " font ',15'\n";
+  out += "set xlabel " + gnuplot_text(what.x_label) + "\n";
+  out += "set ylabel " + gnuplot_text(what.y_label) + "\n";
+  const auto limit = [](const std::optional<double>& value) {
+    return value ? shortest(*value) : std::string("*");
+  };
+  out += "set yrange [" + limit(what.y_min) + ":" + limit(what.y_max) + "]\n";
+  out += "set offsets graph 0.02, graph 0.02, 0, 0\n";
+  if (what.log_x) {
+    out += "set logscale x\n";
+    std::string ticks;
+    for (const double x : log_ticks(what)) ticks += (ticks.empty() ? "" : ", ") + shortest(x);
+    if (!ticks.empty()) out += "set xtics (" + ticks + ")\n";
+  }
+  return out;
+}
+
+constexpr std::string_view appearance =
+    "set border 3 linecolor rgb '#606060'\n"
+    "set tics nomirror out textcolor rgb '#303030'\n"
+    "set grid linecolor rgb '#e0e0e0' linetype 1 linewidth 1\n"
+    "set key outside right top vertical Left reverse samplen 3 spacing 1.3\n"
+    "set errorbars 0.6\n";
+
+struct look {
+  const char* colour;
+  int marker;  // gnuplot point type
+};
+// Okabe and Ito's colours, told apart by colour-blind readers; the markers repeat the distinction.
+constexpr std::array looks = {look{"#0072B2", 7},  look{"#D55E00", 5},  look{"#009E73", 9},
+                              look{"#CC79A7", 13}, look{"#000000", 11}, look{"#E69F00", 4},
+                              look{"#56B4E9", 6},  look{"#8B6914", 8}};
+
+/// The points of one series as a named data block: x y error per line, an empty line for a gap.
+std::string data_block(const chart_series& series, std::size_t number) {
+  std::string out = "$series" + std::to_string(number) + " << END\n";
+  for (std::size_t i = 0; i < series.x.size(); ++i) {
+    if (!is_drawn(series, i)) {
+      out += "\n";
+      continue;
+    }
+    const double error = series.error.empty() ? 0 : series.error[i];
+    out += shortest(series.x[i]) + ' ' + shortest(series.y[i]) + ' ' +
+           (std::isfinite(error) ? shortest(error) : "0") + '\n';
+  }
+  return out + "END\n";
+}
+
+std::string plot_element(const chart_series& series, std::size_t number) {
+  const look& style = looks[number % looks.size()];
+  const bool bars = !series.error.empty();
+  std::string out = "$series" + std::to_string(number);
+  out += bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with linespoints";
+  out += std::string(" linecolor rgb '") + style.colour + "' linewidth 2";
+  out += series.dashed ? " dashtype 2" : " dashtype 1";
+  // Type 0 is a dot, invisible under the line.
+  out += " pointtype " + std::to_string(series.markers ? style.marker : 0) + " pointsize 1.1";
+  return out + " title " + gnuplot_text(series.name);
+}
+
+/// Reads what a child writes until it closes the pipe; keeps the beginning only.
+std::string drain(int pipe) {
+  constexpr std::size_t kept = 4096;
+  std::string text;
+  std::array<char, 1024> buffer{};
+  while (true) {
+    const ssize_t got = ::read(pipe, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+    if (text.size() > kept) text.resize(kept);
+  }
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+/// Runs gnuplot without a shell. Returns an empty text or the reason why it failed.
+std::string run_gnuplot(const std::string& settings, const fs::path& script) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::strerror(errno);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+
+  std::string program = "gnuplot";
+  std::string no_user_settings = "-d";
+  std::string run_first = "-e";
+  std::string before = settings;
+  std::string file = script.string();
+  std::array<char*, 6> arguments = {program.data(),   no_user_settings.data(),
+                                    run_first.data(), before.data(),
+                                    file.data(),      nullptr};
+  pid_t child = 0;
+  const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  const std::string complaint = error == 0 ? drain(ends[0]) : "";
+  ::close(ends[0]);
+  if (error == ENOENT) return "gnuplot was not found; install the Debian package gnuplot-nox";
+  if (error != 0) return "gnuplot could not be started: " + std::generic_category().message(error);
+  const int status = wait_for(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return "";
+  return "gnuplot failed: " + in_quotes(complaint);
+}
+
+fs::path with_extension(fs::path path, const char* extension) {
+  return path.replace_extension(extension);
+}
+
+}  // namespace
+
+std::string chart_csv(const chart& what) {
+  table rows({"series", "x", "y", "error"});
+  for (const chart_series& series : what.series) {
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      rows.add({series.name, shortest(series.x[i]), shortest(series.y[i]),
+                series.error.empty() ? "" : shortest(series.error[i])});
+    }
+  }
+  return rows.csv();
+}
+
+std::string chart_script(const chart& what, const std::string& picture_name) {
+  const bool vector = picture_name.ends_with(".svg");
+  std::string out = "# Draws " + gnuplot_text(picture_name) + ": run gnuplot on this file.\n";
+  out += std::string("set terminal ") + (vector ? "svg" : "pngcairo") +
+         " noenhanced size 960,540 font 'DejaVu Sans,12' background rgb 'white'\n";
+  out += "if (!exists('picture')) picture = " + gnuplot_text(picture_name) + "\n";
+  out += "set output picture\n";
+  out += appearance;
+  out += axes(what);
+  std::string elements;
+  for (std::size_t i = 0; i < what.series.size(); ++i) {
+    const chart_series& series = what.series[i];
+    bool any = false;
+    for (std::size_t k = 0; k < series.x.size(); ++k) any = any || is_drawn(series, k);
+    if (!any) continue;
+    out += data_block(series, i);
+    elements += (elements.empty() ? "" : ", \\\n  ") + plot_element(series, i);
+  }
+  return out + "plot " + elements + "\nunset output\n";
+}
+
+std::string write_chart(const fs::path& picture, const chart& what) {
+  check(what);
+  if (picture.extension() != ".png" && picture.extension() != ".svg") {
+    throw std::invalid_argument("app::write_chart: the name " + in_quotes(picture.string()) +
+                                " does not end in .png or .svg");
+  }
+  const std::string name = picture.filename().string();
+  const fs::path data = with_extension(picture, ".csv");
+  const fs::path script = with_extension(picture, ".gnuplot");
+  write_atomically(data, chart_csv(what));
+  write_atomically(script, chart_script(what, name));
+
+  const fs::path drawing = picture.parent_path() / ("." + name + ".tmp");
+  const std::string failure =
+      run_gnuplot("picture = " + gnuplot_text(drawing.string()), fs::absolute(script));
+  std::error_code ignored;
+  if (!failure.empty()) {
+    fs::remove(drawing, ignored);
+    return "The picture " + in_quotes(picture.string()) + " was not drawn: " + failure +
+           ". Its data are in " + in_quotes(data.string()) + ".";
+  }
+  try {
+    replace_file(drawing, picture);
+  } catch (...) {
+    fs::remove(drawing, ignored);
+    throw;
+  }
+  return "";
+}
+
+}  // namespace app

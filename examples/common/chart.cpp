@@ -24,14 +24,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A gnuplot string: in single quotes only the quote itself is special, so nothing in `text` can
-/// end the string or be run. Control characters become blanks.
+/// A gnuplot string. Only the single quote could end it, so an apostrophe is written in its
+/// typographic form; control characters become blanks. Nothing in `text` can be run.
 std::string gnuplot_text(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '\'') out += '\'';
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+    if (c == '\'') {
+      out += "\u2019";
+    } else {
+      out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+    }
   }
   return out + "'";
 }
@@ -59,8 +62,7 @@ void check(const chart& what) {
   if (!any) throw std::invalid_argument("app::chart: no series has a point to draw");
 }
 
-/// The data's own x as ticks of a logarithmic axis, where they do not crowd; empty when too few.
-std::vector<double> log_ticks(const chart& what) {
+std::vector<double> all_x(const chart& what) {
   std::vector<double> all;
   for (const chart_series& series : what.series) {
     for (std::size_t i = 0; i < series.x.size(); ++i) {
@@ -68,12 +70,29 @@ std::vector<double> log_ticks(const chart& what) {
     }
   }
   std::sort(all.begin(), all.end());
+  return all;
+}
+
+/// The data's own x (sorted) as ticks of a logarithmic axis where they do not crowd; empty when
+/// too few.
+std::vector<double> log_ticks(const std::vector<double>& all) {
   const double shortest_gap = 0.06 * std::log(all.back() / all.front());
   std::vector<double> ticks;
   for (const double x : all) {
     if (ticks.empty() || std::log(x / ticks.back()) > shortest_gap) ticks.push_back(x);
   }
   return ticks.size() < 3 ? std::vector<double>{} : ticks;
+}
+
+/// The x axis ends just outside of the outermost points, so that their markers are whole.
+std::string x_range(const std::vector<double>& all, bool log_x) {
+  constexpr double share = 0.02;
+  const double first = all.front();
+  const double last = all.back();
+  if (!(first < last)) return "set xrange [*:*]\n";
+  const double stretch = log_x ? std::pow(last / first, share) : share * (last - first);
+  return "set xrange [" + shortest(log_x ? first / stretch : first - stretch) + ":" +
+         shortest(log_x ? last * stretch : last + stretch) + "]\n";
 }
 
 std::string axes(const chart& what) {
@@ -85,11 +104,12 @@ std::string axes(const chart& what) {
     return value ? shortest(*value) : std::string("*");
   };
   out += "set yrange [" + limit(what.y_min) + ":" + limit(what.y_max) + "]\n";
-  out += "set offsets graph 0.02, graph 0.02, 0, 0\n";
+  const std::vector<double> all = all_x(what);
+  out += x_range(all, what.log_x);
   if (what.log_x) {
     out += "set logscale x\n";
     std::string ticks;
-    for (const double x : log_ticks(what)) ticks += (ticks.empty() ? "" : ", ") + shortest(x);
+    for (const double x : log_ticks(all)) ticks += (ticks.empty() ? "" : ", ") + shortest(x);
     if (!ticks.empty()) out += "set xtics (" + ticks + ")\n";
   }
   return out;
@@ -100,7 +120,8 @@ constexpr std::string_view appearance =
     "set tics nomirror out textcolor rgb '#303030'\n"
     "set grid linecolor rgb '#e0e0e0' linetype 1 linewidth 1\n"
     "set key outside right top vertical Left reverse samplen 3 spacing 1.3\n"
-    "set errorbars 0.6\n";
+    "set errorbars 0.6\n"
+    "set offsets 0, 0, graph 0.05, graph 0.05\n";
 
 struct look {
   const char* colour;
@@ -127,14 +148,21 @@ std::string data_block(const chart_series& series, std::size_t number) {
 }
 
 std::string plot_element(const chart_series& series, std::size_t number) {
+  constexpr std::size_t markers_on_a_curve = 8;
+  constexpr std::size_t most_markers = 25;
   const look& style = looks[number % looks.size()];
   const bool bars = !series.error.empty();
-  std::string out = "$series" + std::to_string(number);
-  out += bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with linespoints";
+  const std::size_t n = series.x.size();
+  std::string out = "$series" + std::to_string(number) + " using 1:2" + (bars ? ":3" : "");
+  out += bars ? " with yerrorlines" : series.markers ? " with linespoints" : " with lines";
   out += std::string(" linecolor rgb '") + style.colour + "' linewidth 2";
   out += series.dashed ? " dashtype 2" : " dashtype 1";
-  // Type 0 is a dot, invisible under the line.
-  out += " pointtype " + std::to_string(series.markers ? style.marker : 0) + " pointsize 1.1";
+  if (bars || series.markers) {
+    out += " pointtype " + std::to_string(series.markers ? style.marker : 0) + " pointsize 1.1";
+  }
+  if (series.markers && n > most_markers) {
+    out += " pointinterval " + std::to_string(n / markers_on_a_curve);
+  }
   return out + " title " + gnuplot_text(series.name);
 }
 
@@ -159,8 +187,9 @@ int wait_for(pid_t child) {
   return status;
 }
 
-/// Runs gnuplot without a shell. Returns an empty text or the reason why it failed.
-std::string run_gnuplot(const std::string& settings, const fs::path& script) {
+/// Runs `script` without a shell, to draw into `picture`. Returns an empty text or the reason why
+/// it failed.
+std::string run_gnuplot(const fs::path& script, const fs::path& picture) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::strerror(errno);
   posix_spawn_file_actions_t actions;
@@ -171,12 +200,11 @@ std::string run_gnuplot(const std::string& settings, const fs::path& script) {
 
   std::string program = "gnuplot";
   std::string no_user_settings = "-d";
-  std::string run_first = "-e";
-  std::string before = settings;
+  std::string call = "-c";
   std::string file = script.string();
-  std::array<char*, 6> arguments = {program.data(),   no_user_settings.data(),
-                                    run_first.data(), before.data(),
-                                    file.data(),      nullptr};
+  std::string argument = picture.string();
+  std::array<char*, 6> arguments = {program.data(), no_user_settings.data(), call.data(),
+                                    file.data(),    argument.data(),         nullptr};
   pid_t child = 0;
   const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -212,7 +240,8 @@ std::string chart_script(const chart& what, const std::string& picture_name) {
   std::string out = "# Draws " + gnuplot_text(picture_name) + ": run gnuplot on this file.\n";
   out += std::string("set terminal ") + (vector ? "svg" : "pngcairo") +
          " noenhanced size 960,540 font 'DejaVu Sans,12' background rgb 'white'\n";
-  out += "if (!exists('picture')) picture = " + gnuplot_text(picture_name) + "\n";
+  out += "picture = " + gnuplot_text(picture_name) + "\n";
+  out += "if (exists('ARGC') && ARGC > 0) picture = ARG1\n";
   out += "set output picture\n";
   out += appearance;
   out += axes(what);
@@ -241,8 +270,7 @@ std::string write_chart(const fs::path& picture, const chart& what) {
   write_atomically(script, chart_script(what, name));
 
   const fs::path drawing = picture.parent_path() / ("." + name + ".tmp");
-  const std::string failure =
-      run_gnuplot("picture = " + gnuplot_text(drawing.string()), fs::absolute(script));
+  const std::string failure = run_gnuplot(fs::absolute(script), fs::absolute(drawing));
   std::error_code ignored;
   if (!failure.empty()) {
     fs::remove(drawing, ignored);

@@ -14,7 +14,7 @@ struct chart_series {
   std::vector<double> x;
   std::vector<double> y;
   std::vector<double> error;  ///< half the length of the error bars; empty: none
-  bool markers = true;        ///< off for dense curves
+  bool markers = true;        ///< on every point, or now and then on dense curves
   bool dashed = false;        ///< for limits and baselines
 };
 

@@ -1,0 +1,12 @@
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zo)
+install(TARGETS zo EXPORT zo_targets)
+install(DIRECTORY include/zo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT zo_targets NAMESPACE zo:: DESTINATION ${package_dir})
+write_basic_package_version_file(zo-config-version.cmake COMPATIBILITY SameMinorVersion)
+configure_file(cmake/zo-config.cmake.in zo-config.cmake @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/zo-config.cmake ${PROJECT_BINARY_DIR}/zo-config-version.cmake
+        DESTINATION ${package_dir})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,58 @@
+// Gray box: gradients at the boundary of a black box, to be handed to someone else's
+// back-propagation.
+//
+// A network z = encoder(denoiser(x)) is known, the classifier behind it only answers queries. The
+// chain rule needs just one thing from the black box: dL_b/dz_b for each row b of the batch of
+// latents. This estimates it. The surrogate sum_b <z_b, gradient_b>, back-propagated through the
+// known part, then has the gradient of the whole loss (ZO-AE-DS, ICLR 2022, eq. 8).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "zo/cge.hpp"
+#include "zo/config.hpp"
+#include "zo/objective.hpp"
+#include "zo/rge.hpp"
+
+namespace zo {
+
+/// What the black box said about a batch of B rows of d coordinates.
+template <class T>
+struct boundary_result {
+  std::vector<double> losses;  ///< B: f at each row; central differences: mean of the row's answers
+  std::vector<T> gradients;    ///< B x d, row-major: estimate of dL_b / dz_b; zero for a failed row
+  index queries = 0;           ///< rows answered, candidates and base points together
+  index failed = 0;            ///< failed answers among them
+  bool ok = true;              ///< false: no gradient; all zeros
+};
+
+/// Estimates loss and gradient of every row of `z` under a rowwise black box. Rows are independent
+/// and have directions of their own; coordinates of random_coordinates are shared by the rows.
+/// Queries: rows * how.queries(dimension). Memory: candidates of `chunk_bytes`, and O(rows *
+/// dimension). Under on_failure::drop a row that is left with no slope has a zero gradient.
+template <execution_policy Policy, class F, class T, class How>
+requires rowwise_objective<F, T> boundary_result<T> boundary(const Policy& policy, F&& f,
+                                                             points<T> z, const How& how,
+                                                             const estimate_options& options = {}) {
+  constexpr const char* who = "zo::boundary";
+  detail::check_dimension(who, z.dimension);
+  detail::check_options(who, options);
+  detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
+  detail::require(static_cast<index>(z.data.size()) == z.count * z.dimension, who, ": z of ",
+                  z.count, " rows of ", z.dimension, " needs ", z.count * z.dimension,
+                  " numbers, got ", z.data.size());
+  boundary_result<T> result;
+  result.losses.resize(static_cast<std::size_t>(z.count));
+  result.gradients.resize(z.data.size());
+  const detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, result.gradients.data(),
+                                       result.losses.data()};
+  workspace<T> memory;
+  const estimate_result estimated = detail::estimate_rows(policy, f, problem, how, options, memory);
+  result.queries = estimated.queries;
+  result.failed = estimated.failed;
+  result.ok = estimated.ok;
+  return result;
+}
+
+}  // namespace zo

@@ -1,0 +1,309 @@
+// CGE, the coordinate-wise gradient estimate: one finite difference a coordinate.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/coordinate.hpp"
+#include "zo/difference.hpp"
+#include "zo/objective.hpp"
+#include "zo/rge.hpp"
+
+namespace zo {
+
+struct cge_options {
+  double smoothing = 1e-3;  ///< mu, the step along a coordinate; above 0
+  bool relative = false;  ///< step mu * max(1, |x_i|) instead of mu: for coordinates of large size
+  coordinate_selection coordinates = all_coordinates{};
+  on_failure failures = on_failure::stop;
+};
+
+/// Coordinate-wise gradient estimate, for each selected coordinate i
+///   g_i = [f(x + h e_i) - f(x)] / h           (forward)
+///   g_i = [f(x + h e_i) - f(x - h e_i)] / 2h  (central)
+/// where h is the step that really happened, (x_i + mu) - x_i in the scalar type: never zero,
+/// because a mu too small to change x_i is replaced by the distance to the next number.
+///
+/// Queries for n coordinates: 1 + n forward, 2 n central (and one more, `prepare`, when a
+/// coordinate objective is asked by central differences). Memory: O(d) for each thread, or a chunk
+/// of `chunk_bytes`. Sources: ZO-AE-DS, ICLR 2022, eq. 4; DeepZero, ICLR 2024.
+template <difference_scheme S = forward>
+class cge {
+ public:
+  using scheme_type = S;
+
+  cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
+    detail::require(options_.smoothing > 0 && std::isfinite(options_.smoothing),
+                    "zo::cge: smoothing must be a positive number, got ", options_.smoothing);
+  }
+
+  const cge_options& options() const { return options_; }
+
+  /// Queries that one estimate costs (for each row of a rowwise objective).
+  index queries(index dimension) const {
+    return (S::uses_base ? 1 : 0) +
+           S::points * detail::selected_count(options_.coordinates, dimension);
+  }
+
+ private:
+  cge_options options_;
+};
+
+namespace detail {
+
+// The neighbour of x on one side, mu away as nearly as the scalar type allows but never x itself.
+template <class T>
+T step_from(T x, double side, const cge_options& how) {
+  const double size = how.relative ? std::max(1.0, std::abs(static_cast<double>(x))) : 1.0;
+  const T moved = x + static_cast<T>(side * how.smoothing * size);
+  if (moved != x) return moved;
+  return std::nextafter(x, static_cast<T>(side) * std::numeric_limits<T>::infinity());
+}
+
+// Candidates of the coordinates first …, the coordinates outermost, then sides, then rows.
+template <class T, difference_scheme S>
+struct coordinate_points {
+  const row_problem<T>& problem;
+  const chosen_coordinates& chosen;
+  const cge_options& how;
+  index first;
+
+  index row(index j) const { return j % problem.rows; }
+  index coordinate(index j) const { return chosen[first + j / (problem.rows * S::points)]; }
+  T value(index j) const {
+    const T x = problem.x[row(j) * problem.dimension + coordinate(j)];
+    return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how);
+  }
+  // With one row a buffer stays a copy of x in which a single coordinate is moved and put back.
+  void begin(T* buffer) const {
+    if (problem.rows == 1) std::copy_n(problem.x, problem.dimension, buffer);
+  }
+  void write(index j, T* buffer) const {
+    if (problem.rows > 1) {
+      std::copy_n(problem.x + row(j) * problem.dimension, problem.dimension, buffer);
+    }
+    buffer[coordinate(j)] = value(j);
+  }
+  void restore(index j, T* buffer) const {
+    if (problem.rows == 1) buffer[coordinate(j)] = problem.x[coordinate(j)];
+  }
+};
+
+// Puts slopes into gradients and keeps count; shared by point and coordinate objectives.
+template <class T>
+class slope_writer {
+ public:
+  slope_writer(const row_problem<T>& problem, double scale)
+      : problem_(problem), scale_(scale), survivors_(static_cast<std::size_t>(problem.rows)) {}
+
+  void write(index row, index coordinate, double slope) {
+    const T value = static_cast<T>(scale_ * slope);
+    if (!std::isfinite(value)) return;  // the coordinate stays at zero
+    problem_.gradients[row * problem_.dimension + coordinate] = value;
+    survivors_[static_cast<std::size_t>(row)] += 1;
+  }
+  bool any() const {
+    return std::ranges::any_of(survivors_, [](index good) { return good > 0; });
+  }
+
+ private:
+  const row_problem<T>& problem_;
+  double scale_;
+  std::vector<index> survivors_;
+};
+
+template <class Policy, class T, class F, difference_scheme S>
+class cge_run {
+ public:
+  cge_run(const Policy& policy, F& f, const row_problem<T>& problem, const cge<S>& how,
+          const estimate_options& options, workspace<T>& memory)
+      : problem_(problem),
+        how_(how.options()),
+        chosen_(
+            choose_coordinates(how_.coordinates, problem.dimension, options.seed, options.step)),
+        asker_(policy, f, problem.dimension, options, how_.failures, memory),
+        base_(static_cast<std::size_t>(problem.rows)),
+        means_(problem.rows),
+        writer_(problem, chosen_.scale) {}
+
+  estimate_result operator()() {
+    std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
+    bool ok = !S::uses_base || ask_base();
+    const index group = std::max<index>(1, answers_at_once / (problem_.rows * S::points));
+    for (index first = 0; ok && first < chosen_.count(); first += group) {
+      ok = add_coordinates(first, std::min(group, chosen_.count() - first));
+    }
+    for (index b = 0; b < problem_.rows; ++b) {
+      problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
+    }
+    const estimate_result result{problem_.losses[0], asker_.queries, asker_.failed, true};
+    const auto all = static_cast<std::size_t>(problem_.rows * problem_.dimension);
+    if (ok && writer_.any()) return result;
+    return give_up(result, std::span<T>{problem_.gradients, all});
+  }
+
+ private:
+  bool may_go_on() const { return how_.failures == on_failure::drop || asker_.failed == 0; }
+
+  bool ask_base() {
+    asker_.ask_rows(problem_.x, base_);
+    const bool any = std::ranges::any_of(base_, [](double loss) { return !std::isnan(loss); });
+    return any && may_go_on();
+  }
+
+  bool add_coordinates(index first, index count) {
+    const index rows = problem_.rows;
+    const coordinate_points<T, S> maker{problem_, chosen_, how_, first};
+    answers_.resize(static_cast<std::size_t>(count * S::points * rows));
+    asker_.ask(maker, answers_);
+    for (index k = 0; k < count; ++k) {
+      for (index b = 0; b < rows; ++b) write_slope(maker, k * S::points * rows + b);
+    }
+    return may_go_on();
+  }
+
+  void write_slope(const coordinate_points<T, S>& maker, index j) {
+    const index b = maker.row(j);
+    const index i = maker.coordinate(j);
+    const double upper = answers_[static_cast<std::size_t>(j)];
+    const auto upper_x = static_cast<double>(maker.value(j));
+    means_.add(b, upper);
+    if constexpr (S::points == 1) {
+      const auto x = static_cast<double>(problem_.x[b * problem_.dimension + i]);
+      writer_.write(b, i, (upper - base_[static_cast<std::size_t>(b)]) / (upper_x - x));
+    } else {
+      const double lower = answers_[static_cast<std::size_t>(j + problem_.rows)];
+      const auto lower_x = static_cast<double>(maker.value(j + problem_.rows));
+      means_.add(b, lower);
+      writer_.write(b, i, (upper - lower) / (upper_x - lower_x));
+    }
+  }
+
+  const row_problem<T>& problem_;
+  const cge_options& how_;
+  chosen_coordinates chosen_;
+  asker<T, F, Policy> asker_;
+  std::vector<double> base_;
+  answer_means means_;
+  slope_writer<T> writer_;
+  std::vector<double> answers_;
+};
+
+template <class Policy, class T, class F, difference_scheme S>
+estimate_result estimate_rows(const Policy& policy, F& f, const row_problem<T>& problem,
+                              const cge<S>& how, const estimate_options& options,
+                              workspace<T>& memory) {
+  return cge_run<Policy, T, F, S>(policy, f, problem, how, options, memory)();
+}
+
+// CGE of an objective that answers differences.
+template <class T, class F, difference_scheme S>
+class probe_run {
+ public:
+  probe_run(F& f, std::span<const T> x, std::span<T> gradient, const cge<S>& how,
+            const estimate_options& options)
+      : f_(f),
+        x_(x),
+        gradient_(gradient),
+        how_(how.options()),
+        options_(options),
+        problem_{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &result_.value},
+        chosen_(
+            choose_coordinates(how_.coordinates, problem_.dimension, options.seed, options.step)),
+        writer_(problem_, chosen_.scale) {}
+
+  estimate_result operator()() {
+    std::ranges::fill(gradient_, T(0));
+    result_.queries = 1;
+    call_guarded(
+        how_.failures, [&] { result_.value = static_cast<double>(f_.prepare(x_, sample())); },
+        [&] { result_.value = failed_query; });
+    if (!std::isfinite(result_.value)) {
+      result_.failed = 1;
+      return give_up(result_, gradient_);
+    }
+    const index group = answers_at_once / S::points;
+    for (index first = 0; first < chosen_.count(); first += group) {
+      probe_coordinates(first, std::min(group, chosen_.count() - first));
+      if (how_.failures == on_failure::stop && result_.failed > 0)
+        return give_up(result_, gradient_);
+    }
+    return writer_.any() ? result_ : give_up(result_, gradient_);
+  }
+
+ private:
+  sample_id sample() const { return options_.sample.value_or(options_.step); }
+
+  // Coordinates and steps of one group: all upper sides, then (central) all lower ones.
+  void probe_coordinates(index first, index count) {
+    const auto probes = static_cast<std::size_t>(count * S::points);
+    coordinates_.resize(probes);
+    steps_.resize(probes);
+    differences_.assign(probes, failed_query);
+    for (std::size_t j = 0; j < probes; ++j) {
+      const index i = chosen_[first + static_cast<index>(j) % count];
+      const T x = x_[static_cast<std::size_t>(i)];
+      coordinates_[j] = i;
+      steps_[j] = step_from(x, side(static_cast<int>(static_cast<index>(j) / count)), how_) - x;
+    }
+    result_.queries += count * S::points;
+    call_guarded(
+        how_.failures,
+        [&] {
+          f_.probe(std::span<const index>(coordinates_), std::span<const T>(steps_),
+                   std::span<double>(differences_));
+        },
+        [&] { std::ranges::fill(differences_, failed_query); });
+    result_.failed +=
+        std::ranges::count_if(differences_, [](double d) { return !std::isfinite(d); });
+    write_slopes(static_cast<std::size_t>(count));
+  }
+
+  void write_slopes(std::size_t count) {
+    for (std::size_t k = 0; k < count; ++k) {
+      double rise = differences_[k];
+      double run = static_cast<double>(steps_[k]);
+      if constexpr (S::points == 2) {
+        rise -= differences_[count + k];
+        run -= static_cast<double>(steps_[count + k]);
+      }
+      writer_.write(0, coordinates_[k], rise / run);
+    }
+  }
+
+  F& f_;
+  std::span<const T> x_;
+  std::span<T> gradient_;
+  const cge_options& how_;
+  estimate_options options_;
+  estimate_result result_;
+  row_problem<T> problem_;
+  chosen_coordinates chosen_;
+  slope_writer<T> writer_;
+  std::vector<index> coordinates_;
+  std::vector<T> steps_;
+  std::vector<double> differences_;
+};
+
+template <class Policy, class T, class F, difference_scheme S>
+requires objective<F, T> estimate_result estimate_one(const Policy& policy, F& f,
+                                                      std::span<const T> x, std::span<T> gradient,
+                                                      const cge<S>& how,
+                                                      const estimate_options& options,
+                                                      workspace<T>& memory) {
+  if constexpr (coordinate_objective<F, T>) {
+    return probe_run<T, F, S>(f, x, gradient, how, options)();
+  } else {
+    double loss = 0;
+    const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};
+    return estimate_rows(policy, f, problem, how, options, memory);
+  }
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,21 @@
+// What every other header needs: the index type, the version, the host/device marker.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define ZO_HD __host__ __device__
+#else
+#define ZO_HD
+#endif
+
+namespace zo {
+
+/// Sizes, coordinates and query counts. Signed, 64 bits, on the host and on the device.
+using index = std::int64_t;
+
+inline constexpr int version_major = 0;
+inline constexpr int version_minor = 1;
+inline constexpr int version_patch = 0;
+
+}  // namespace zo

@@ -1,0 +1,141 @@
+// Which coordinates a coordinate-wise estimate asks: all, a list, a mask, or a random subset.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/random.hpp"
+
+namespace zo {
+
+struct all_coordinates {};
+
+/// These coordinates, each once. The gradient is zero elsewhere; nothing is rescaled.
+struct coordinate_list {
+  std::vector<index> coordinates;
+};
+
+/// The coordinates where the mask (one entry a coordinate) is true. Nothing is rescaled.
+struct coordinate_mask {
+  std::vector<bool> mask;
+};
+
+/// `count` different coordinates, drawn anew at every step, and the estimate multiplied by d /
+/// count: its mean over the draws is the full estimate.
+struct random_coordinates {
+  index count = 1;
+};
+
+using coordinate_selection =
+    std::variant<all_coordinates, coordinate_list, coordinate_mask, random_coordinates>;
+
+namespace detail {
+
+// Uniform integers below a bound from a stream, without bias (Lemire 2019, with rejection).
+class bounded_integers {
+ public:
+  explicit bounded_integers(const stream& from) : from_(from) {}
+
+  std::uint64_t below(std::uint64_t bound) {
+    const std::uint64_t threshold = (0 - bound) % bound;
+    for (;;) {
+      const unsigned __int128 product = static_cast<unsigned __int128>(next()) * bound;
+      if (static_cast<std::uint64_t>(product) >= threshold) {
+        return static_cast<std::uint64_t>(product >> 64);
+      }
+    }
+  }
+
+ private:
+  std::uint64_t next() {
+    const words4<std::uint32_t> word = from_.words(static_cast<std::uint32_t>(drawn_ / 2));
+    const bool upper = drawn_++ % 2 == 1;
+    return upper ? (std::uint64_t{word.w3} << 32 | word.w2)
+                 : (std::uint64_t{word.w1} << 32 | word.w0);
+  }
+
+  stream from_;
+  std::uint64_t drawn_ = 0;
+};
+
+// count different integers below `dimension`, ascending (Floyd's sampling).
+inline std::vector<index> random_subset(index dimension, index count, const stream& from) {
+  bounded_integers random(from);
+  std::unordered_set<index> chosen;
+  chosen.reserve(static_cast<std::size_t>(count));
+  for (index last = dimension - count; last < dimension; ++last) {
+    const auto drawn = static_cast<index>(random.below(static_cast<std::uint64_t>(last) + 1));
+    if (!chosen.insert(drawn).second) chosen.insert(last);
+  }
+  std::vector<index> sorted(chosen.begin(), chosen.end());
+  std::ranges::sort(sorted);
+  return sorted;
+}
+
+/// The coordinates of one estimate. For "all" no list is kept.
+struct chosen_coordinates {
+  bool all = true;
+  index dimension = 0;
+  std::vector<index> list;
+  double scale = 1.0;
+
+  index count() const { return all ? dimension : static_cast<index>(list.size()); }
+  index operator[](index k) const { return all ? k : list[static_cast<std::size_t>(k)]; }
+};
+
+inline index selected_count(const coordinate_selection& selection, index dimension) {
+  if (const auto* list = std::get_if<coordinate_list>(&selection)) {
+    return static_cast<index>(list->coordinates.size());
+  }
+  if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
+    return static_cast<index>(std::ranges::count(mask->mask, true));
+  }
+  if (const auto* random = std::get_if<random_coordinates>(&selection)) return random->count;
+  return dimension;
+}
+
+inline void check_list(const std::vector<index>& list, index dimension) {
+  std::vector<index> sorted = list;
+  std::ranges::sort(sorted);
+  for (std::size_t k = 0; k < sorted.size(); ++k) {
+    require(sorted[k] >= 0 && sorted[k] < dimension, "zo::cge: coordinate ", sorted[k],
+            " is not in 0 … ", dimension - 1);
+    require(k == 0 || sorted[k] != sorted[k - 1], "zo::cge: coordinate ", sorted[k],
+            " is listed twice; list each coordinate once");
+  }
+}
+
+inline chosen_coordinates choose_coordinates(const coordinate_selection& selection, index dimension,
+                                             std::uint64_t seed, std::uint64_t step) {
+  chosen_coordinates chosen{true, dimension, {}, 1.0};
+  const index count = selected_count(selection, dimension);
+  require(count >= 1, "zo::cge: at least 1 coordinate must be selected");
+  if (const auto* list = std::get_if<coordinate_list>(&selection)) {
+    check_list(list->coordinates, dimension);
+    chosen.all = false;
+    chosen.list = list->coordinates;
+  } else if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
+    require(static_cast<index>(mask->mask.size()) == dimension,
+            "zo::cge: the mask must have one entry a coordinate, got ", mask->mask.size(), " for ",
+            dimension, " coordinates");
+    chosen.all = false;
+    for (index i = 0; i < dimension; ++i) {
+      if (mask->mask[static_cast<std::size_t>(i)]) chosen.list.push_back(i);
+    }
+  } else if (std::holds_alternative<random_coordinates>(selection)) {
+    require(count <= dimension, "zo::cge: cannot draw ", count, " different coordinates of ",
+            dimension);
+    chosen.all = false;
+    chosen.list = random_subset(dimension, count, {seed, step, 0, purpose::coordinates});
+    chosen.scale = static_cast<double>(dimension) / static_cast<double>(count);
+  }
+  return chosen;
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,39 @@
+// Error messages: sentences that name the place, the rule and the value that broke it.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace zo {
+
+/// Thrown when a part of the library is asked for that this build does not contain.
+struct not_compiled : std::runtime_error {
+  not_compiled(const std::string& part, const std::string& remedy)
+      : std::runtime_error("zo: this build has no " + part + ": " + remedy) {}
+};
+
+namespace detail {
+
+std::string number_text(double value);  // shortest text that reads well, such as 0.001
+
+template <class Part>
+std::string text_of(const Part& part) {
+  if constexpr (std::is_floating_point_v<Part>) {
+    return number_text(static_cast<double>(part));
+  } else if constexpr (std::is_arithmetic_v<Part>) {
+    return std::to_string(part);
+  } else {
+    return std::string(std::string_view(part));
+  }
+}
+
+/// Throws std::invalid_argument with the concatenated parts unless `holds`.
+template <class... Parts>
+void require(bool holds, const Parts&... parts) {
+  if (!holds) throw std::invalid_argument((text_of(parts) + ...));
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,57 @@
+// One gradient estimate: objective, point, estimator and machine on one line.
+#pragma once
+
+#include <span>
+#include <utility>
+
+#include "zo/cge.hpp"
+#include "zo/objective.hpp"
+#include "zo/rge.hpp"
+
+namespace zo {
+
+/// An estimator `How` that can ask the objective `F` over scalars `T`.
+template <class How, class F, class T>
+concept estimator_for = objective<F, T> &&
+    requires(const How& how, F& f, std::span<const T> x, std::span<T> gradient,
+             const estimate_options& options, workspace<T>& memory) {
+  { how.queries(index{}) } -> std::same_as<index>;
+  detail::estimate_one(sequential_policy{}, f, x, gradient, how, options, memory);
+};
+
+/// Writes an estimate of the gradient of `f` at `x` into `gradient` (both d numbers, float or
+/// double).
+///
+/// RGE asks whole points: scalar, sampled and batch objectives. CGE also asks coordinate
+/// objectives, by their probes. x is never written, also when `f` throws; gradient must not overlap
+/// x. Cost: how.queries(d) queries. Memory: see the estimator; `memory` keeps the buffers for the
+/// next estimate. Throws std::invalid_argument for bad sizes or options, and what `f` throws
+/// (on_failure::stop). The result is the same bits for every policy, thread count, chunk size and
+/// instruction set.
+template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
+requires estimator_for<How, F, scalar_of<G>> estimate_result
+estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
+         const estimate_options& options, workspace<scalar_of<G>>& memory) {
+  using T = scalar_of<G>;
+  const std::span<const T> from(std::ranges::data(x), std::ranges::size(x));
+  const std::span<T> to(std::ranges::data(gradient), std::ranges::size(gradient));
+  constexpr const char* who = "zo::estimate";
+  detail::check_dimension(who, static_cast<index>(from.size()));
+  detail::require(from.size() == to.size(), who,
+                  ": gradient must have as many coordinates as x, got ", to.size(), " and ",
+                  from.size());
+  detail::require(to.data() + to.size() <= from.data() || from.data() + from.size() <= to.data(),
+                  who, ": gradient must not overlap x");
+  detail::check_options(who, options);
+  return detail::estimate_one(policy, f, from, to, how, options, memory);
+}
+
+template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
+requires estimator_for<How, F, scalar_of<G>> estimate_result
+estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
+         const estimate_options& options = {}) {
+  workspace<scalar_of<G>> memory;
+  return estimate(policy, f, x, gradient, how, options, memory);
+}
+
+}  // namespace zo

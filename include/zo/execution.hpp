@@ -1,0 +1,79 @@
+// Where loops run: policy values given at the call. Results never depend on the policy.
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <type_traits>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+
+namespace zo {
+
+/// One thread, the caller's. Objectives are never called concurrently.
+struct sequential_policy {
+  static constexpr int threads() { return 1; }
+};
+
+/// OpenMP threads. Scalar and sampled objectives are called concurrently and must allow that;
+/// batch, rowwise and coordinate objectives are called from one thread at a time.
+class parallel_policy {
+ public:
+  /// As many threads as OpenMP would use here (OMP_NUM_THREADS is respected).
+  parallel_policy() = default;
+
+  /// Exactly `threads` threads, at least 1.
+  parallel_policy with_threads(int threads) const {
+    detail::require(threads >= 1, "zo::par: threads must be at least 1, got ", threads);
+    parallel_policy policy;
+    policy.threads_ = threads;
+    return policy;
+  }
+
+  /// Threads a loop under this policy uses. Throws zo::not_compiled in a build without OpenMP.
+  int threads() const;
+
+ private:
+  int threads_ = -1;  // -1: ask OpenMP at the call
+};
+
+inline constexpr sequential_policy seq{};
+inline const parallel_policy par{};
+
+template <class P>
+concept execution_policy = requires(const P& policy) {
+  { policy.threads() } -> std::same_as<int>;
+};
+
+namespace detail {
+
+// Reference to a loop body: the OpenMP loop itself is compiled once, in src/, so that a program's
+// own flags can neither remove it nor give it two definitions.
+class loop_body {
+ public:
+  template <class Body>
+  requires(!std::same_as<std::remove_cvref_t<Body>, loop_body>)
+      loop_body(Body& body)  // NOLINT: a parameter type, meant to convert
+      : object_(std::addressof(body)), call_([](void* object, index item, int worker) {
+          (*static_cast<Body*>(object))(item, worker);
+        }) {}
+
+  void operator()(index item, int worker) const { call_(object_, item, worker); }
+
+ private:
+  void* object_;
+  void (*call_)(void*, index, int);
+};
+
+// Runs body(item, worker) for item = 0 … items-1, worker < threads. Items must be independent.
+// When bodies throw, every item before the first failing one has run, later ones may be skipped,
+// and the exception of the lowest item is rethrown here, whatever the number of threads.
+void run_loop(int threads, index items, loop_body body);
+
+template <class Body>
+void parallel_for(const execution_policy auto& policy, index items, Body&& body) {
+  run_loop(policy.threads(), items, loop_body(body));
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,215 @@
+// Whole runs: estimate, step, count queries, stop for a stated reason.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/estimate.hpp"
+#include "zo/objective.hpp"
+#include "zo/optimizer.hpp"
+
+namespace zo {
+
+/// Why a run ended. All are expected ends, none is an error of the program.
+enum class status {
+  target_reached,    ///< f(x) <= target at the final x
+  budget_spent,      ///< the next estimate would exceed max_queries
+  steps_done,        ///< max_steps steps were made
+  callback_stopped,  ///< on_step asked to stop
+  query_failed,      ///< an estimate failed (on_failure); x is the last good point
+};
+
+inline constexpr std::string_view to_string(status why) {
+  switch (why) {
+    case status::target_reached:
+      return "target reached";
+    case status::budget_spent:
+      return "query budget spent";
+    case status::steps_done:
+      return "steps done";
+    case status::callback_stopped:
+      return "stopped by the callback";
+    case status::query_failed:
+      return "a query failed";
+  }
+  return "unknown";
+}
+
+/// What a callback sees after each step.
+struct step_report {
+  std::uint64_t step = 0;  ///< number of the step just made
+  index queries = 0;       ///< made so far
+  double value = 0;        ///< of the estimate before the step: see estimate_result::value
+};
+
+enum class verdict { go_on, stop };
+
+struct minimize_options {
+  index max_queries = 0;           ///< must be set, at least 1; never exceeded
+  std::optional<double> target{};  ///< stop when f(x) is at or below
+  std::optional<std::uint64_t> max_steps{};
+  std::uint64_t seed = 0;
+  std::uint64_t first_step = 0;         ///< continue a run: steps made before
+  index chunk_bytes = index{64} << 20;  ///< see estimate_options
+  std::function<verdict(const step_report&)> on_step{};
+};
+
+struct minimize_result {
+  status why = status::budget_spent;
+  double value = 0;         ///< f at the final x; NaN if no query was left for it or it failed
+  index queries = 0;        ///< really made, the one for `value` included
+  index failed = 0;         ///< failed ones among them
+  std::uint64_t steps = 0;  ///< made in this call
+};
+
+namespace detail {
+
+template <class U, class T>
+concept running_updater = requires(U& u, std::span<T> x, std::span<const T> gradient) {
+  u.step(sequential_policy{}, x, gradient);
+};
+
+template <class T, class Policy, class F, class How, class Updater>
+class minimize_run {
+ public:
+  minimize_run(const Policy& policy, F& f, std::span<T> x, const How& how, Updater& updater,
+               const minimize_options& options)
+      : policy_(policy),
+        f_(f),
+        x_(x),
+        how_(how),
+        updater_(updater),
+        options_(options),
+        gradient_(x.size()),
+        cost_(how.queries(static_cast<index>(x.size())) + (prepares_apart ? 1 : 0) +
+              (options.target && !value_is_exact ? 1 : 0)) {}
+
+  minimize_result operator()() {
+    while (step()) {
+    }
+    if (!value_known_) ask_value();
+    return result_;
+  }
+
+ private:
+  using scheme = typename How::scheme_type;
+  static constexpr bool prepares_apart =
+      coordinate_objective<F, T> && !scheme::uses_base && !requires {
+    typename How::distribution_type;
+  };
+  static constexpr bool value_is_exact = scheme::uses_base || prepares_apart;
+
+  bool end(status why) {
+    result_.why = why;
+    return false;
+  }
+
+  // One query is always kept for the value of the final point.
+  bool step() {
+    if (options_.max_steps && result_.steps >= *options_.max_steps) return end(status::steps_done);
+    if (result_.queries + cost_ + 1 > options_.max_queries) return end(status::budget_spent);
+    estimate_options place{options_.seed, options_.first_step + result_.steps};
+    place.chunk_bytes = options_.chunk_bytes;
+    const estimate_result estimated = estimate(policy_, f_, x_, gradient_, how_, place, memory_);
+    result_.queries += estimated.queries;
+    result_.failed += estimated.failed;
+    if (!estimated.ok) return end(status::query_failed);
+    if (reaches_target(estimated.value)) return end(status::target_reached);
+    value_known_ = false;
+    updater_.step(policy_, x_, std::span<const T>(gradient_));
+    ++result_.steps;
+    if (options_.on_step &&
+        options_.on_step({place.step, result_.queries, estimated.value}) == verdict::stop) {
+      return end(status::callback_stopped);
+    }
+    return true;
+  }
+
+  // Forward differences have asked f(x) anyway; central ones ask it for the target's sake.
+  bool reaches_target(double estimated) {
+    if (!options_.target) return false;
+    if (value_is_exact) {
+      result_.value = estimated;
+      value_known_ = true;
+    } else {
+      ask_value();
+    }
+    return result_.value <= *options_.target;
+  }
+
+  void ask_value() {
+    result_.value = failed_query;
+    if (result_.queries >= options_.max_queries) return;
+    const estimate_options place{options_.seed, options_.first_step + result_.steps};
+    double loss = failed_query;
+    if constexpr (coordinate_objective<F, T> && !point_objective<F, T>) {
+      ++result_.queries;
+      loss = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step));
+      if (!std::isfinite(loss)) ++result_.failed;
+    } else {
+      asker<T, F, Policy> ask(policy_, f_, static_cast<index>(x_.size()), place, on_failure::drop,
+                              memory_);
+      ask.ask_rows(x_.data(), {&loss, 1});
+      result_.queries += ask.queries;
+      result_.failed += ask.failed;
+    }
+    result_.value = loss;
+    value_known_ = true;
+  }
+
+  const Policy& policy_;
+  F& f_;
+  std::span<T> x_;
+  const How& how_;
+  Updater& updater_;
+  const minimize_options& options_;
+  std::vector<T> gradient_;
+  workspace<T> memory_;
+  index cost_;
+  minimize_result result_;
+  bool value_known_ = false;
+};
+
+}  // namespace detail
+
+/// Minimizes `f` from `x` in place: estimates of kind `how`, steps of `optimizer` (zo::sgd,
+/// zo::adam, …, or an updater that is kept between calls).
+///
+/// An estimate that max_queries cannot pay, with one query more for the final value, is not begun. A
+/// target is compared with f(x) itself: forward differences know it, central ones ask it, one query
+/// more a step.
+/// Memory: gradient, optimizer state and the estimator's. Throws std::invalid_argument for bad
+/// options and what `f` throws (on_failure::stop), with x at the last good point. The whole run is
+/// the same bits for every policy, thread count, chunk size and instruction set.
+template <execution_policy Policy, class F, contiguous_vector X, class How, class Optimizer>
+requires estimator_for<How, F, scalar_of<X>> minimize_result
+minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimizer,
+         const minimize_options& options) {
+  using T = scalar_of<X>;
+  const std::span<T> point(std::ranges::data(x), std::ranges::size(x));
+  const auto dimension = static_cast<index>(point.size());
+  detail::check_dimension("zo::minimize", dimension);
+  detail::require(options.max_queries >= 1, "zo::minimize: max_queries must be at least 1, got ",
+                  options.max_queries);
+  detail::require(!options.target || !std::isnan(*options.target),
+                  "zo::minimize: target must be a number, got NaN");
+  using objective_type = std::remove_reference_t<F>;
+  if constexpr (detail::running_updater<Optimizer, T>) {
+    using updater_type = std::remove_reference_t<Optimizer>;
+    return detail::minimize_run<T, Policy, objective_type, How, updater_type>(policy, f, point, how,
+                                                                              optimizer, options)();
+  } else {
+    auto updater = optimizer.template start<T>(dimension);
+    return detail::minimize_run<T, Policy, objective_type, How, decltype(updater)>(
+        policy, f, point, how, updater, options)();
+  }
+}
+
+}  // namespace zo

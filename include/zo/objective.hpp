@@ -1,0 +1,340 @@
+// What a user may hand in: objectives, recognised by concept and never inherited from.
+//
+//   scalar      f(x) -> loss
+//   sampled     f(x, sample) -> loss           one sample for all queries of an estimate
+//   batch       f(points, losses)              many candidates in one call
+//               f(points, losses, sample)
+//   rowwise     f(points, rows, losses)        independent rows, a loss and a gradient each
+//   coordinate  f.prepare(x, sample) -> loss   then f.probe(coordinates, steps, differences)
+//
+// Losses are double in every scalar type, because estimates subtract losses that lie close
+// together.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/execution.hpp"
+
+namespace zo {
+
+/// Candidate points, row-major: count rows of `dimension` coordinates each.
+template <class T>
+struct points {
+  std::span<const T> data;
+  index count = 0;
+  index dimension = 0;
+
+  std::span<const T> operator[](index k) const {
+    return data.subspan(static_cast<std::size_t>(k * dimension),
+                        static_cast<std::size_t>(dimension));
+  }
+};
+
+/// A contiguous range of float or double: std::vector, std::array, std::span, … (zo/eigen.hpp adds
+/// Eigen's vectors).
+template <class X>
+concept contiguous_vector = std::ranges::contiguous_range<X> && std::ranges::sized_range<X> &&
+    std::floating_point<std::remove_cvref_t<std::ranges::range_reference_t<X>>>;
+
+template <contiguous_vector X>
+using scalar_of = std::remove_cvref_t<std::ranges::range_reference_t<X>>;
+
+/// Names the data an objective should use (a minibatch, a noise seed). Every query of one estimate
+/// gets the same sample, so that its noise cancels in the differences.
+using sample_id = std::uint64_t;
+
+template <class F, class T>
+concept scalar_objective = requires(F& f, std::span<const T> x) {
+  { f(x) } -> std::convertible_to<double>;
+};
+
+template <class F, class T>
+concept sampled_objective = requires(F& f, std::span<const T> x, sample_id sample) {
+  { f(x, sample) } -> std::convertible_to<double>;
+};
+
+template <class F, class T>
+concept plain_batch_objective = requires(F& f, points<T> candidates, std::span<double> losses) {
+  f(candidates, losses);
+};
+
+template <class F, class T>
+concept sampled_batch_objective = requires(F& f, points<T> candidates, std::span<double> losses,
+                                           sample_id sample) {
+  f(candidates, losses, sample);
+};
+
+/// One call answers a chunk of candidates: losses[k] = f(candidates[k]).
+template <class F, class T>
+concept batch_objective = plain_batch_objective<F, T> || sampled_batch_objective<F, T>;
+
+/// Candidate j is a perturbed version of row rows[j]; losses[j] is that row's loss.
+template <class F, class T>
+concept rowwise_objective = requires(F& f, points<T> candidates, std::span<const index> rows,
+                                     std::span<double> losses) {
+  f(candidates, rows, losses);
+};
+
+/// prepare(x, sample) returns f(x) and may cache; probe then writes
+/// differences[k] = f(x + steps[k] e_{coordinates[k]}) - f(x): the difference itself, so that an
+/// objective that can form it without cancellation does. x stays valid and unchanged until the last
+/// probe. Each coordinate probed counts as one query, prepare as one.
+template <class F, class T>
+concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sample,
+                                        std::span<const index> coordinates,
+                                        std::span<const T> steps, std::span<double> differences) {
+  { f.prepare(x, sample) } -> std::convertible_to<double>;
+  f.probe(coordinates, steps, differences);
+};
+
+/// An objective that answers whole points: what RGE needs.
+template <class F, class T>
+concept point_objective =
+    scalar_objective<F, T> || sampled_objective<F, T> || batch_objective<F, T>;
+
+template <class F, class T>
+concept objective = point_objective<F, T> || coordinate_objective<F, T>;
+
+/// What to do with a failed query: one that answers NaN or an infinity, or throws.
+enum class on_failure {
+  stop,  ///< the estimate fails (`ok` is false, the gradient is zero); exceptions reach the caller
+  drop,  ///< its direction or coordinate is left out, the mean is over the others; exceptions
+         ///< derived from std::exception count as failed queries
+};
+
+/// One estimate's place in a run: everything random follows from seed and step.
+struct estimate_options {
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;               ///< below 2^56
+  std::optional<sample_id> sample{};    ///< handed to sampled objectives; unset: the step
+  index chunk_bytes = index{64} << 20;  ///< candidates in memory at once for batch objectives
+};
+
+/// What an estimate reports. Queries are those really made.
+struct estimate_result {
+  double value = 0;   ///< f(x); under central differences the mean of the answers
+  index queries = 0;  ///< evaluations of the objective
+  index failed = 0;   ///< those among them that failed
+  bool ok = true;     ///< false: the gradient is all zeros and must not be used
+};
+
+/// Buffers that may be kept between estimates (any size, any objective) to save allocations. A
+/// workspace serves one estimate at a time and never changes a result.
+template <class T>
+class workspace {
+ public:
+  /// At least `count` elements, contents unspecified.
+  T* candidates(index count) {
+    if (static_cast<index>(candidates_.size()) < count) {
+      candidates_.resize(static_cast<std::size_t>(count));
+    }
+    return candidates_.data();
+  }
+
+ private:
+  std::vector<T> candidates_;
+};
+
+namespace detail {
+
+inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
+
+inline void check_options(const char* who, const estimate_options& options) {
+  require(options.step < (std::uint64_t{1} << 56), who, ": step must be below 2^56, got ",
+          options.step);
+  require(options.chunk_bytes >= 1, who, ": chunk_bytes must be at least 1, got ",
+          options.chunk_bytes);
+}
+
+// Makes one call of the objective under the failure policy; `thrown` notes that it threw.
+template <class Call, class Thrown>
+void call_guarded(on_failure failures, const Call& call, const Thrown& thrown) {
+  if (failures == on_failure::stop) {
+    call();
+    return;
+  }
+  try {
+    call();
+  } catch (const std::exception&) {
+    thrown();
+  }
+}
+
+// Calls the objective at points that a `Maker` describes:
+//   maker.begin(buffer)       once for each buffer, before its first candidate
+//   maker.write(j, buffer)    turns the buffer into candidate j
+//   maker.restore(j, buffer)  undoes it where the next write would not
+//   maker.row(j)              row of candidate j (rowwise objectives)
+// and keeps the buffers between calls, so that no query allocates.
+template <class T, class F, class Policy>
+class asker {
+ public:
+  asker(const Policy& policy, F& f, index dimension, const estimate_options& options,
+        on_failure failures, workspace<T>& memory)
+      : policy_(policy),
+        f_(f),
+        dimension_(dimension),
+        options_(options),
+        failures_(failures),
+        memory_(memory) {
+    if constexpr (one_at_a_time) {
+      slots_ = policy.threads();
+    } else {
+      const index bytes = dimension * static_cast<index>(sizeof(T));
+      slots_ = std::max<index>(1, options.chunk_bytes / bytes);
+    }
+  }
+
+  // losses[j] = objective at candidate j, for j = 0 … losses.size()-1; NaN where the query failed.
+  template <class Maker>
+  void ask(const Maker& maker, std::span<double> losses) {
+    used_ = std::min(slots_, static_cast<index>(losses.size()));
+    buffers_ = memory_.candidates(used_ * dimension_);
+    if constexpr (one_at_a_time) {
+      ask_each(maker, losses);
+    } else {
+      ask_chunks(maker, losses);
+    }
+    note_failures(losses);
+  }
+
+  // losses[b] = objective at row b of x: the rows themselves are handed over, nothing is copied.
+  void ask_rows(const T* x, std::span<double> losses) {
+    const auto rows = static_cast<index>(losses.size());
+    if constexpr (one_at_a_time) {
+      ++queries;
+      guarded(
+          [&] {
+            losses[0] = loss_at({x, static_cast<std::size_t>(dimension_)});
+          },
+          [&] { losses[0] = failed_query; });
+    } else {
+      for (index start = 0; start < rows; start += slots_) {
+        const index count = std::min(slots_, rows - start);
+        call_chunk(x + start * dimension_,
+                   losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
+                   [&](index k) { return start + k; });
+      }
+    }
+    note_failures(losses);
+  }
+
+  index queries = 0;
+  index failed = 0;
+
+ private:
+  static constexpr bool one_at_a_time = scalar_objective<F, T> || sampled_objective<F, T>;
+
+  sample_id sample() const { return options_.sample.value_or(options_.step); }
+  T* slot(index k) { return buffers_ + k * dimension_; }
+
+  void note_failures(std::span<double> losses) {
+    for (double& loss : losses) {
+      if (std::isfinite(loss)) continue;
+      loss = failed_query;
+      ++failed;
+    }
+  }
+
+  template <class Call, class Thrown>
+  void guarded(const Call& call, const Thrown& thrown) {
+    call_guarded(failures_, call, thrown);
+  }
+
+  double loss_at(std::span<const T> x) {
+    if constexpr (sampled_objective<F, T>) {
+      return static_cast<double>(f_(x, sample()));
+    } else {
+      return static_cast<double>(f_(x));
+    }
+  }
+
+  template <class Maker>
+  void ask_each(const Maker& maker, std::span<double> losses) {
+    for (index k = 0; k < used_; ++k) maker.begin(slot(k));
+    std::atomic<index> made{0};
+    parallel_for(policy_, static_cast<index>(losses.size()), [&](index j, int worker) {
+      T* const buffer = slot(worker);
+      double& loss = losses[static_cast<std::size_t>(j)];
+      maker.write(j, buffer);
+      made.fetch_add(1, std::memory_order_relaxed);
+      guarded(
+          [&] {
+            loss = loss_at({buffer, static_cast<std::size_t>(dimension_)});
+          },
+          [&] { loss = failed_query; });
+      maker.restore(j, buffer);
+    });
+    queries += made;
+  }
+
+  template <class Maker>
+  void ask_chunks(const Maker& maker, std::span<double> losses) {
+    parallel_for(policy_, used_, [&](index k, int) { maker.begin(slot(k)); });
+    const auto total = static_cast<index>(losses.size());
+    for (index start = 0; start < total; start += used_) {
+      const index count = std::min(used_, total - start);
+      parallel_for(policy_, count, [&](index k, int) { maker.write(start + k, slot(k)); });
+      call_chunk(buffers_,
+                 losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
+                 [&](index k) { return maker.row(start + k); });
+      parallel_for(policy_, count, [&](index k, int) { maker.restore(start + k, slot(k)); });
+    }
+  }
+
+  template <class Row>
+  void call_chunk(const T* candidates, std::span<double> answers, const Row& row) {
+    const auto count = static_cast<index>(answers.size());
+    const points<T> chunk{
+        {candidates, static_cast<std::size_t>(count * dimension_)}, count, dimension_};
+    queries += count;
+    std::ranges::fill(answers, failed_query);  // an answer that is never written is a failed one
+    guarded(
+        [&] {
+          if constexpr (rowwise_objective<F, T>) {
+            rows_.resize(answers.size());
+            for (index k = 0; k < count; ++k) rows_[static_cast<std::size_t>(k)] = row(k);
+            f_(chunk, std::span<const index>(rows_), answers);
+          } else if constexpr (sampled_batch_objective<F, T>) {
+            f_(chunk, answers, sample());
+          } else {
+            f_(chunk, answers);
+          }
+        },
+        [&] { std::ranges::fill(answers, failed_query); });
+  }
+
+  const Policy& policy_;
+  F& f_;
+  index dimension_;
+  estimate_options options_;
+  on_failure failures_;
+  workspace<T>& memory_;
+  index slots_ = 1;
+  index used_ = 0;
+  T* buffers_ = nullptr;
+  std::vector<index> rows_;
+};
+
+// A failed base point or no surviving slope leaves nothing to estimate from.
+template <class T>
+estimate_result give_up(estimate_result result, std::span<T> gradient) {
+  std::ranges::fill(gradient, T(0));
+  result.ok = false;
+  return result;
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,214 @@
+// First-order optimizers: per-element updates of x from a gradient, with schedules.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/execution.hpp"
+#include "zo/schedule.hpp"
+
+namespace zo {
+
+struct sgd_options {
+  schedule rate = 1e-2;
+  double momentum = 0.0;      ///< in [0, 1)
+  double weight_decay = 0.0;  ///< adds weight_decay * x to the gradient
+  bool nesterov = false;      ///< needs momentum
+};
+
+struct sign_sgd_options {
+  schedule rate = 1e-3;
+  double weight_decay = 0.0;  ///< x shrinks by rate * weight_decay * x, apart from the sign
+};
+
+struct adam_options {
+  schedule rate = 1e-3;
+  double beta1 = 0.9;         ///< in [0, 1)
+  double beta2 = 0.999;       ///< in [0, 1)
+  double epsilon = 1e-8;      ///< above 0
+  double weight_decay = 0.0;  ///< adds weight_decay * x to the gradient, before the moments
+};
+
+namespace detail {
+
+// Numbers of one step, ready for the element loops of src/optimizer.cpp.
+struct update_numbers {
+  double rate = 0, decay = 0;
+  double momentum = 0;                                                  // sgd
+  bool nesterov = false, first = false;                                 // sgd
+  double beta1 = 0, beta2 = 0;                                          // adam
+  double rate_over_correction1 = 0, root_correction2 = 1, epsilon = 0;  // adam
+};
+
+// The state arrays are those of the rule: none, velocity, or first and second moment.
+template <class T>
+void sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+template <class T>
+void sign_sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+template <class T>
+void adam_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+
+}  // namespace detail
+
+/// The running state of an optimizer over d coordinates: up to two vectors of d, and the step
+/// count.
+template <class Rule, std::floating_point T>
+class updater {
+ public:
+  updater(Rule rule, index dimension) : rule_(std::move(rule)), dimension_(dimension) {
+    for (int k = 0; k < rule_.state_vectors(); ++k) {
+      state_[static_cast<std::size_t>(k)].resize(static_cast<std::size_t>(dimension));
+    }
+  }
+
+  /// Moves x by one step against `gradient` (both d numbers). The same bits for every policy.
+  template <execution_policy Policy>
+  void step(const Policy& policy, std::span<T> x, std::span<const T> gradient) {
+    detail::require(static_cast<index>(x.size()) == dimension_ && gradient.size() == x.size(),
+                    "zo::updater: x and gradient must have ", dimension_, " coordinates, got ",
+                    x.size(), " and ", gradient.size());
+    const detail::update_numbers numbers = rule_.numbers(steps_);
+    constexpr index chunk = index{1} << 14;
+    detail::parallel_for(policy, (dimension_ + chunk - 1) / chunk, [&](index item, int) {
+      const index at = item * chunk;
+      T* const state[2] = {state_at(0, at), state_at(1, at)};
+      rule_.update(numbers, std::min(chunk, dimension_ - at), gradient.data() + at, state,
+                   x.data() + at);
+    });
+    ++steps_;
+  }
+
+  /// Steps done, and the state vectors (empty where the rule has none): all a checkpoint needs.
+  std::uint64_t steps() const { return steps_; }
+  std::array<std::span<T>, 2> state() { return {std::span<T>(state_[0]), std::span<T>(state_[1])}; }
+  /// Continues from `steps` steps done; the state vectors are written through state().
+  void resume_at(std::uint64_t steps) { steps_ = steps; }
+
+ private:
+  T* state_at(std::size_t k, index at) {
+    return state_[k].empty() ? nullptr : state_[k].data() + at;
+  }
+
+  Rule rule_;
+  index dimension_;
+  std::uint64_t steps_ = 0;
+  std::array<std::vector<T>, 2> state_;
+};
+
+/// Stochastic gradient descent: v = momentum v + g (v = g at first), x -= rate v; Nesterov:
+/// x -= rate (g + momentum v). As in PyTorch. State: d with momentum, none without.
+class sgd {
+ public:
+  sgd(sgd_options options = {}) : options_(std::move(options)) {  // NOLINT: options alone read well
+    detail::require(options_.momentum >= 0 && options_.momentum < 1,
+                    "zo::sgd: momentum must be in [0, 1), got ", options_.momentum);
+    detail::require(options_.weight_decay >= 0, "zo::sgd: weight_decay must be at least 0, got ",
+                    options_.weight_decay);
+    detail::require(!options_.nesterov || options_.momentum > 0,
+                    "zo::sgd: nesterov needs a momentum above 0");
+  }
+
+  template <std::floating_point T>
+  updater<sgd, T> start(index dimension) const {
+    return {*this, dimension};
+  }
+
+  int state_vectors() const { return options_.momentum > 0 ? 1 : 0; }
+  detail::update_numbers numbers(std::uint64_t step) const {
+    detail::update_numbers n;
+    n.rate = options_.rate(step);
+    n.decay = options_.weight_decay;
+    n.momentum = options_.momentum;
+    n.nesterov = options_.nesterov;
+    n.first = step == 0;
+    return n;
+  }
+  template <class T>
+  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+              T* x) const {
+    detail::sgd_update<T>(n, count, g, state, x);
+  }
+
+ private:
+  sgd_options options_;
+};
+
+/// x -= rate sign(g); a zero gradient does not move x. State: none.
+/// Source: Liu et al., "signSGD via zeroth-order oracle", ICLR 2019.
+class sign_sgd {
+ public:
+  sign_sgd(sign_sgd_options options = {}) : options_(std::move(options)) {  // NOLINT: reads well
+    detail::require(options_.weight_decay >= 0,
+                    "zo::sign_sgd: weight_decay must be at least 0, got ", options_.weight_decay);
+  }
+
+  template <std::floating_point T>
+  updater<sign_sgd, T> start(index dimension) const {
+    return {*this, dimension};
+  }
+
+  int state_vectors() const { return 0; }
+  detail::update_numbers numbers(std::uint64_t step) const {
+    detail::update_numbers n;
+    n.rate = options_.rate(step);
+    n.decay = options_.weight_decay;
+    return n;
+  }
+  template <class T>
+  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+              T* x) const {
+    detail::sign_sgd_update<T>(n, count, g, state, x);
+  }
+
+ private:
+  sign_sgd_options options_;
+};
+
+/// Adam with bias correction. State: 2 d. Source: Kingma and Ba, ICLR 2015; as in PyTorch.
+class adam {
+ public:
+  adam(adam_options options = {})
+      : options_(std::move(options)) {  // NOLINT: options alone read well
+    detail::require(options_.beta1 >= 0 && options_.beta1 < 1,
+                    "zo::adam: beta1 must be in [0, 1), got ", options_.beta1);
+    detail::require(options_.beta2 >= 0 && options_.beta2 < 1,
+                    "zo::adam: beta2 must be in [0, 1), got ", options_.beta2);
+    detail::require(options_.epsilon > 0, "zo::adam: epsilon must be above 0, got ",
+                    options_.epsilon);
+    detail::require(options_.weight_decay >= 0, "zo::adam: weight_decay must be at least 0, got ",
+                    options_.weight_decay);
+  }
+
+  template <std::floating_point T>
+  updater<adam, T> start(index dimension) const {
+    return {*this, dimension};
+  }
+
+  int state_vectors() const { return 2; }
+  detail::update_numbers numbers(std::uint64_t step) const {
+    detail::update_numbers n;
+    n.decay = options_.weight_decay;
+    n.beta1 = options_.beta1;
+    n.beta2 = options_.beta2;
+    n.epsilon = options_.epsilon;
+    n.rate_over_correction1 = options_.rate(step) / (1.0 - detail::power(options_.beta1, step + 1));
+    n.root_correction2 = std::sqrt(1.0 - detail::power(options_.beta2, step + 1));
+    return n;
+  }
+  template <class T>
+  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+              T* x) const {
+    detail::adam_update<T>(n, count, g, state, x);
+  }
+
+ private:
+  adam_options options_;
+};
+
+}  // namespace zo

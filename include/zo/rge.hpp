@@ -1,0 +1,276 @@
+// RGE, the random gradient estimate: slopes along random directions, averaged.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/difference.hpp"
+#include "zo/direction.hpp"
+#include "zo/objective.hpp"
+
+namespace zo {
+
+struct rge_options {
+  index directions = 1;     ///< q, at least 1
+  double smoothing = 1e-3;  ///< mu, the length of the step along u; above 0
+  on_failure failures = on_failure::stop;
+};
+
+/// Random gradient estimate
+///   g = (1/q) sum_i c(d)/mu [f(x + mu u_i) - f(x)] u_i                        (forward)
+///   g = (1/q) sum_i c(d)/(2 mu) [f(x + mu u_i) - f(x - mu u_i)] u_i           (central)
+/// with c(d) E[u uᵀ] = I stated by the distribution, so that E[g] is the gradient of the smoothed
+/// objective, whatever the distribution, q, mu and d.
+///
+/// Queries: 1 + q forward, 2 q central. Memory: O(d) whatever q is, for each thread (scalar
+/// objectives) or for a chunk of `chunk_bytes` (batch objectives); directions are never stored.
+/// Sources: Nesterov and Spokoiny, FoCM 2017 (gaussian); ZO-AE-DS, ICLR 2022, eq. 3 (sphere);
+/// DeepZero, ICLR 2024.
+template <distribution D = gaussian, difference_scheme S = forward>
+class rge {
+ public:
+  using distribution_type = D;
+  using scheme_type = S;
+
+  rge(rge_options options = {}, D = {}, S = {})  // NOLINT: options alone read well
+      : options_(options) {
+    detail::require(options.directions >= 1, "zo::rge: directions must be at least 1, got ",
+                    options.directions);
+    detail::require(options.directions < (index{1} << 32),
+                    "zo::rge: directions must be below 2^32, got ", options.directions);
+    detail::require(options.smoothing > 0 && std::isfinite(options.smoothing),
+                    "zo::rge: smoothing must be a positive number, got ", options.smoothing);
+  }
+
+  const rge_options& options() const { return options_; }
+
+  /// Queries that one estimate costs (for each row of a rowwise objective).
+  index queries(index /*dimension*/) const {
+    return (S::uses_base ? 1 : 0) + S::points * options_.directions;
+  }
+
+ private:
+  rge_options options_;
+};
+
+namespace detail {
+
+// Answers kept at once: what makes the memory independent of the number of directions.
+inline constexpr index answers_at_once = 4096;
+
+// B independent rows of d coordinates with a gradient and a loss each; an ordinary estimate has
+// one.
+template <class T>
+struct row_problem {
+  const T* x;  // rows * dimension
+  index rows;
+  index dimension;
+  T* gradients;    // rows * dimension
+  double* losses;  // rows
+};
+
+// Candidates of the directions first … first+count-1, the directions outermost.
+template <class T, difference_scheme S, distribution D>
+struct direction_points {
+  const row_problem<T>& problem;
+  stream from;    // number 0
+  index per_row;  // directions of a row in the whole estimate
+  index first;
+  double step;
+  const double* factors;  // by direction, then row; unused unless D::unit_norm
+
+  void begin(T*) const {}
+  void restore(index, T*) const {}
+  index row(index j) const { return j % problem.rows; }
+  void write(index j, T* buffer) const {
+    const index b = row(j);
+    const index k = j / (problem.rows * S::points);
+    const double factor = D::unit_norm ? factors[k * problem.rows + b] : 1.0;
+    const double side_of_j = side(static_cast<int>(j / problem.rows % S::points));
+    stream direction = from;
+    direction.number = static_cast<std::uint32_t>(b * per_row + first + k);
+    perturb<T>(D::law, direction, 0, problem.dimension, problem.x + b * problem.dimension,
+               static_cast<T>(side_of_j * step * factor), buffer);
+  }
+};
+
+// Mean of the answers of each row, for the reported loss where f(x) itself is not asked.
+class answer_means {
+ public:
+  explicit answer_means(index rows)
+      : sums_(static_cast<std::size_t>(rows)), counts_(sums_.size()) {}
+  void add(index row, double answer) {
+    if (std::isnan(answer)) return;
+    sums_[static_cast<std::size_t>(row)] += answer;
+    counts_[static_cast<std::size_t>(row)] += 1;
+  }
+  double mean(index row) const {
+    const auto b = static_cast<std::size_t>(row);
+    return counts_[b] == 0 ? failed_query : sums_[b] / counts_[b];
+  }
+
+ private:
+  std::vector<double> sums_;
+  std::vector<double> counts_;
+};
+
+// Slope of one candidate pair, or NaN. `answers` holds candidates of all rows, one side after
+// another.
+template <difference_scheme S>
+double slope(const double* answers, index rows, index row, double base, double step) {
+  if constexpr (S::points == 1) return (answers[row] - base) / step;
+  return (answers[row] - answers[rows + row]) / (2 * step);
+}
+
+template <class Policy, class T, class F, distribution D, difference_scheme S>
+class rge_run {
+ public:
+  rge_run(const Policy& policy, F& f, const row_problem<T>& problem, const rge<D, S>& how,
+          const estimate_options& options, workspace<T>& memory)
+      : policy_(policy),
+        problem_(problem),
+        how_(how.options()),
+        asker_(policy, f, problem.dimension, options, how_.failures, memory),
+        from_{options.seed, options.step, 0, purpose::direction},
+        step_(static_cast<double>(static_cast<T>(how_.smoothing))),
+        base_(static_cast<std::size_t>(problem.rows)),
+        survivors_(static_cast<std::size_t>(problem.rows)),
+        means_(problem.rows) {
+    require(step_ > 0, "zo::rge: smoothing ", how_.smoothing, " is zero in this scalar type");
+    require(how_.directions <= (index{1} << 32) / std::max<index>(1, problem.rows),
+            "zo::rge: rows * directions must be below 2^32, got ", problem.rows, " rows of ",
+            how_.directions, " directions");
+  }
+
+  estimate_result operator()() {
+    std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
+    bool ok = !S::uses_base || ask_base();
+    const index group = std::min(how_.directions,
+                                 std::max<index>(1, answers_at_once / (problem_.rows * S::points)));
+    for (index first = 0; ok && first < how_.directions; first += group) {
+      ok = add_directions(first, std::min(group, how_.directions - first));
+    }
+    return finish(ok);
+  }
+
+ private:
+  bool may_go_on() const { return how_.failures == on_failure::drop || asker_.failed == 0; }
+
+  bool ask_base() {
+    asker_.ask_rows(problem_.x, base_);
+    const bool any = std::ranges::any_of(base_, [](double loss) { return !std::isnan(loss); });
+    return any && may_go_on();
+  }
+
+  bool add_directions(index first, index count) {
+    const index rows = problem_.rows;
+    find_factors(first, count);
+    answers_.resize(static_cast<std::size_t>(count * S::points * rows));
+    asker_.ask(
+        direction_points<T, S, D>{problem_, from_, how_.directions, first, step_, factors_.data()},
+        answers_);
+    find_weights(count);
+    if (!may_go_on()) return false;
+    const index tiles = (problem_.dimension + tile - 1) / tile;
+    parallel_for(policy_, rows * tiles, [&](index item, int) {
+      const index b = item / tiles;
+      const index at = item % tiles * tile;
+      stream direction = from_;
+      direction.number = static_cast<std::uint32_t>(b * how_.directions + first);
+      accumulate<T>(D::law, direction, count, weights_.data() + b * count, at,
+                    std::min(tile, problem_.dimension - at),
+                    problem_.gradients + b * problem_.dimension + at);
+    });
+    return true;
+  }
+
+  void find_factors(index first, index count) {
+    if constexpr (D::unit_norm) {
+      const index rows = problem_.rows;
+      factors_.resize(static_cast<std::size_t>(count * rows));
+      parallel_for(policy_, count * rows, [&](index item, int) {
+        stream direction = from_;
+        direction.number =
+            static_cast<std::uint32_t>(item % rows * how_.directions + first + item / rows);
+        factors_[static_cast<std::size_t>(item)] = raw_factor<D>(direction, problem_.dimension);
+      });
+    }
+  }
+
+  void find_weights(index count) {
+    const index rows = problem_.rows;
+    weights_.resize(static_cast<std::size_t>(count * rows));
+    const double scale = D::scale(problem_.dimension) / static_cast<double>(how_.directions);
+    for (index k = 0; k < count; ++k) {
+      const double* const answers = answers_.data() + k * S::points * rows;
+      for (index b = 0; b < rows; ++b) {
+        for (int p = 0; p < S::points; ++p) means_.add(b, answers[p * rows + b]);
+        const double factor = D::unit_norm ? factors_[static_cast<std::size_t>(k * rows + b)] : 1.0;
+        const double base = base_[static_cast<std::size_t>(b)];
+        const T weight = static_cast<T>(scale * slope<S>(answers, rows, b, base, step_) * factor);
+        const bool good = std::isfinite(weight);
+        weights_[static_cast<std::size_t>(b * count + k)] = good ? weight : T(0);
+        survivors_[static_cast<std::size_t>(b)] += good ? 1 : 0;
+      }
+    }
+  }
+
+  estimate_result finish(bool ok) {
+    estimate_result result{0, asker_.queries, asker_.failed, ok};
+    bool any = false;
+    for (index b = 0; b < problem_.rows; ++b) {
+      const index good = survivors_[static_cast<std::size_t>(b)];
+      any = any || good > 0;
+      if (good > 0 && good < how_.directions) rescale(b, good);
+      problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
+    }
+    result.value = problem_.losses[0];
+    const auto all = static_cast<std::size_t>(problem_.rows * problem_.dimension);
+    return ok && any ? result : give_up(result, std::span<T>{problem_.gradients, all});
+  }
+
+  // The mean over the directions that are left.
+  void rescale(index b, index good) {
+    const T factor =
+        static_cast<T>(static_cast<double>(how_.directions) / static_cast<double>(good));
+    T* const g = problem_.gradients + b * problem_.dimension;
+    for (index i = 0; i < problem_.dimension; ++i) g[i] *= factor;
+  }
+
+  const Policy& policy_;
+  const row_problem<T>& problem_;
+  const rge_options& how_;
+  asker<T, F, Policy> asker_;
+  stream from_;
+  double step_;
+  std::vector<double> base_;
+  std::vector<index> survivors_;
+  answer_means means_;
+  std::vector<double> factors_;
+  std::vector<double> answers_;
+  std::vector<T> weights_;
+};
+
+template <class Policy, class T, class F, distribution D, difference_scheme S>
+estimate_result estimate_rows(const Policy& policy, F& f, const row_problem<T>& problem,
+                              const rge<D, S>& how, const estimate_options& options,
+                              workspace<T>& memory) {
+  return rge_run<Policy, T, F, D, S>(policy, f, problem, how, options, memory)();
+}
+
+template <class Policy, class T, class F, distribution D, difference_scheme S>
+requires point_objective<F, T> estimate_result
+estimate_one(const Policy& policy, F& f, std::span<const T> x, std::span<T> gradient,
+             const rge<D, S>& how, const estimate_options& options, workspace<T>& memory) {
+  double loss = 0;
+  const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};
+  return estimate_rows(policy, f, problem, how, options, memory);
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,19 @@
+// zo: zeroth-order optimization, the whole core. Adapters (zo/eigen.hpp, zo/torch.hpp) are included
+// apart.
+#pragma once
+
+#include "zo/boundary.hpp"    // IWYU pragma: export
+#include "zo/cge.hpp"         // IWYU pragma: export
+#include "zo/config.hpp"      // IWYU pragma: export
+#include "zo/coordinate.hpp"  // IWYU pragma: export
+#include "zo/difference.hpp"  // IWYU pragma: export
+#include "zo/direction.hpp"   // IWYU pragma: export
+#include "zo/error.hpp"       // IWYU pragma: export
+#include "zo/estimate.hpp"    // IWYU pragma: export
+#include "zo/execution.hpp"   // IWYU pragma: export
+#include "zo/minimize.hpp"    // IWYU pragma: export
+#include "zo/objective.hpp"   // IWYU pragma: export
+#include "zo/optimizer.hpp"   // IWYU pragma: export
+#include "zo/random.hpp"      // IWYU pragma: export
+#include "zo/rge.hpp"         // IWYU pragma: export
+#include "zo/schedule.hpp"    // IWYU pragma: export

@@ -1,0 +1,158 @@
+// The direction kernels, written once over a SIMD pack. Included by one source file per instruction
+// set; raw pointers and built-ins only, so that no inline function of the standard library is
+// compiled with flags that other machines lack.
+#pragma once
+
+#include "direction_table.hpp"
+#include "simd.hpp"
+#include "zo/direction.hpp"
+
+namespace zo::detail {
+namespace {
+
+inline words4<pack::u32> group_words(const stream& from, index block) {
+  const auto constant = from.counter(0);
+  const words4<pack::word> counter{pack::counters(static_cast<std::uint32_t>(block)),
+                                   pack::broadcast(constant.w1), pack::broadcast(constant.w2),
+                                   pack::broadcast(constant.w3)};
+  const auto out = philox4x32_10(counter, from.key0(), from.key1());
+  return {pack::merge(out.w0), pack::merge(out.w1), pack::merge(out.w2), pack::merge(out.w3)};
+}
+
+// The four normals of each of pack::lanes counters.
+struct normals {
+  pack::f32 value[4];
+};
+inline normals group_normals(const stream& from, index block) {
+  const words4<pack::u32> word = group_words(from, block);
+  normals n;
+  normal_pair(word.w0, word.w1, n.value[0], n.value[1]);
+  normal_pair(word.w2, word.w3, n.value[2], n.value[3]);
+  return n;
+}
+
+inline stream with_number(stream from, index number) {
+  from.number = static_cast<std::uint32_t>(number);
+  return from;
+}
+
+// Runs body(group, rows, in, to) on every group, a row being `lanes` coordinates. A last partial
+// group works on a padded copy and on the rows it needs.
+template <index Group, class T, class Body>
+void for_groups(index first, index count, const T* x, T* out, Body body) {
+  index done = 0;
+  for (; done + Group <= count; done += Group) {
+    body((first + done) / Group, Group / lanes, x + done, out + done);
+  }
+  if (done == count) return;
+  const index rest = count - done;
+  const index rows = (rest + lanes - 1) / lanes;
+  T padded[Group];
+  for (index i = 0; i < rows * lanes; ++i) padded[i] = i < rest ? x[done + i] : T(0);
+  body((first + done) / Group, rows, padded, padded);
+  for (index i = 0; i < rest; ++i) out[done + i] = padded[i];
+}
+
+// out = x + sum over k of weights[k] * direction k, on one group of 64 coordinates. The running
+// sums stay in registers over all directions.
+template <class T>
+void gaussian_group_sum(const stream& from, index directions, const T* weights, index group,
+                        index rows, const T* x, T* out) {
+  using row = typename pack::template row<T>;
+  for (index lane = 0; lane < lanes; lane += pack::lanes) {
+    row sum[4] = {};
+    for (int v = 0; v < 4 && v < rows; ++v) sum[v] = row::load(x + v * lanes + lane);
+    for (index k = 0; k < directions; ++k) {
+      const normals n = group_normals(with_number(from, from.number + k), group * lanes + lane);
+      for (int v = 0; v < 4; ++v) sum[v] = sum[v].fma(weights[k], n.value[v]);
+    }
+    for (int v = 0; v < 4 && v < rows; ++v) sum[v].store(out + v * lanes + lane);
+  }
+}
+
+// The same for signs on one group of 2048 coordinates, Several directions at a time: each element
+// is loaded and stored once for all of them.
+template <int Several, class T>
+void rademacher_group_add(const stream& from, const T* weights, index group, index rows, const T* x,
+                          T* out) {
+  using row = typename pack::template row<T>;
+  for (index lane = 0; lane < lanes; lane += pack::lanes) {
+    pack::u32 word[4][Several] = {};
+    for (int k = 0; k < Several; ++k) {
+      const auto w = group_words(with_number(from, from.number + k), group * lanes + lane);
+      word[0][k] = w.w0, word[1][k] = w.w1, word[2][k] = w.w2, word[3][k] = w.w3;
+    }
+    for (index position = 0; position * 32 < rows; ++position) {
+      const index end = rows < position * 32 + 32 ? rows : position * 32 + 32;
+      for (index at_row = position * 32; at_row < end; ++at_row) {
+        const index at = at_row * lanes + lane;
+        row sum = row::load(x + at);
+        for (int k = 0; k < Several; ++k) {
+          sum = sum.add_signed(weights[k], word[position][k]);
+          word[position][k] = word[position][k] << 1;
+        }
+        sum.store(out + at);
+      }
+    }
+  }
+}
+
+template <class T>
+void rademacher_group_sum(const stream& from, index directions, const T* weights, index group,
+                          index rows, const T* x, T* out) {
+  const T* source = x;
+  index k = 0;
+  for (; k + 4 <= directions; k += 4, source = out) {
+    rademacher_group_add<4>(with_number(from, from.number + k), weights + k, group, rows, source,
+                            out);
+  }
+  for (; k < directions; ++k, source = out) {
+    rademacher_group_add<1>(with_number(from, from.number + k), weights + k, group, rows, source,
+                            out);
+  }
+}
+
+template <class T>
+void sum_kernel(law kind, const stream& from, index directions, const T* weights, index first,
+                index count, const T* x, T* out) {
+  if (kind == law::gaussian) {
+    for_groups<gaussian_group>(first, count, x, out,
+                               [&](index group, index rows, const T* in, T* to) {
+                                 gaussian_group_sum(from, directions, weights, group, rows, in, to);
+                               });
+  } else {
+    for_groups<rademacher_group>(
+        first, count, x, out, [&](index group, index rows, const T* in, T* to) {
+          rademacher_group_sum(from, directions, weights, group, rows, in, to);
+        });
+  }
+}
+
+// Sixteen partial sums, one a lane, over the groups of one tile; then a fixed tree.
+inline double squares_kernel(const stream& from, index first, index count) {
+  double sum[lanes] = {};
+  for (index done = 0; done < count; done += gaussian_group) {
+    float value[gaussian_group];
+    for (index lane = 0; lane < lanes; lane += pack::lanes) {
+      const normals n = group_normals(from, (first + done) / gaussian_group * lanes + lane);
+      for (int v = 0; v < 4; ++v) pack::store(value + v * lanes + lane, n.value[v]);
+    }
+    const index valid = count - done < gaussian_group ? count - done : gaussian_group;
+    for (index i = valid; i < gaussian_group; ++i) value[i] = 0.0f;
+    for (index i = 0; i < gaussian_group; ++i) {
+      const double square = static_cast<double>(value[i]) * static_cast<double>(value[i]);
+      sum[i % lanes] += square;  // the product of two floats is exact in double
+    }
+  }
+  for (index half = lanes / 2; half >= 1; half /= 2) {
+    for (index lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
+  }
+  return sum[0];
+}
+
+inline kernel_table make_kernel_table() {
+  return {&sum_kernel<float>, &sum_kernel<double>, &squares_kernel};
+}
+
+}  // namespace
+}  // namespace zo::detail

@@ -1,0 +1,23 @@
+// The kernels of one instruction set, as plain function pointers.
+#pragma once
+
+#include "zo/direction.hpp"
+
+namespace zo::detail {
+
+struct kernel_table {
+  // out = x + sum over k of weights[k] * raw values of direction from.number + k.
+  void (*sum_float)(law, const stream& from, index directions, const float* weights, index first,
+                    index count, const float* x, float* out);
+  void (*sum_double)(law, const stream& from, index directions, const double* weights, index first,
+                     index count, const double* x, double* out);
+  double (*squares)(const stream& from, index first, index count);
+};
+
+kernel_table generic_kernels();
+#if defined(ZO_HAS_X86_KERNELS)
+kernel_table avx2_kernels();
+kernel_table avx512_kernels();
+#endif
+
+}  // namespace zo::detail

@@ -18,8 +18,9 @@ namespace zo {
 /// A dense Eigen vector with storage: VectorXd, Matrix<float, 5, 1>, Map, segment(…), RowVectorXf,
 /// …
 template <class X>
-concept eigen_vector = std::remove_cvref_t<X>::IsVectorAtCompileTime &&
-    std::floating_point<typename std::remove_cvref_t<X>::Scalar> && requires(X& x) {
+concept eigen_vector =
+    bool(std::remove_cvref_t<X>::IsVectorAtCompileTime) &&
+    std::floating_point<typename std::remove_cvref_t<X>::Scalar>&& requires(X& x) {
   x.data();
   x.innerStride();
 };

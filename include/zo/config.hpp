@@ -1,6 +1,7 @@
 // What every other header needs: the index type, the version, the host/device marker.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #if defined(__CUDACC__)
@@ -13,6 +14,10 @@ namespace zo {
 
 /// Sizes, coordinates and query counts. Signed, 64 bits, on the host and on the device.
 using index = std::int64_t;
+
+/// The scalar types of x and gradient.
+template <class T>
+concept scalar = std::same_as<T, float> || std::same_as<T, double>;
 
 inline constexpr int version_major = 0;
 inline constexpr int version_minor = 1;

@@ -203,7 +203,7 @@ inline void check_dimension(const char* who, index dimension) {
 /// Writes direction `from` of the distribution into `out` (d values). The estimators never store a
 /// direction; this is for looking at one, for tests, and for other uses of the same randomness.
 /// Cost: no queries, no memory.
-template <distribution D, std::floating_point T>
+template <distribution D, scalar T>
 void fill_direction(D, const stream& from, std::span<T> out) {
   const auto dimension = static_cast<index>(out.size());
   detail::check_dimension("zo::fill_direction", dimension);

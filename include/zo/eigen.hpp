@@ -18,16 +18,15 @@ namespace zo {
 /// A dense Eigen vector with storage: VectorXd, Matrix<float, 5, 1>, Map, segment(…), RowVectorXf,
 /// …
 template <class X>
-concept eigen_vector =
-    bool(std::remove_cvref_t<X>::IsVectorAtCompileTime) &&
-    std::floating_point<typename std::remove_cvref_t<X>::Scalar>&& requires(X& x) {
+concept eigen_vector = bool(std::remove_cvref_t<X>::IsVectorAtCompileTime) &&
+                       scalar<typename std::remove_cvref_t<X>::Scalar>&& requires(X& x) {
   x.data();
   x.innerStride();
 };
 
 /// An objective over spans made of one over Eigen types: f(vector), f(vector, sample) or
 /// f(candidates, losses) with one candidate a row. The maps point at zo's own buffers.
-template <class F, std::floating_point T>
+template <class F, scalar T>
 class eigen_objective {
  public:
   using vector = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>;

@@ -20,7 +20,7 @@ struct sequential_policy {
 class parallel_policy {
  public:
   /// As many threads as OpenMP would use here (OMP_NUM_THREADS is respected).
-  parallel_policy() = default;
+  constexpr parallel_policy() = default;
 
   /// Exactly `threads` threads, at least 1.
   parallel_policy with_threads(int threads) const {
@@ -38,7 +38,7 @@ class parallel_policy {
 };
 
 inline constexpr sequential_policy seq{};
-inline const parallel_policy par{};
+inline constexpr parallel_policy par{};
 
 template <class P>
 concept execution_policy = requires(const P& policy) {

@@ -154,8 +154,8 @@ class minimize_run {
       loss = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step));
       if (!std::isfinite(loss)) ++result_.failed;
     } else {
-      asker<T, F, Policy> ask(policy_, f_, static_cast<index>(x_.size()), place, on_failure::drop,
-                              memory_);
+      asker<T, F, Policy> ask(policy_, f_, static_cast<index>(x_.size()), place,
+                              how_.options().failures, memory_);
       ask.ask_rows(x_.data(), {&loss, 1});
       result_.queries += ask.queries;
       result_.failed += ask.failed;
@@ -182,12 +182,12 @@ class minimize_run {
 /// Minimizes `f` from `x` in place: estimates of kind `how`, steps of `optimizer` (zo::sgd,
 /// zo::adam, …, or an updater that is kept between calls).
 ///
-/// An estimate that max_queries cannot pay, with one query more for the final value, is not begun. A
-/// target is compared with f(x) itself: forward differences know it, central ones ask it, one query
-/// more a step.
-/// Memory: gradient, optimizer state and the estimator's. Throws std::invalid_argument for bad
-/// options and what `f` throws (on_failure::stop), with x at the last good point. The whole run is
-/// the same bits for every policy, thread count, chunk size and instruction set.
+/// An estimate that max_queries cannot pay, with one query more for the final value, is not begun.
+/// A target is compared with f(x) itself: forward differences know it, central ones ask it, one
+/// query more a step. Memory: gradient, optimizer state and the estimator's. Throws
+/// std::invalid_argument for bad options and what `f` throws (on_failure::stop), with x at the last
+/// good point. The whole run is the same bits for every policy, thread count, chunk size and
+/// instruction set.
 template <execution_policy Policy, class F, contiguous_vector X, class How, class Optimizer>
 requires estimator_for<How, F, scalar_of<X>> minimize_result
 minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimizer,

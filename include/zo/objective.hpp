@@ -46,7 +46,7 @@ struct points {
 /// Eigen's vectors).
 template <class X>
 concept contiguous_vector = std::ranges::contiguous_range<X> && std::ranges::sized_range<X> &&
-    std::floating_point<std::remove_cvref_t<std::ranges::range_reference_t<X>>>;
+    scalar<std::remove_cvref_t<std::ranges::range_reference_t<X>>>;
 
 template <contiguous_vector X>
 using scalar_of = std::remove_cvref_t<std::ranges::range_reference_t<X>>;

@@ -58,7 +58,7 @@ void adam_update(const update_numbers& n, index count, const T* g, T* const stat
 
 /// The running state of an optimizer over d coordinates: up to two vectors of d, and the step
 /// count.
-template <class Rule, std::floating_point T>
+template <class Rule, scalar T>
 class updater {
  public:
   updater(Rule rule, index dimension) : rule_(std::move(rule)), dimension_(dimension) {
@@ -114,7 +114,7 @@ class sgd {
                     "zo::sgd: nesterov needs a momentum above 0");
   }
 
-  template <std::floating_point T>
+  template <scalar T>
   updater<sgd, T> start(index dimension) const {
     return {*this, dimension};
   }
@@ -148,7 +148,7 @@ class sign_sgd {
                     "zo::sign_sgd: weight_decay must be at least 0, got ", options_.weight_decay);
   }
 
-  template <std::floating_point T>
+  template <scalar T>
   updater<sign_sgd, T> start(index dimension) const {
     return {*this, dimension};
   }
@@ -185,7 +185,7 @@ class adam {
                     options_.weight_decay);
   }
 
-  template <std::floating_point T>
+  template <scalar T>
   updater<adam, T> start(index dimension) const {
     return {*this, dimension};
   }

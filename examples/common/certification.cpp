@@ -25,6 +25,19 @@ std::int64_t total_votes(std::span<const std::int64_t> votes, const char* which)
   return total;
 }
 
+/// The largest p with I_p(a, b) <= alpha. P(X >= k | n, p) is the distribution function of
+/// Beta(k, n - k + 1) at p. Halving an interval cannot fail; Boost's ibeta_inv (1.74) throws for
+/// some ordinary counts.
+double largest_below(double a, double b, double alpha) {
+  double low = 0;
+  double high = 1;
+  while (true) {
+    const double middle = low + (high - low) / 2;
+    if (middle <= low || middle >= high) return low;  // neighbouring numbers
+    (boost::math::ibeta(a, b, middle) <= alpha ? low : high) = middle;
+  }
+}
+
 }  // namespace
 
 double clopper_pearson_lower(std::int64_t successes, std::int64_t trials, double alpha) {
@@ -38,9 +51,8 @@ double clopper_pearson_lower(std::int64_t successes, std::int64_t trials, double
                                 std::to_string(alpha));
   }
   if (successes == 0) return 0;
-  // P(X >= k | n, p) is the distribution function of Beta(k, n - k + 1) at p.
-  return boost::math::ibeta_inv(static_cast<double>(successes),
-                                static_cast<double>(trials - successes + 1), alpha);
+  return largest_below(static_cast<double>(successes), static_cast<double>(trials - successes + 1),
+                       alpha);
 }
 
 double certified_radius(double probability, double sigma) {

@@ -22,12 +22,12 @@ struct dtype_row {
   std::string_view name;
   std::size_t size;
 };
-constexpr std::array dtypes = {
-    dtype_row{dtype::f64, "F64", 8}, dtype_row{dtype::f32, "F32", 4},
-    dtype_row{dtype::f16, "F16", 2}, dtype_row{dtype::bf16, "BF16", 2},
-    dtype_row{dtype::i64, "I64", 8}, dtype_row{dtype::i32, "I32", 4},
-    dtype_row{dtype::i16, "I16", 2}, dtype_row{dtype::i8, "I8", 1},
-    dtype_row{dtype::u8, "U8", 1},   dtype_row{dtype::boolean, "BOOL", 1}};
+constexpr std::array dtypes = {  // in the order of the enumeration
+    dtype_row{dtype::i64, "I64", 8},   dtype_row{dtype::f64, "F64", 8},
+    dtype_row{dtype::f32, "F32", 4},   dtype_row{dtype::i32, "I32", 4},
+    dtype_row{dtype::bf16, "BF16", 2}, dtype_row{dtype::f16, "F16", 2},
+    dtype_row{dtype::i16, "I16", 2},   dtype_row{dtype::i8, "I8", 1},
+    dtype_row{dtype::u8, "U8", 1},     dtype_row{dtype::boolean, "BOOL", 1}};
 
 constexpr std::size_t length_size = 8;
 constexpr std::uint64_t largest_header = 100'000'000;  // as in the reference implementation
@@ -248,9 +248,7 @@ std::vector<std::uint8_t> encode_safetensors(const safetensors& content) {
   std::vector<const tensor*> ordered;
   for (const tensor& each : content.tensors) ordered.push_back(&each);
   std::sort(ordered.begin(), ordered.end(), [](const tensor* a, const tensor* b) {
-    const std::size_t a_size = size_of(a->dtype);
-    const std::size_t b_size = size_of(b->dtype);
-    return a_size != b_size ? a_size > b_size : a->name < b->name;
+    return std::tie(a->dtype, a->name) < std::tie(b->dtype, b->name);
   });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();

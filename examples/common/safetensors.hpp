@@ -20,7 +20,8 @@ namespace app {
 static_assert(std::endian::native == std::endian::little,
               "safetensors files are little-endian; this code copies their bytes as they are");
 
-enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+/// In the order in which encode_safetensors places tensors: by falling element size.
+enum class dtype { i64, f64, f32, i32, bf16, f16, i16, i8, u8, boolean };
 
 /// "F32" and so on, as in the file format.
 std::string_view name_of(dtype type);
@@ -104,8 +105,9 @@ safetensors parse_safetensors(std::span<const std::uint8_t> file, std::string_vi
 safetensors read_safetensors(const std::filesystem::path& path,
                              std::uint64_t limit_bytes = safetensors_limit_bytes);
 
-/// Encodes `content`: tensors ordered by falling element size, so that each is aligned, and the
-/// header padded to 8 bytes. Equal content gives equal bytes. Throws std::invalid_argument for
+/// Encodes `content`: tensors ordered by dtype, so that each is aligned, then by name, and the
+/// header padded to 8 bytes. Equal content gives equal bytes, the same as the reference
+/// implementation (huggingface/safetensors) writes. Throws std::invalid_argument for
 /// repeated names, sizes that do not fit the shape, and text that is not UTF-8.
 std::vector<std::uint8_t> encode_safetensors(const safetensors& content);
 /// Writes atomically.

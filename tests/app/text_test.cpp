@@ -1,0 +1,63 @@
+#include "common/text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace app {
+namespace {
+
+TEST(Text, QuotesHideControlCharacters) {
+  EXPECT_EQ(in_quotes("conv1.weight"), "\"conv1.weight\"");
+  EXPECT_EQ(in_quotes("a\"b\\c"), "\"a\\\"b\\\\c\"");
+  EXPECT_EQ(in_quotes(std::string_view("\x1b[2J\0\x7f", 6)), "\"\\x1b[2J\\x00\\x7f\"");
+  EXPECT_EQ(in_quotes(std::string(500, 'x')), "\"" + std::string(120, 'x') + "...\"");
+}
+
+TEST(Text, CountsHaveThreeDigits) {
+  EXPECT_EQ(format_count(0), "0");
+  EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(format_count(0.75), "0.8");
+  EXPECT_EQ(format_count(1000), "1.00 k");
+  EXPECT_EQ(format_count(12345), "12.3 k");
+  EXPECT_EQ(format_count(123456), "123 k");
+  EXPECT_EQ(format_count(999'600), "1.00 M");  // not "1000 k"
+  EXPECT_EQ(format_count(9'999), "10.0 k");    // not "10.00 k"
+  EXPECT_EQ(format_count(-4.56e6), "-4.56 M");
+  EXPECT_EQ(format_count(std::numeric_limits<double>::infinity()), "?");
+}
+
+TEST(Text, DurationsRoundWithoutSixtySeconds) {
+  EXPECT_EQ(format_duration(0), "0 s");
+  EXPECT_EQ(format_duration(59.4), "59 s");
+  EXPECT_EQ(format_duration(59.6), "1 min 00 s");
+  EXPECT_EQ(format_duration(185), "3 min 05 s");
+  EXPECT_EQ(format_duration(3599.9), "1 h 00 min");
+  EXPECT_EQ(format_duration(2 * 3600 + 7 * 60 + 59), "2 h 07 min");
+  EXPECT_EQ(format_duration(-1), "?");
+  EXPECT_EQ(format_duration(std::nan("")), "?");
+  EXPECT_EQ(format_duration(1e300), "?");
+}
+
+TEST(Text, NumbersDoNotDependOnTheLocale) {
+  EXPECT_EQ(fixed(0.125, 2), "0.12");
+  EXPECT_EQ(fixed(-3, 1), "-3.0");
+  EXPECT_EQ(fixed(1e308, 0).size(), 309U);
+  EXPECT_EQ(fixed(std::nan(""), 3), "nan");
+  EXPECT_EQ(shortest(0.1), "0.1");
+  EXPECT_EQ(std::stod(shortest(1.0 / 3)), 1.0 / 3);
+  EXPECT_EQ(shortest(-std::numeric_limits<double>::infinity()), "-inf");
+}
+
+TEST(Text, BytesAndWidths) {
+  EXPECT_EQ(format_bytes(1023), "1023 bytes");
+  EXPECT_EQ(format_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes(std::uint64_t{1} << 30), "1.0 GiB");
+  EXPECT_EQ(display_width("0.79 ± 0.03"), 11U);
+  EXPECT_EQ(display_width(""), 0U);
+}
+
+}  // namespace
+}  // namespace app

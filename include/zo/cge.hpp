@@ -59,8 +59,9 @@ namespace detail {
 // The neighbour of x on one side, mu away as nearly as the scalar type allows but never x itself.
 template <class T>
 T step_from(T x, double side, const cge_options& how) {
-  const double size = how.relative ? std::max(1.0, std::abs(static_cast<double>(x))) : 1.0;
-  const T moved = x + static_cast<T>(side * how.smoothing * size);
+  const T size = how.relative ? std::max(T(1), std::abs(x)) : T(1);
+  // An explicit fma: a product and a sum would round as the program's own flags say.
+  const T moved = std::fma(static_cast<T>(side * how.smoothing), size, x);
   if (moved != x) return moved;
   return std::nextafter(x, static_cast<T>(side) * std::numeric_limits<T>::infinity());
 }

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 #include "zo/error.hpp"
@@ -48,25 +49,10 @@ struct step_decay_options {
 
 namespace detail {
 
-// cos(pi t) for t in [0, 1] by exactly rounded operations only: library cosines differ in the last
-// bit between machines, and a run must not. Taylor series about 1/2, error below 1e-15.
-inline double cosine_of_half_turns(double t) {
-  const double y = 3.14159265358979323846 * (0.5 - t);
-  const double y2 = y * y;
-  double p = 1.0;
-  for (int n = 21; n >= 3; n -= 2) p = std::fma(-y2 / (n * (n - 1)), p, 1.0);
-  return y * p;
-}
-
-// base^exponent by squaring, for the same reason.
-inline double power(double base, std::uint64_t exponent) {
-  double result = 1.0;
-  for (; exponent != 0; exponent >>= 1) {
-    if (exponent & 1) result *= base;
-    base *= base;
-  }
-  return result;
-}
+// Compiled in src/schedule.cpp from exactly rounded operations: library functions differ in the
+// last bit between machines, and a run must not.
+double cosine_of_half_turns(double t);              // cos(pi t) for t in [0, 1]
+double power(double base, std::uint64_t exponent);  // by squaring
 
 }  // namespace detail
 

@@ -1,6 +1,9 @@
 // One gradient estimate: objective, point, estimator and machine on one line.
 #pragma once
 
+#include <concepts>
+#include <functional>
+#include <ranges>
 #include <span>
 #include <utility>
 
@@ -29,9 +32,9 @@ concept estimator_for = objective<F, T> &&
 /// (on_failure::stop). The result is the same bits for every policy, thread count, chunk size and
 /// instruction set.
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
-requires estimator_for<How, F, scalar_of<G>> estimate_result
-estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
-         const estimate_options& options, workspace<scalar_of<G>>& memory) {
+requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scalar_of<G>>
+    estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
+                             const estimate_options& options, workspace<scalar_of<G>>& memory) {
   using T = scalar_of<G>;
   const std::span<const T> from(std::ranges::data(x), std::ranges::size(x));
   const std::span<T> to(std::ranges::data(gradient), std::ranges::size(gradient));
@@ -40,16 +43,18 @@ estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
   detail::require(from.size() == to.size(), who,
                   ": gradient must have as many coordinates as x, got ", to.size(), " and ",
                   from.size());
-  detail::require(to.data() + to.size() <= from.data() || from.data() + from.size() <= to.data(),
-                  who, ": gradient must not overlap x");
+  const std::less_equal<const T*> before;  // a total order, also between different arrays
+  detail::require(
+      before(to.data() + to.size(), from.data()) || before(from.data() + from.size(), to.data()),
+      who, ": gradient must not overlap x");
   detail::check_options(who, options);
   return detail::estimate_one(policy, f, from, to, how, options, memory);
 }
 
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
-requires estimator_for<How, F, scalar_of<G>> estimate_result
-estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
-         const estimate_options& options = {}) {
+requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scalar_of<G>>
+    estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
+                             const estimate_options& options = {}) {
   workspace<scalar_of<G>> memory;
   return estimate(policy, f, x, gradient, how, options, memory);
 }

@@ -26,8 +26,8 @@ std::int64_t total_votes(std::span<const std::int64_t> votes, const char* which)
 }
 
 /// The largest p with I_p(a, b) <= alpha. P(X >= k | n, p) is the distribution function of
-/// Beta(k, n - k + 1) at p. Halving an interval cannot fail; Boost's ibeta_inv (1.74) throws for
-/// some ordinary counts.
+/// Beta(k, n - k + 1) at p. Halving an interval cannot fail; Boost's ibeta_inv (1.74) can: it
+/// throws for a = b = 5, alpha = 0.5.
 double largest_below(double a, double b, double alpha) {
   double low = 0;
   double high = 1;

@@ -1,0 +1,40 @@
+// A classifier that only answers queries.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+
+namespace defense {
+
+/// The only way to the classifier for every query-only method: images in, logits out, each image
+/// counted. Whatever answers - a network here, a service elsewhere - runs without recording
+/// gradients, and what comes back is detached, so none can pass.
+class black_box {
+ public:
+  /// (B, C, H, W) in [0, 1] -> (B, classes)
+  using model = std::function<torch::Tensor(const torch::Tensor& images)>;
+
+  /// Asks `answer` at most `batch` images at a time.
+  explicit black_box(model answer, std::int64_t batch = 1024);
+
+  /// Throws std::runtime_error unless every image got a row of logits.
+  torch::Tensor logits(const torch::Tensor& images);
+
+  /// The class of each image: (B), int64.
+  torch::Tensor classes(const torch::Tensor& images) { return logits(images).argmax(1); }
+
+  /// Images answered so far.
+  std::int64_t queries() const { return queries_; }
+
+ private:
+  model answer_;
+  std::int64_t batch_;
+  std::int64_t queries_ = 0;
+};
+
+/// Cross entropy of each row: logits (B, classes), targets (B) -> (B).
+torch::Tensor cross_entropy_of_rows(const torch::Tensor& logits, const torch::Tensor& targets);
+
+}  // namespace defense

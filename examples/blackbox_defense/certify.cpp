@@ -1,0 +1,111 @@
+#include "certify.hpp"
+
+#include <algorithm>
+
+#include "checkpoint_tensors.hpp"
+#include "common/checkpoint.hpp"
+#include "common/interrupt.hpp"
+#include "common/progress.hpp"
+#include "common/text.hpp"
+#include "randomness.hpp"
+#include "stage.hpp"
+
+namespace defense {
+
+namespace {
+
+constexpr std::int64_t classes = 10;
+constexpr std::int64_t at_once = 200;
+constexpr double save_seconds = 15;
+
+using classifier = std::function<torch::Tensor(const torch::Tensor&)>;
+
+// Votes of `copies` noisy copies of one image. `number` is the first noise direction used.
+std::vector<std::int64_t> votes(const classifier& classify, const torch::Tensor& image,
+                                std::int64_t row, std::int64_t copies, std::uint32_t number,
+                                const settings& s) {
+  const std::uint64_t seed = seed_for(s.seed, "certification noise");
+  torch::Tensor count = torch::zeros({classes}, torch::kInt64);
+  for (std::int64_t first = 0; first < copies; first += at_once) {
+    std::vector<std::int64_t> shape = image.sizes().vec();
+    shape[0] = std::min(at_once, copies - first);
+    const auto noise = normal(seed, static_cast<std::uint64_t>(row), number++, shape);
+    const auto answers = classify(image + s.noise * noise.to(image.device()));
+    count += torch::bincount(answers.to(torch::kCPU), {}, classes);
+  }
+  return {count.data_ptr<std::int64_t>(), count.data_ptr<std::int64_t>() + classes};
+}
+
+app::certificate certify_one(const classifier& classify, const torch::Tensor& image,
+                             std::int64_t row, const settings& s) {
+  constexpr std::uint32_t estimation_noise = 1U << 31;  // apart from the noise of the selection
+  const auto selection = votes(classify, image, row, s.n0, 0, s);
+  const auto estimation = votes(classify, image, row, s.n, estimation_noise, s);
+  return app::certify(selection, estimation, s.noise, s.alpha);
+}
+
+void save(const certified& done, const nlohmann::json& with, const std::filesystem::path& path) {
+  std::vector<std::int64_t> predictions;
+  std::vector<double> numbers;
+  for (const auto& one : done.certificates) {
+    predictions.push_back(one.prediction);
+    numbers.insert(numbers.end(), {one.lower_bound, one.radius});
+  }
+  const auto count = static_cast<std::int64_t>(predictions.size());
+  app::safetensors file;
+  file.tensors.push_back(
+      app::make_tensor<std::int64_t>("predictions", {count}, std::span(predictions)));
+  file.tensors.push_back(app::make_tensor<double>("bounds_and_radii", {count, 2}, std::span(numbers)));
+  file.metadata["settings"] = with.dump();
+  file.metadata["seconds"] = app::shortest(done.seconds);
+  app::save_checkpoint(path, file);
+}
+
+void load(certified& done, const nlohmann::json& with, const std::filesystem::path& path) {
+  const app::safetensors file = app::load_checkpoint(path);
+  require_same(nlohmann::json::parse(file.metadata.at("settings")), with);
+  const auto predictions = file.at("predictions").values<std::int64_t>();
+  const auto count = static_cast<std::int64_t>(predictions.size());
+  file.at("bounds_and_radii").require_shape({count, 2});
+  const auto numbers = file.at("bounds_and_radii").values<double>();
+  for (std::size_t i = 0; i < predictions.size(); ++i) {
+    done.certificates.push_back({predictions[i], numbers[2 * i], numbers[2 * i + 1]});
+  }
+  done.seconds = std::stod(file.metadata.at("seconds"));
+}
+
+}  // namespace
+
+certified certify_images(const std::string& name, const classifier& classify,
+                         const image_tensors& images, const nlohmann::json& trained_with,
+                         const settings& s) {
+  const torch::NoGradGuard no_gradient;
+  const std::int64_t total = std::min(s.images, images.count());
+  const auto path = checkpoint_path(s, name + ".certified");
+  nlohmann::json with = trained_with;
+  with.update(select(s, {"noise", "images", "n0", "n", "alpha", "seed"}));
+  certified done;
+  if (s.resume && std::filesystem::exists(path)) load(done, with, path);
+  auto row = static_cast<std::int64_t>(done.certificates.size());
+  const double seconds_before = done.seconds;
+  app::progress progress("certify " + name, total, {.first = row, .quiet = s.quiet});
+  double saved = 0;
+  while (row < total) {
+    done.certificates.push_back(certify_one(classify, images.range(row, row + 1), row, s));
+    row += 1;
+    done.seconds = seconds_before + progress.seconds();
+    progress.update(row);
+    const bool stop = app::interrupt_guard::requested();
+    if (stop || row == total || progress.seconds() - saved > save_seconds) {
+      save(done, with, path);
+      saved = progress.seconds();
+    }
+    if (stop) throw interrupted{app::interrupt_guard::signal_number()};
+  }
+  progress.finish();
+  const auto labels = images.labels.slice(0, 0, total).to(torch::kCPU).contiguous();
+  done.labels.assign(labels.data_ptr<std::int64_t>(), labels.data_ptr<std::int64_t>() + total);
+  return done;
+}
+
+}  // namespace defense

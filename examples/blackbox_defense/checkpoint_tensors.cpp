@@ -1,0 +1,74 @@
+#include "checkpoint_tensors.hpp"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace defense {
+
+namespace {
+
+app::dtype file_type(const torch::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case torch::kFloat32: return app::dtype::f32;
+    case torch::kFloat64: return app::dtype::f64;
+    case torch::kInt64: return app::dtype::i64;
+    case torch::kUInt8: return app::dtype::u8;
+    default: throw std::runtime_error("only float32, float64, int64 and uint8 tensors can be saved");
+  }
+}
+
+torch::ScalarType torch_type(const app::tensor& tensor) {
+  switch (tensor.dtype) {
+    case app::dtype::f32: return torch::kFloat32;
+    case app::dtype::f64: return torch::kFloat64;
+    case app::dtype::i64: return torch::kInt64;
+    case app::dtype::u8: return torch::kUInt8;
+    default:
+      throw std::runtime_error("tensor \"" + tensor.name + "\" has elements of type " +
+                               std::string(app::name_of(tensor.dtype)) +
+                               "; F32, F64, I64 or U8 was expected");
+  }
+}
+
+}  // namespace
+
+void add_module(named_tensors& to, const std::string& prefix, const torch::nn::Module& module) {
+  for (const auto& item : module.named_parameters()) {
+    to.emplace_back(prefix + "." + item.key(), item.value());
+  }
+  for (const auto& item : module.named_buffers()) {
+    to.emplace_back(prefix + "." + item.key(), item.value());
+  }
+}
+
+app::safetensors pack(const named_tensors& tensors) {
+  app::safetensors file;
+  for (const auto& [name, value] : tensors) {
+    const torch::Tensor here = value.detach().to(torch::kCPU).contiguous();
+    app::tensor out{name, file_type(here), here.sizes().vec(), {}};
+    out.bytes.resize(here.nbytes());
+    if (here.nbytes() > 0) std::memcpy(out.bytes.data(), here.data_ptr(), here.nbytes());
+    file.tensors.push_back(std::move(out));
+  }
+  return file;
+}
+
+torch::Tensor to_torch(const app::tensor& from) {
+  torch::Tensor to = torch::empty(from.shape, torch_type(from));
+  if (to.nbytes() > 0) std::memcpy(to.data_ptr(), from.bytes.data(), to.nbytes());
+  return to;
+}
+
+void unpack(const app::safetensors& file, const named_tensors& tensors) {
+  for (const auto& [name, value] : tensors) {
+    file.at(name).require_shape(value.sizes().vec());
+    file.at(name).require_dtype(file_type(value));
+  }
+  const torch::NoGradGuard no_gradient;
+  for (const auto& [name, value] : tensors) {
+    torch::Tensor target = value;  // shares its memory
+    target.copy_(to_torch(file.at(name)));
+  }
+}
+
+}  // namespace defense

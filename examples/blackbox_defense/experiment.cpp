@@ -1,0 +1,119 @@
+#include "experiment.hpp"
+
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "common/file.hpp"
+#include "report.hpp"
+
+namespace defense {
+
+namespace {
+
+void say(const settings& s, const std::string& sentence) {
+  if (!s.quiet) std::fprintf(stderr, "%s\n", sentence.c_str());
+}
+
+// A fresh run must not meet checkpoints of another one when it is resumed later.
+void remove_old_checkpoints(const settings& s) {
+  const auto folder = s.out / "checkpoints";
+  if (s.resume || !std::filesystem::exists(folder)) return;
+  say(s, "Starting afresh: the checkpoints in " + folder.string() + " are replaced.");
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") std::filesystem::remove(entry.path());
+  }
+}
+
+class experiment {
+ public:
+  explicit experiment(const settings& s)
+      : s_(s),
+        problem_(s.dataset == "cifar10" ? make_cifar10(s) : make_fashion_mnist(s)),
+        classifier_(problem_.classifier.forward, s.dataset == "cifar10" ? 256 : 1024) {}
+
+  run_result operator()() {
+    const auto classify = [this](const torch::Tensor& x) { return classifier_.classes(x); };
+    run_result result;
+    result.test_images = problem_.test.count();
+    result.autoencoder_error = problem_.autoencoder_error;
+    result.clean_accuracy = accuracy(classify, problem_.test, 0, s_.seed);
+    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed);
+    for (const std::string& name : wanted_methods()) {
+      result.methods.push_back(evaluate(make_method(name, s_, pixels())));
+    }
+    if (s_.sweep) add_sweep(result);
+    return result;
+  }
+
+  /// The defense whose images are shown: the last one trained for the table.
+  const defended* pictured() const { return pictured_.get(); }
+  const problem& what() const { return problem_; }
+
+ private:
+  std::int64_t pixels() const { return problem_.test.pixels[0].numel(); }
+
+  // Each once, in the order of the table, with "none" first.
+  std::vector<std::string> wanted_methods() const {
+    std::vector<std::string> wanted;
+    for (const std::string& name : method_names()) {
+      const bool asked = std::ranges::find(s_.methods, name) != s_.methods.end();
+      if (asked || name == "none") wanted.push_back(name);
+    }
+    return wanted;
+  }
+
+  void add_sweep(run_result& result) {
+    for (const std::int64_t budget : sweep_budgets(s_)) {
+      for (const method& m : methods_at_budget(budget, s_, pixels())) {
+        result.sweep.push_back(evaluate(m));
+      }
+    }
+  }
+
+  method_result evaluate(const method& m) {
+    if (const auto known = known_.find(m.key); known != known_.end()) return known->second;
+    method_result result;
+    result.how = m;
+    auto front = std::make_shared<defended>(problem_, m, s_);
+    const auto classify = [&](const torch::Tensor& x) { return front->classes(x, classifier_); };
+    front->train(false);
+    result.noisy_start = accuracy(classify, problem_.test, s_.noise, s_.seed);
+    if (m.trained) result.training = train_defense(*front, problem_, m, classifier_, s_);
+    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed);
+    result.verdicts = certify_images(m.key, classify, problem_.test, trained_with(m), s_);
+    if (m.trained && known_.size() < wanted_methods().size()) pictured_ = front;
+    known_.emplace(m.key, result);
+    return result;
+  }
+
+  nlohmann::json trained_with(const method& m) const {
+    nlohmann::json with;
+    if (m.trained) with = select(s_, defense_options(s_));
+    if (!m.trained) with = select(s_, {"dataset", "device", "threads"});
+    if (s_.dataset == "fashion-mnist") with.update(select(s_, classifier_options()));
+    return with;
+  }
+
+  const settings& s_;
+  problem problem_;
+  black_box classifier_;
+  std::map<std::string, method_result> known_;
+  std::shared_ptr<defended> pictured_;
+};
+
+}  // namespace
+
+void run_experiment(const settings& s) {
+  app::make_directories(s.out / "checkpoints");
+  remove_old_checkpoints(s);
+  experiment run(s);
+  const run_result result = run();
+  const auto notes = write_results(result, s);
+  if (run.pictured() != nullptr) write_images(*run.pictured(), run.what(), s);
+  std::printf("%s\nResults, pictures and checkpoints are in %s\n", table_text(result, s).c_str(),
+              s.out.c_str());
+  for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+}
+
+}  // namespace defense

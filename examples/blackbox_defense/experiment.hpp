@@ -1,0 +1,12 @@
+// The whole run: classifier, autoencoder, defenses, certificates, results.
+#pragma once
+
+#include "settings.hpp"
+
+namespace defense {
+
+/// Does what the settings ask for, prints the table and writes the results into s.out. Throws
+/// std::exception with a sentence for the user, or `interrupted` after Ctrl-C.
+void run_experiment(const settings& s);
+
+}  // namespace defense

@@ -1,0 +1,103 @@
+#include "stage.hpp"
+
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "adam.hpp"
+#include "checkpoint_tensors.hpp"
+#include "common/checkpoint.hpp"
+#include "common/file.hpp"
+#include "common/interrupt.hpp"
+#include "common/progress.hpp"
+#include "common/text.hpp"
+
+namespace defense {
+
+namespace {
+
+struct position {
+  std::int64_t step = 0;
+  stage_report report;
+};
+
+// All tensors of a stage by name: modules, then the state of the optimizer.
+named_tensors tensors_of(const stage& what, const adam& optimizer) {
+  named_tensors all;
+  for (const auto& [name, module] : what.modules) add_module(all, name, *module);
+  for (std::size_t i = 0; i < optimizer.mean.size(); ++i) {
+    all.emplace_back("adam.mean." + std::to_string(i), optimizer.mean[i]);
+    all.emplace_back("adam.square." + std::to_string(i), optimizer.square[i]);
+  }
+  return all;
+}
+
+void save(const stage& what, const settings& s, const adam& optimizer, const position& at) {
+  app::safetensors file = pack(tensors_of(what, optimizer));
+  file.metadata["step"] = std::to_string(at.step);
+  file.metadata["queries"] = std::to_string(at.report.queries);
+  file.metadata["seconds"] = app::shortest(at.report.seconds);
+  file.metadata["loss"] = app::shortest(at.report.loss);
+  file.metadata["settings"] = what.settings.dump();
+  app::save_checkpoint(checkpoint_path(s, what.name), file);
+}
+
+std::optional<position> load(const stage& what, const settings& s, adam& optimizer) {
+  const auto path = checkpoint_path(s, what.name);
+  if (!s.resume || !std::filesystem::exists(path)) return {};
+  const app::safetensors file = app::load_checkpoint(path);
+  require_same(nlohmann::json::parse(file.metadata.at("settings")), what.settings);
+  unpack(file, tensors_of(what, optimizer));
+  position at;
+  at.step = std::stoll(file.metadata.at("step"));
+  at.report.queries = std::stoll(file.metadata.at("queries"));
+  at.report.seconds = std::stod(file.metadata.at("seconds"));
+  at.report.loss = std::stod(file.metadata.at("loss"));
+  optimizer.steps = at.step;
+  return at;
+}
+
+void note(stage_report& total, const step_report& step, bool first) {
+  total.queries += step.queries;
+  total.loss = first ? step.loss : total.loss + 0.02 * (step.loss - total.loss);
+}
+
+}  // namespace
+
+std::filesystem::path checkpoint_path(const settings& s, const std::string& stage) {
+  return s.out / "checkpoints" / (stage + ".safetensors");
+}
+
+double learning_rate(double highest, std::int64_t step, std::int64_t steps) {
+  const double done = static_cast<double>(step) / static_cast<double>(steps);
+  const double warm_up = std::min(1.0, (static_cast<double>(step) + 1) /
+                                           (0.05 * static_cast<double>(steps) + 1));
+  return highest * warm_up * 0.5 * (1 + std::cos(std::numbers::pi * done));
+}
+
+stage_report run_stage(const stage& what, const settings& s,
+                       const std::function<step_report(std::int64_t step)>& step) {
+  adam optimizer(what.trained);
+  position at = load(what, s, optimizer).value_or(position{});
+  const double seconds_before = at.report.seconds;
+  app::progress progress(
+      what.name, what.steps,
+      {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
+  while (at.step < what.steps) {
+    const step_report done = step(at.step);
+    optimizer.step(learning_rate(what.rate, at.step, what.steps));
+    note(at.report, done, at.step == 0);
+    at.step += 1;
+    at.report.seconds = seconds_before + progress.seconds();
+    progress.update(at.step, at.report.queries, at.report.loss);
+    const bool stop = app::interrupt_guard::requested();
+    if (stop || at.step == what.steps || at.step % s.checkpoint_every == 0) {
+      save(what, s, optimizer, at);
+    }
+    if (stop) throw interrupted{app::interrupt_guard::signal_number()};
+  }
+  progress.finish();
+  return at.report;
+}
+
+}  // namespace defense

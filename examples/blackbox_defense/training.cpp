@@ -1,0 +1,126 @@
+#include "training.hpp"
+
+#include <variant>
+#include <zo/torch.hpp>
+
+#include "checkpoint_tensors.hpp"
+#include "randomness.hpp"
+
+namespace defense {
+
+namespace {
+
+// One minibatch: noisy images, and the classifier's answers to the clean ones.
+struct minibatch {
+  torch::Tensor noisy;
+  torch::Tensor targets;
+};
+
+minibatch draw(const problem& p, black_box& classifier, const settings& s, std::int64_t step) {
+  const auto at = static_cast<std::uint64_t>(step);
+  const torch::Device device = p.train.pixels.device();
+  const auto rows = random_rows(seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
+  const auto clean = p.train.batch(rows.to(device));
+  const auto noise = normal(seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
+  return {clean + s.noise * noise.to(device), classifier.classes(clean)};
+}
+
+// The ZO-AE-DS step. The gradient of the loss with respect to `inner` comes from queries; the rest
+// is back-propagation of <inner, gradient>.
+double query_step(const defended& front, const problem& p, const method& m, black_box& classifier,
+                  const minibatch& batch, const zo::estimate_options& options) {
+  const torch::Tensor inner = front.inner(batch.noisy);
+  const auto losses = [&](const torch::Tensor& candidates, const torch::Tensor& rows) {
+    const auto images = m.autoencoder ? p.decoder.forward(candidates) : candidates;
+    return cross_entropy_of_rows(classifier.logits(images), batch.targets.index_select(0, rows));
+  };
+  const auto found = std::visit(
+      [&](const auto& how) { return zo::boundary(zo::par, losses, inner, how, options); }, m.how);
+  ((inner * found.gradients).sum() / inner.size(0)).backward();
+  return found.losses.mean().item<double>();
+}
+
+double white_box_step(const defended& front, const problem& p, const minibatch& batch) {
+  const auto logits = p.classifier.forward(front.shown(batch.noisy));
+  const auto loss = torch::nn::functional::cross_entropy(logits, batch.targets);
+  loss.backward();
+  return loss.item<double>();
+}
+
+}  // namespace
+
+defended::defended(const problem& p, const method& m, const settings& s) {
+  if (!m.trained) return;
+  const torch::Device device(s.device);
+  // The same start for every method.
+  torch::manual_seed(seed_for(s.seed, "weights of the denoiser"));
+  denoiser_ = dncnn(p.test.pixels.size(1), s.depth, s.width);
+  denoiser_->to(device);
+  if (!m.autoencoder) return;
+  encoder_ = copy_of_encoder(p, device);
+  decoder_ = p.decoder;
+}
+
+torch::Tensor defended::denoised(const torch::Tensor& noisy) const {
+  if (!denoiser_) return noisy;
+  return dncnn(denoiser_)->forward(noisy);
+}
+
+torch::Tensor defended::inner(const torch::Tensor& noisy) const {
+  const torch::Tensor images = denoised(noisy);
+  return has_autoencoder() ? encoder_.forward(images) : images;
+}
+
+torch::Tensor defended::shown(const torch::Tensor& noisy) const {
+  const torch::Tensor images = inner(noisy);
+  return has_autoencoder() ? decoder_.forward(images) : images;
+}
+
+torch::Tensor defended::classes(const torch::Tensor& noisy, black_box& classifier) const {
+  const torch::NoGradGuard no_gradient;
+  return classifier.classes(shown(noisy));
+}
+
+void defended::train(bool on) {
+  for (auto& [name, module] : modules()) module->train(on);
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> defended::modules() const {
+  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> all;
+  if (denoiser_) all.emplace_back("denoiser", denoiser_.ptr());
+  if (has_autoencoder()) all.emplace_back("encoder", encoder_.module);
+  return all;
+}
+
+stage_report train_defense(defended& front, const problem& p, const method& m,
+                           black_box& classifier, const settings& s) {
+  stage training{m.key, s.steps, s.rate, select(s, defense_options(s)), front.modules(), {}};
+  training.settings["estimate"] = m.key;
+  for (const auto& [name, module] : training.modules) {
+    for (const auto& parameter : module->parameters()) training.trained.push_back(parameter);
+  }
+  front.train(true);
+  const std::uint64_t directions = seed_for(s.seed, "directions");
+  const stage_report report = run_stage(training, s, [&](std::int64_t step) {
+    const std::int64_t before = classifier.queries();
+    const minibatch batch = draw(p, classifier, s, step);
+    const zo::estimate_options options{.seed = directions, .step = static_cast<std::uint64_t>(step)};
+    const double loss = m.white_box ? white_box_step(front, p, batch)
+                                    : query_step(front, p, m, classifier, batch, options);
+    return step_report{loss, classifier.queries() - before};
+  });
+  front.train(false);
+  return report;
+}
+
+std::vector<std::string> defense_options(const settings& s) {
+  std::vector<std::string> names = {"dataset", "seed",  "device", "threads",   "noise", "latent",
+                                    "depth",   "width", "batch",  "steps",     "rate",  "smoothing",
+                                    "scheme",  "distribution"};
+  if (s.dataset == "fashion-mnist") {
+    names.insert(names.end(), {"classifier-steps", "autoencoder-steps"});
+  }
+  return names;
+}
+
+}  // namespace defense

@@ -1,0 +1,50 @@
+// Training a denoiser (and encoder) against the stability loss, with or without gradients of the
+// classifier.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+
+#include "black_box.hpp"
+#include "method.hpp"
+#include "networks.hpp"
+#include "problem.hpp"
+#include "stage.hpp"
+
+namespace defense {
+
+/// What stands in front of the classifier. Without a denoiser: nothing does.
+class defended {
+ public:
+  /// Untrained: identity denoiser and, with an autoencoder, a copy of the pre-trained encoder.
+  defended(const problem& p, const method& m, const settings& s);
+
+  /// The white-box part: noisy images -> denoised images, or latents (B, d) with an autoencoder.
+  torch::Tensor inner(const torch::Tensor& noisy) const;
+  /// What the classifier is shown: noisy images -> images.
+  torch::Tensor shown(const torch::Tensor& noisy) const;
+  torch::Tensor denoised(const torch::Tensor& noisy) const;
+  /// Noisy images -> classes, by queries.
+  torch::Tensor classes(const torch::Tensor& noisy, black_box& classifier) const;
+
+  void train(bool on);
+  bool has_autoencoder() const { return encoder_.module != nullptr; }
+  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules() const;
+
+ private:
+  dncnn denoiser_{nullptr};
+  network encoder_;
+  network decoder_;
+};
+
+/// Trains `front` by the method; queries are those `classifier` was asked. White-box methods
+/// differentiate p.classifier instead. Loss: cross entropy of the answer to the defended noisy image
+/// against the classifier's own answer to the clean one (ZO-AE-DS, eq. 2, its stability term).
+stage_report train_defense(defended& front, const problem& p, const method& m,
+                           black_box& classifier, const settings& s);
+
+/// Names of the options that a trained defense depends on.
+std::vector<std::string> defense_options(const settings& s);
+
+}  // namespace defense

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
@@ -218,6 +219,15 @@ std::string run_gnuplot(const fs::path& script, const fs::path& picture) {
   return "gnuplot failed: " + in_quotes(complaint);
 }
 
+/// gnuplot reports success also when the disk was full; a whole picture shows at its end.
+bool is_complete(const fs::path& drawing) {
+  constexpr std::uint64_t largest = std::uint64_t{1} << 30;
+  const std::vector<std::uint8_t> bytes = read_file(drawing, largest);
+  std::string text(bytes.end() - std::min<std::ptrdiff_t>(std::ssize(bytes), 64), bytes.end());
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text.ends_with("IEND\xae\x42\x60\x82") || text.ends_with("</svg>");
+}
+
 fs::path with_extension(fs::path path, const char* extension) {
   return path.replace_extension(extension);
 }
@@ -270,20 +280,22 @@ std::string write_chart(const fs::path& picture, const chart& what) {
   write_atomically(script, chart_script(what, name));
 
   const fs::path drawing = picture.parent_path() / ("." + name + ".tmp");
-  const std::string failure = run_gnuplot(fs::absolute(script), fs::absolute(drawing));
-  std::error_code ignored;
-  if (!failure.empty()) {
-    fs::remove(drawing, ignored);
-    return "The picture " + in_quotes(picture.string()) + " was not drawn: " + failure +
-           ". Its data are in " + in_quotes(data.string()) + ".";
-  }
+  std::string failure = run_gnuplot(fs::absolute(script), fs::absolute(drawing));
   try {
-    replace_file(drawing, picture);
+    if (failure.empty() && !is_complete(drawing)) {
+      failure = "gnuplot left it incomplete; check that the disk is not full";
+    }
+    if (failure.empty()) replace_file(drawing, picture);
   } catch (...) {
+    std::error_code ignored;
     fs::remove(drawing, ignored);
     throw;
   }
-  return "";
+  if (failure.empty()) return "";
+  std::error_code ignored;
+  fs::remove(drawing, ignored);
+  return "The picture " + in_quotes(picture.string()) + " was not drawn: " + failure +
+         ". Its data are in " + in_quotes(data.string()) + ".";
 }
 
 }  // namespace app

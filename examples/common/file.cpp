@@ -53,6 +53,8 @@ std::string advice_for_writing(int error) {
     case ENOENT:
     case ENOTDIR:
       return "its directory does not exist: create it or choose another --out";
+    case EBUSY:
+      return "other programs keep writing it: choose another --out";
     case ENAMETOOLONG:
       return "the name is too long: choose another --out";
     default:
@@ -135,7 +137,8 @@ bool same_file(int file, const fs::path& path) {
 /// Opens the temporary file for this writer alone. Another writer may rename the file away between
 /// our open and our lock; then the name belongs to a new file and we try again.
 descriptor open_locked(const fs::path& temporary, const fs::path& path) {
-  while (true) {
+  constexpr int most_attempts = 1000;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
     descriptor file(
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
     if (!file.is_open()) fail_writing(path, errno);
@@ -146,6 +149,7 @@ descriptor open_locked(const fs::path& temporary, const fs::path& path) {
     }
     if (same_file(file.get(), temporary)) return file;
   }
+  fail_writing(path, EBUSY);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ inline stream with_number(stream from, index number) {
 }
 
 // Runs body(group, rows, in, to) on every group, a row being `lanes` coordinates. A last partial
-// group works on a padded copy and on the rows it needs.
+// group works on a padded copy: of the rows it needs, or of all where a group has few.
 template <index Group, class T, class Body>
 void for_groups(index first, index count, const T* x, T* out, Body body) {
   index done = 0;
@@ -46,27 +46,28 @@ void for_groups(index first, index count, const T* x, T* out, Body body) {
   }
   if (done == count) return;
   const index rest = count - done;
-  const index rows = (rest + lanes - 1) / lanes;
+  const index rows = Group == gaussian_group ? Group / lanes : (rest + lanes - 1) / lanes;
   T padded[Group];
-  for (index i = 0; i < rows * lanes; ++i) padded[i] = i < rest ? x[done + i] : T(0);
+  for (index i = rest; i < rows * lanes; ++i) padded[i] = T(0);
+  __builtin_memcpy(padded, x + done, static_cast<std::size_t>(rest) * sizeof(T));
   body((first + done) / Group, rows, padded, padded);
-  for (index i = 0; i < rest; ++i) out[done + i] = padded[i];
+  __builtin_memcpy(out + done, padded, static_cast<std::size_t>(rest) * sizeof(T));
 }
 
 // out = x + sum over k of weights[k] * direction k, on one group of 64 coordinates. The running
 // sums stay in registers over all directions.
 template <class T>
 void gaussian_group_sum(const stream& from, index directions, const T* weights, index group,
-                        index rows, const T* x, T* out) {
+                        const T* x, T* out) {
   using row = typename pack::template row<T>;
   for (index lane = 0; lane < lanes; lane += pack::lanes) {
-    row sum[4] = {};
-    for (int v = 0; v < 4 && v < rows; ++v) sum[v] = row::load(x + v * lanes + lane);
+    row sum[4];
+    for (int v = 0; v < 4; ++v) sum[v] = row::load(x + v * lanes + lane);
     for (index k = 0; k < directions; ++k) {
       const normals n = group_normals(with_number(from, from.number + k), group * lanes + lane);
       for (int v = 0; v < 4; ++v) sum[v] = sum[v].fma(weights[k], n.value[v]);
     }
-    for (int v = 0; v < 4 && v < rows; ++v) sum[v].store(out + v * lanes + lane);
+    for (int v = 0; v < 4; ++v) sum[v].store(out + v * lanes + lane);
   }
 }
 
@@ -78,7 +79,7 @@ void rademacher_group_add(const stream& from, const T* weights, index group, ind
   using row = typename pack::template row<T>;
   for (index lane = 0; lane < lanes; lane += pack::lanes) {
     pack::u32 word[4][Several] = {};
-    for (int k = 0; k < Several; ++k) {
+    for (index k = 0; k < Several; ++k) {
       const auto w = group_words(with_number(from, from.number + k), group * lanes + lane);
       word[0][k] = w.w0, word[1][k] = w.w1, word[2][k] = w.w2, word[3][k] = w.w3;
     }
@@ -87,7 +88,7 @@ void rademacher_group_add(const stream& from, const T* weights, index group, ind
       for (index at_row = position * 32; at_row < end; ++at_row) {
         const index at = at_row * lanes + lane;
         row sum = row::load(x + at);
-        for (int k = 0; k < Several; ++k) {
+        for (index k = 0; k < Several; ++k) {
           sum = sum.add_signed(weights[k], word[position][k]);
           word[position][k] = word[position][k] << 1;
         }
@@ -116,10 +117,9 @@ template <class T>
 void sum_kernel(law kind, const stream& from, index directions, const T* weights, index first,
                 index count, const T* x, T* out) {
   if (kind == law::gaussian) {
-    for_groups<gaussian_group>(first, count, x, out,
-                               [&](index group, index rows, const T* in, T* to) {
-                                 gaussian_group_sum(from, directions, weights, group, rows, in, to);
-                               });
+    for_groups<gaussian_group>(first, count, x, out, [&](index group, index, const T* in, T* to) {
+      gaussian_group_sum(from, directions, weights, group, in, to);
+    });
   } else {
     for_groups<rademacher_group>(
         first, count, x, out, [&](index group, index rows, const T* in, T* to) {
@@ -128,21 +128,19 @@ void sum_kernel(law kind, const stream& from, index directions, const T* weights
   }
 }
 
-// Sixteen partial sums, one a lane, over the groups of one tile; then a fixed tree.
+// Sixteen partial sums, one a lane, over the groups of one tile; then a fixed tree. The square of a
+// float is exact in double, so that a fused and a separate addition agree.
 inline double squares_kernel(const stream& from, index first, index count) {
-  double sum[lanes] = {};
-  for (index done = 0; done < count; done += gaussian_group) {
-    float value[gaussian_group];
-    for (index lane = 0; lane < lanes; lane += pack::lanes) {
+  double sum[lanes];
+  for (index lane = 0; lane < lanes; lane += pack::lanes) {
+    auto partial = pack::row<double>::zero();
+    for (index done = 0; done < count; done += gaussian_group) {
       const normals n = group_normals(from, (first + done) / gaussian_group * lanes + lane);
-      for (int v = 0; v < 4; ++v) pack::store(value + v * lanes + lane, n.value[v]);
+      for (int v = 0; v < 4; ++v) {
+        partial = partial.add_square(pack::first(n.value[v], count - done - v * lanes - lane));
+      }
     }
-    const index valid = count - done < gaussian_group ? count - done : gaussian_group;
-    for (index i = valid; i < gaussian_group; ++i) value[i] = 0.0f;
-    for (index i = 0; i < gaussian_group; ++i) {
-      const double square = static_cast<double>(value[i]) * static_cast<double>(value[i]);
-      sum[i % lanes] += square;  // the product of two floats is exact in double
-    }
+    partial.store(sum + lane);
   }
   for (index half = lanes / 2; half >= 1; half /= 2) {
     for (index lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];

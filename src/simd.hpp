@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#include "zo/config.hpp"
+
 namespace zo::detail {
 namespace {
 
@@ -79,7 +81,11 @@ struct pack {
   static u32 merge(word a) {
     return _mm512_mask_blend_epi32(0xAAAA, a.even, _mm512_slli_epi64(a.odd, 32));
   }
-  static void store(float* out, f32 a) { _mm512_storeu_ps(out, a.v); }
+  // The first `count` lanes of a (any number, also below 0 or above 16), zero in the others.
+  static f32 first(f32 a, index count) {
+    const index kept = count < 0 ? 0 : count < lanes ? count : lanes;
+    return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << kept) - 1u), a.v);
+  }
 
   // Vectors of the caller's scalar type: multiply-add of 16 consecutive elements.
   template <class T>
@@ -106,11 +112,19 @@ struct pack::row<double> {
     _mm512_storeu_pd(p, a);
     _mm512_storeu_pd(p + 8, b);
   }
+  static row zero() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+  static row widen(pack_f32 n) {
+    const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(n.v), 1));
+    return {_mm512_cvtps_pd(_mm512_castps512_ps256(n.v)), _mm512_cvtps_pd(upper)};
+  }
   row fma(double w, pack_f32 n) const {
     const __m512d f = _mm512_set1_pd(w);
-    const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(n.v), 1));
-    return {_mm512_fmadd_pd(f, _mm512_cvtps_pd(_mm512_castps512_ps256(n.v)), a),
-            _mm512_fmadd_pd(f, _mm512_cvtps_pd(upper), b)};
+    const row wide = widen(n);
+    return {_mm512_fmadd_pd(f, wide.a, a), _mm512_fmadd_pd(f, wide.b, b)};
+  }
+  row add_square(pack_f32 n) const {
+    const row wide = widen(n);
+    return {_mm512_fmadd_pd(wide.a, wide.a, a), _mm512_fmadd_pd(wide.b, wide.b, b)};
   }
   row add_signed(double w, pack_u32 word) const {
     const __mmask16 negative = _mm512_movepi32_mask(word.v);
@@ -182,7 +196,12 @@ struct pack {
   static u32 merge(word a) {
     return _mm256_blend_epi32(a.even, _mm256_slli_epi64(a.odd, 32), 0xAA);
   }
-  static void store(float* out, f32 a) { _mm256_storeu_ps(out, a.v); }
+  static f32 first(f32 a, index count) {
+    const index kept = count < 0 ? 0 : count < lanes ? count : lanes;
+    const __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(kept)), number);
+    return _mm256_and_ps(a.v, _mm256_castsi256_ps(mask));
+  }
 
   template <class T>
   struct row;
@@ -206,10 +225,19 @@ struct pack::row<double> {
     _mm256_storeu_pd(p, a);
     _mm256_storeu_pd(p + 4, b);
   }
+  static row zero() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+  static row widen(pack_f32 n) {
+    return {_mm256_cvtps_pd(_mm256_castps256_ps128(n.v)),
+            _mm256_cvtps_pd(_mm256_extractf128_ps(n.v, 1))};
+  }
   row fma(double w, pack_f32 n) const {
     const __m256d f = _mm256_set1_pd(w);
-    return {_mm256_fmadd_pd(f, _mm256_cvtps_pd(_mm256_castps256_ps128(n.v)), a),
-            _mm256_fmadd_pd(f, _mm256_cvtps_pd(_mm256_extractf128_ps(n.v, 1)), b)};
+    const row wide = widen(n);
+    return {_mm256_fmadd_pd(f, wide.a, a), _mm256_fmadd_pd(f, wide.b, b)};
+  }
+  row add_square(pack_f32 n) const {
+    const row wide = widen(n);
+    return {_mm256_fmadd_pd(wide.a, wide.a, a), _mm256_fmadd_pd(wide.b, wide.b, b)};
   }
   row add_signed(double w, pack_u32 word) const {
     return {add_half(a, w, _mm256_castsi256_si128(word.v)),
@@ -233,7 +261,7 @@ struct pack {
   static word counters(std::uint32_t first) { return first; }
   static word broadcast(std::uint32_t a) { return a; }
   static u32 merge(word a) { return a; }
-  static void store(float* out, f32 a) { *out = a; }
+  static f32 first(f32 a, index count) { return count > 0 ? a : 0.0f; }
 
   template <class T>
   struct row {
@@ -247,6 +275,8 @@ struct pack {
         return {__builtin_fma(w, static_cast<double>(n), v)};
       }
     }
+    static row zero() { return {T(0)}; }
+    row add_square(float n) const { return {v + static_cast<T>(n) * static_cast<T>(n)}; }
     row add_signed(T w, std::uint32_t word) const { return {v + ((word >> 31) != 0 ? -w : w)}; }
   };
 };

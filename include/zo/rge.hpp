@@ -141,7 +141,8 @@ class rge_run {
         base_(static_cast<std::size_t>(problem.rows)),
         survivors_(static_cast<std::size_t>(problem.rows)),
         means_(problem.rows) {
-    require(step_ > 0, "zo::rge: smoothing ", how_.smoothing, " is zero in this scalar type");
+    require(step_ > 0 && std::isfinite(step_), "zo::rge: smoothing ", how_.smoothing,
+            " is zero or infinite in this scalar type");
     require(how_.directions <= (index{1} << 32) / std::max<index>(1, problem.rows),
             "zo::rge: rows * directions must be below 2^32, got ", problem.rows, " rows of ",
             how_.directions, " directions");

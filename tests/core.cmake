@@ -1,7 +1,7 @@
 # Tests of the core: one program a concept. Included by tests/CMakeLists.txt.
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
-foreach(concept random direction)
+foreach(concept random direction rge cge objective)
   zo_add_test(${concept}_test)
 endforeach()
 

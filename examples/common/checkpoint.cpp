@@ -85,8 +85,8 @@ std::vector<std::uint8_t> encode_checkpoint(safetensors content) {
                                   " is reserved: choose one that does not begin with zo.");
     }
   }
-  content.metadata[format_key] = format_value;
-  content.metadata[version_key] = version_value;
+  content.metadata.emplace(format_key, format_value);
+  content.metadata.emplace(version_key, version_value);
   content.metadata[checksum_key] = checksum_of(content);
   return encode_safetensors(content);
 }

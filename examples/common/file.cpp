@@ -196,7 +196,8 @@ void detail::write_all(int file, std::span<const std::uint8_t> bytes, const fs::
 
 void write_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
   const fs::path target = resolve_target(path);
-  const fs::path temporary = directory_of(target) / ("." + target.filename().string() + ".tmp");
+  const fs::path temporary =
+      directory_of(target) / (std::string(".") + target.filename().string() + ".tmp");
   const descriptor file = open_locked(temporary, path);
   try {
     if (::ftruncate(file.get(), 0) != 0) fail_writing(path, errno);

@@ -63,9 +63,10 @@ std::string joined(const std::vector<std::string>& parts) {
 }
 
 std::string bar(double share, int cells) {
-  const int full = static_cast<int>(share * cells);
-  return "[" + std::string(static_cast<std::size_t>(full), '#') +
-         std::string(static_cast<std::size_t>(cells - full), '-') + "]";
+  const auto full = static_cast<std::size_t>(share * cells);
+  std::string out(static_cast<std::size_t>(cells), '-');
+  std::fill_n(out.begin(), full, '#');
+  return std::string("[") + out + "]";
 }
 
 }  // namespace
@@ -144,10 +145,11 @@ void progress::print() {
   if (options_.quiet) return;
   state_.seconds = last_print_ - start_;
   // "\r" then "erase to the end of the line"; one column is kept free so that no terminal wraps.
-  const std::string line =
-      *options_.terminal
-          ? "\r" + progress_bar_line(state_, terminal_width(options_.out) - 1) + "\x1b[K"
-          : progress_plain_line(state_) + "\n";
+  const std::string line = *options_.terminal
+                               ? std::string("\r") +
+                                     progress_bar_line(state_, terminal_width(options_.out) - 1) +
+                                     "\x1b[K"
+                               : progress_plain_line(state_) + "\n";
   std::fwrite(line.data(), 1, line.size(), options_.out);
   std::fflush(options_.out);
 }

@@ -74,7 +74,7 @@ std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e12) return "?";
   const auto total = static_cast<std::int64_t>(std::llround(seconds));
   const auto two_digits = [](std::int64_t value) {
-    return (value < 10 ? "0" : "") + std::to_string(value);
+    return std::string(value < 10 ? "0" : "") + std::to_string(value);
   };
   if (total < 60) return std::to_string(total) + " s";
   if (total < 3600) return std::to_string(total / 60) + " min " + two_digits(total % 60) + " s";

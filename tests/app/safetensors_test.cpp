@@ -93,17 +93,18 @@ TEST(Safetensors, EveryDtypeSurvives) {
 }
 
 TEST(Safetensors, TensorsAreAligned) {
-  safetensors content = example();
-  content.metadata["length"] = "odd";
-  const bytes file = encode_safetensors(content);
-  const safetensors back = parse(file);
-  std::uint64_t header = 0;
-  std::memcpy(&header, file.data(), sizeof header);
-  std::uint64_t position = 8 + header;
-  EXPECT_EQ(position % 8, 0U);
-  for (const tensor& each : back.tensors) {
-    EXPECT_EQ(position % size_of(each.dtype), 0U) << each.name;
-    position += each.bytes.size();
+  for (std::size_t odd = 0; odd < 8; ++odd) {
+    safetensors content = example();
+    content.metadata["length"] = std::string(odd, 'x');
+    const bytes file = encode_safetensors(content);
+    std::uint64_t header = 0;
+    std::memcpy(&header, file.data(), sizeof header);
+    std::uint64_t position = 8 + header;
+    EXPECT_EQ(position % 8, 0U);
+    for (const tensor& each : parse(file).tensors) {
+      EXPECT_EQ(position % size_of(each.dtype), 0U) << each.name;
+      position += each.bytes.size();
+    }
   }
 }
 
@@ -147,6 +148,9 @@ TEST(Safetensors, RefusesBadLengths) {
     expect_refusal([&] { parse(file); }, "header");
   }
   expect_refused_header("", 0, "not JSON");
+  bytes file = file_with("{}", 0);
+  file[0] = 3;  // one byte more than there is
+  expect_refusal([&] { parse(file); }, "ends within its header");
 }
 
 TEST(Safetensors, RefusesWhatIsNoHeader) {

@@ -108,8 +108,8 @@ class slope_writer {
     problem_.gradients[row * problem_.dimension + coordinate] = value;
     survivors_[static_cast<std::size_t>(row)] += 1;
   }
-  bool any() const {
-    return std::ranges::any_of(survivors_, [](index good) { return good > 0; });
+  bool enough(on_failure failures, index asked) const {
+    return enough_slopes(failures, survivors_, asked);
   }
 
  private:
@@ -144,7 +144,7 @@ class cge_run {
     }
     const estimate_result result{problem_.losses[0], asker_.queries, asker_.failed, true};
     const auto all = static_cast<std::size_t>(problem_.rows * problem_.dimension);
-    if (ok && writer_.any()) return result;
+    if (ok && writer_.enough(how_.failures, chosen_.count())) return result;
     return give_up(result, std::span<T>{problem_.gradients, all});
   }
 
@@ -234,7 +234,8 @@ class probe_run {
       if (how_.failures == on_failure::stop && result_.failed > 0)
         return give_up(result_, gradient_);
     }
-    return writer_.any() ? result_ : give_up(result_, gradient_);
+    const bool enough = writer_.enough(how_.failures, chosen_.count());
+    return enough ? result_ : give_up(result_, gradient_);
   }
 
  private:

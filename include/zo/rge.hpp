@@ -127,6 +127,15 @@ double slope(const double* answers, index rows, index row, double base, double s
   return (answers[row] - answers[rows + row]) / (2 * step);
 }
 
+// Whether the slopes that are left make an estimate: all of them (stop), some of any row (drop). A
+// slope can fail though its answers did not: by overflow.
+inline bool enough_slopes(on_failure failures, const std::vector<index>& survivors, index asked) {
+  const index needed = failures == on_failure::stop ? asked : 1;
+  const auto enough = [needed](index good) { return good >= needed; };
+  return failures == on_failure::stop ? std::ranges::all_of(survivors, enough)
+                                      : std::ranges::any_of(survivors, enough);
+}
+
 template <class Policy, class T, class F, distribution D, difference_scheme S>
 class rge_run {
  public:
@@ -223,16 +232,15 @@ class rge_run {
 
   estimate_result finish(bool ok) {
     estimate_result result{0, asker_.queries, asker_.failed, ok};
-    bool any = false;
     for (index b = 0; b < problem_.rows; ++b) {
       const index good = survivors_[static_cast<std::size_t>(b)];
-      any = any || good > 0;
       if (good > 0 && good < how_.directions) rescale(b, good);
       problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
     }
     result.value = problem_.losses[0];
     const auto all = static_cast<std::size_t>(problem_.rows * problem_.dimension);
-    return ok && any ? result : give_up(result, std::span<T>{problem_.gradients, all});
+    const bool enough = enough_slopes(how_.failures, survivors_, how_.directions);
+    return ok && enough ? result : give_up(result, std::span<T>{problem_.gradients, all});
   }
 
   // The mean over the directions that are left.

@@ -1,0 +1,273 @@
+// Failed queries: NaN, infinities and exceptions under both policies, for every kind of objective.
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::central;
+using zo::cge;
+using zo::forward;
+using zo::index;  // hides index() of <strings.h>
+using zo::on_failure;
+using zo::rge;
+
+constexpr index dimension = 6;
+
+enum class fault { not_a_number, infinite, minus_infinite, exception };
+const fault all_faults[] = {fault::not_a_number, fault::infinite, fault::minus_infinite,
+                            fault::exception};
+
+double fail(fault how) {
+  if (how == fault::exception) throw std::runtime_error("query " + std::string("failed"));
+  return how == fault::not_a_number ? not_a_number : how == fault::infinite ? infinity : -infinity;
+}
+
+/// Fails on the candidates whose number is in `bad` (asked in order: seq).
+struct failing {
+  std::vector<index> bad;
+  fault how;
+  index asked = 0;
+  double operator()(std::span<const double> x) {
+    if (std::ranges::count(bad, asked++) > 0) return fail(how);
+    return smooth_loss(x);
+  }
+};
+
+template <class How>
+std::pair<zo::estimate_result, std::vector<double>> run(failing f, const How& how) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size(), 77);
+  const auto r = zo::estimate(zo::seq, f, x, g, how, {.seed = 2, .step = 5});
+  EXPECT_EQ(r.queries, f.asked == 0 ? r.queries : f.asked);
+  return {r, g};
+}
+
+double loss(const std::vector<double>& x) { return smooth_loss(std::span<const double>(x)); }
+
+// The mean over the directions that are left, from the reference formula.
+template <class D>
+std::vector<double> expected_mean(D d, std::vector<std::uint32_t> numbers, bool both) {
+  std::vector<std::vector<double>> us;
+  for (const auto k : numbers) us.push_back(direction<double>(d, {2, 5, k}, dimension));
+  return reference::rge(loss, ramp<double>(dimension), us, D::scale(dimension), 1e-3, both);
+}
+
+void expect_near(const std::vector<double>& got, const std::vector<double>& expected) {
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_NEAR(got[i], expected[i], 1e-9 * (1 + std::abs(expected[i])));
+  }
+}
+
+TEST(drop, leaves_the_mean_over_the_good_directions) {
+  const rge how({.directions = 4, .failures = on_failure::drop});
+  for (const fault what : all_faults) {
+    const auto [r, g] = run({{2, 4}, what}, how);  // query 0 is f(x): directions 1 and 3 fail
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.queries, 5);
+    EXPECT_EQ(r.failed, 2);
+    expect_near(g, expected_mean(zo::gaussian{}, {0, 2}, false));
+  }
+}
+
+TEST(drop, a_direction_fails_when_either_side_does) {
+  const rge how({.directions = 4, .failures = on_failure::drop}, zo::sphere{}, central{});
+  for (const fault what : all_faults) {
+    const auto [r, g] = run({{0, 5}, what}, how);  // the upper side of 0, the lower of 2
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.queries, 8);
+    EXPECT_EQ(r.failed, 2);
+    expect_near(g, expected_mean(zo::sphere{}, {1, 3}, true));
+    EXPECT_TRUE(std::isfinite(r.value)) << "the mean of the good answers";
+  }
+}
+
+TEST(drop, leaves_failed_coordinates_at_zero) {
+  const auto x = ramp<double>(dimension);
+  const auto ahead = reference::cge(loss, x, 1e-3, false);
+  const auto both = reference::cge(loss, x, 1e-3, true);
+  for (const fault what : all_faults) {
+    const auto [r, g] = run({{1, 4}, what}, cge({.failures = on_failure::drop}));
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.failed, 2);
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      EXPECT_NEAR(g[i], i == 0 || i == 3 ? 0.0 : ahead[i], 1e-9);
+    }
+    const auto [rc, gc] = run({{1, 4}, what}, cge({.failures = on_failure::drop}, central{}));
+    EXPECT_TRUE(rc.ok);
+    for (std::size_t i = 0; i < gc.size(); ++i) {
+      EXPECT_NEAR(gc[i], i == 0 || i == 2 ? 0.0 : both[i], 1e-9);
+    }
+  }
+}
+
+TEST(drop, a_failed_base_point_or_no_survivor_gives_no_estimate) {
+  const std::vector<double> zeros(dimension, 0.0);
+  for (const fault what : all_faults) {
+    for (const auto& [r, g] :
+         {run({{0}, what}, rge({.directions = 3, .failures = on_failure::drop})),
+          run({{0}, what}, cge({.failures = on_failure::drop})),
+          run({{1, 2, 3}, what}, rge({.directions = 3, .failures = on_failure::drop})),
+          run({{0, 3}, what},
+              rge({.directions = 2, .failures = on_failure::drop}, zo::gaussian{}, central{}))}) {
+      EXPECT_FALSE(r.ok);
+      EXPECT_TRUE(same_bits(g, zeros));
+    }
+  }
+}
+
+TEST(stop, an_infinite_or_nan_answer_fails_the_estimate) {
+  const std::vector<double> zeros(dimension, 0.0);
+  for (const fault what : {fault::not_a_number, fault::infinite, fault::minus_infinite}) {
+    for (const index bad : {0, 1, 2}) {
+      for (const auto& [r, g] :
+           {run({{bad}, what}, rge({.directions = 3})),
+            run({{bad}, what}, rge({.directions = 3}, zo::rademacher{}, central{})),
+            run({{bad}, what}, cge()), run({{bad}, what}, cge({}, central{}))}) {
+        EXPECT_FALSE(r.ok);
+        EXPECT_EQ(r.failed, 1);
+        EXPECT_TRUE(same_bits(g, zeros));
+      }
+    }
+  }
+}
+
+TEST(stop, an_exception_reaches_the_caller) {
+  for (const index bad : {0, 1, 2}) {
+    EXPECT_THROW(run({{bad}, fault::exception}, rge({.directions = 3})), std::runtime_error);
+    EXPECT_THROW(run({{bad}, fault::exception}, cge({}, central{})), std::runtime_error);
+  }
+}
+
+// A finite answer can still give a slope that no number holds; "stop" must not drop it in silence.
+TEST(stop, an_overflowing_slope_fails_the_estimate) {
+  const std::vector<double> x{1.0, 2.0};
+  std::vector<double> g(2);
+  auto huge = [](std::span<const double> v) { return v[1] != 2.0 ? 1e308 : 0.0; };
+  EXPECT_FALSE(zo::estimate(zo::seq, huge, x, g, cge({.smoothing = 1e-6})).ok);
+  EXPECT_FALSE(zo::estimate(zo::seq, huge, x, g, rge({.directions = 2, .smoothing = 1e-6})).ok);
+  const auto dropped =
+      zo::estimate(zo::seq, huge, x, g, cge({.smoothing = 1e-6, .failures = on_failure::drop}));
+  EXPECT_TRUE(dropped.ok);
+  EXPECT_EQ(g, (std::vector<double>{0, 0}));
+}
+
+TEST(drop, does_not_swallow_what_is_not_a_std_exception) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  auto f = [](std::span<const double>) -> double { throw 42; };
+  for (const int threads : {1, 3}) {
+    EXPECT_THROW(
+        zo::estimate(zo::par.with_threads(threads), f, x, g, rge({.failures = on_failure::drop})),
+        int);
+  }
+}
+
+// ---- batches
+// -----------------------------------------------------------------------------------------
+
+TEST(batch, a_forgotten_answer_is_a_failed_query) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  auto forgets = [](zo::points<double> at, std::span<double> losses) {
+    for (index k = 0; k < at.count; ++k) {
+      if (at.count > 1 && k == 2) continue;  // direction 2
+      losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    }
+  };
+  const auto r =
+      zo::estimate(zo::seq, forgets, x, g, rge({.directions = 4, .failures = on_failure::drop}),
+                   {.seed = 2, .step = 5});
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.failed, 1);
+  expect_near(g, expected_mean(zo::gaussian{}, {0, 1, 3}, false));
+  EXPECT_FALSE(zo::estimate(zo::seq, forgets, x, g, rge({.directions = 4})).ok);
+}
+
+TEST(batch, an_exception_drops_its_chunk_only) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  index calls = 0;
+  auto throws_once = [&](zo::points<double> at, std::span<double> losses) {
+    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    if (++calls == 3) throw std::runtime_error("chunk lost");  // base, chunk 0-1, then 2-3
+  };
+  const index two_candidates = 2 * dimension * index{sizeof(double)};
+  const auto r =
+      zo::estimate(zo::seq, throws_once, x, g, rge({.directions = 6, .failures = on_failure::drop}),
+                   {.seed = 2, .step = 5, .chunk_bytes = two_candidates});
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.queries, 7);
+  EXPECT_EQ(r.failed, 2);
+  expect_near(g, expected_mean(zo::gaussian{}, {0, 1, 4, 5}, false));
+}
+
+// ---- probes
+// ------------------------------------------------------------------------------------------
+
+struct failing_probe {
+  fault how = fault::not_a_number;
+  bool in_prepare = false;
+  index bad = -1;  // coordinate whose difference fails
+  double prepare(std::span<const double>, zo::sample_id) { return in_prepare ? fail(how) : 1.0; }
+  void probe(std::span<const index> coordinates, std::span<const double> steps,
+             std::span<double> differences) {
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      differences[k] = coordinates[k] == bad ? fail(how) : 2 * steps[k];
+    }
+  }
+};
+
+TEST(probes, failures_follow_the_policy) {
+  const std::vector<double> x(4, 1.0);
+  std::vector<double> g(4, 77);
+  const auto ask = [&](failing_probe f, on_failure failures) {
+    g.assign(4, 77);
+    return zo::estimate(zo::seq, f, x, g, cge({.smoothing = 0.125, .failures = failures}));
+  };
+  for (const fault what : {fault::not_a_number, fault::infinite}) {
+    auto r = ask({what, false, 2}, on_failure::drop);
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.failed, 1);
+    EXPECT_EQ(g, (std::vector<double>{2, 2, 0, 2}));
+    r = ask({what, false, 2}, on_failure::stop);
+    EXPECT_FALSE(r.ok);
+    EXPECT_EQ(g, (std::vector<double>{0, 0, 0, 0}));
+    r = ask({what, true, -1}, on_failure::drop);
+    EXPECT_FALSE(r.ok);
+    EXPECT_EQ(r.queries, 1);
+  }
+  EXPECT_THROW(ask({fault::exception, false, 2}, on_failure::stop), std::runtime_error);
+  EXPECT_THROW(ask({fault::exception, true, -1}, on_failure::stop), std::runtime_error);
+  const auto r = ask({fault::exception, false, 2}, on_failure::drop);  // the call's probes are lost
+  EXPECT_FALSE(r.ok);
+  EXPECT_EQ(r.failed, 4);
+  EXPECT_FALSE(ask({fault::exception, true, -1}, on_failure::drop).ok);
+}
+
+// ---- threads
+// -----------------------------------------------------------------------------------------
+
+// field.md, row "NOMAD …: in parallel, with failures": the candidates that fail are known by their
+// values, so that the result must not depend on which thread asks them.
+TEST(drop, gives_the_same_bits_for_every_number_of_threads) {
+  const auto x = ramp<double>(dimension);
+  std::atomic<index> asked{0};
+  auto f = [&](std::span<const double> v) {
+    ++asked;
+    if (v[0] > x[0] && v[1] > x[1]) throw std::runtime_error("no answer there");
+    return smooth_loss(v);
+  };
+  const rge how({.directions = 64, .failures = on_failure::drop});
+  std::vector<double> expected(x.size()), g(x.size());
+  const auto first = zo::estimate(zo::seq, f, x, expected, how);
+  EXPECT_GT(first.failed, 0);
+  for (const int threads : {1, 2, 4, 7}) {
+    asked = 0;
+    const auto r = zo::estimate(zo::par.with_threads(threads), f, x, g, how);
+    EXPECT_EQ(r.queries, asked);
+    EXPECT_EQ(r.failed, first.failed);
+    EXPECT_TRUE(same_bits(g, expected));
+  }
+}
+
+}  // namespace

@@ -1,9 +1,15 @@
 # Tests of the core: one program a concept. Included by tests/CMakeLists.txt.
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
-foreach(concept random direction rge cge objective)
+# Templates in many combinations: less optimization halves the time to compile them.
+foreach(concept random direction rge cge objective failure execution boundary)
   zo_add_test(${concept}_test)
+  target_compile_options(${concept}_test PRIVATE -O1)
 endforeach()
+find_package(OpenMP COMPONENTS CXX)
+if(OpenMP_CXX_FOUND)
+  target_link_libraries(execution_test PRIVATE OpenMP::OpenMP_CXX)
+endif()
 
 # The frozen bits are checked under every instruction set; a machine that lacks one skips it.
 foreach(concept direction)

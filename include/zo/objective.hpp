@@ -107,7 +107,8 @@ concept point_objective =
 template <class F, class T>
 concept objective = point_objective<F, T> || coordinate_objective<F, T>;
 
-/// What to do with a failed query: one that answers NaN or an infinity, or throws.
+/// What to do with a failed query: one that answers NaN or an infinity, or throws. Answers whose
+/// slope overflows make no slope either.
 enum class on_failure {
   stop,  ///< the estimate fails (`ok` is false, the gradient is zero); exceptions reach the caller
   drop,  ///< its direction or coordinate is left out, the mean is over the others; exceptions
@@ -265,7 +266,7 @@ class asker {
   void ask_each(const Maker& maker, std::span<double> losses) {
     for (index k = 0; k < used_; ++k) maker.begin(slot(k));
     std::atomic<index> made{0};
-    parallel_for(policy_, static_cast<index>(losses.size()), [&](index j, int worker) {
+    auto ask_one = [&](index j, int worker) {
       T* const buffer = slot(worker);
       double& loss = losses[static_cast<std::size_t>(j)];
       maker.write(j, buffer);
@@ -276,7 +277,9 @@ class asker {
           },
           [&] { loss = failed_query; });
       maker.restore(j, buffer);
-    });
+    };
+    // As many threads as there are buffers: the objective itself may change OpenMP's number.
+    run_loop(static_cast<int>(used_), static_cast<index>(losses.size()), loop_body(ask_one));
     queries += made;
   }
 

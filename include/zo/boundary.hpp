@@ -48,7 +48,12 @@ requires rowwise_objective<F, T> boundary_result<T> boundary(const Policy& polic
   const detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, result.gradients.data(),
                                        result.losses.data()};
   workspace<T> memory;
-  const estimate_result estimated = detail::estimate_rows(policy, f, problem, how, options, memory);
+  // Asked by rows, also where F can answer single points as well.
+  auto by_rows = [&f](points<T> candidates, std::span<const index> rows, std::span<double> losses) {
+    f(candidates, rows, losses);
+  };
+  const estimate_result estimated =
+      detail::estimate_rows(policy, by_rows, problem, how, options, memory);
   result.queries = estimated.queries;
   result.failed = estimated.failed;
   result.ok = estimated.ok;

@@ -1,0 +1,257 @@
+// The gray-box boundary: rows with losses and gradients of their own.
+#include "zo/boundary.hpp"
+
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::central;
+using zo::cge;
+using zo::forward;
+using zo::index;  // hides index() of <strings.h>
+using zo::on_failure;
+using zo::points;
+using zo::rge;
+
+// Row r of the batch has a loss of its own: r + 1 times the smooth loss.
+struct row_losses {
+  index* answered = nullptr;
+  void operator()(points<double> at, std::span<const index> rows, std::span<double> losses) const {
+    EXPECT_EQ(rows.size(), losses.size());
+    EXPECT_EQ(at.count, static_cast<index>(losses.size()));
+    if (answered != nullptr) *answered += at.count;
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      losses[k] = static_cast<double>(rows[k] + 1) * smooth_loss(at[static_cast<index>(k)]);
+    }
+  }
+};
+
+std::vector<double> batch(index rows, index d) {
+  std::vector<double> z;
+  for (index i = 0; i < rows * d; ++i) {
+    z.push_back(0.3 * static_cast<double>(i % 13) - 1 + 0.01 * static_cast<double>(i));
+  }
+  return z;
+}
+
+std::span<const double> row_of(const std::vector<double>& z, index row, index d) {
+  return std::span(z).subspan(static_cast<std::size_t>(row * d), static_cast<std::size_t>(d));
+}
+
+// Row b uses the directions b*q … b*q+q-1 of the estimate: the same bits as that row alone.
+template <class D, class S>
+void check_rge_rows(D d, S s) {
+  const index rows = 3, dimension = 70, q = 4;
+  const auto z = batch(rows, dimension);
+  const auto r = zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, dimension},
+                              rge({.directions = q}, d, s), {.seed = 5, .step = 3});
+  ASSERT_TRUE(r.ok);
+  for (index b = 0; b < rows; ++b) {
+    const auto x = copy_of(row_of(z, b, dimension));
+    std::vector<std::vector<double>> us;
+    for (index k = 0; k < q; ++k) {
+      us.push_back(direction<double>(d, {5, 3, static_cast<std::uint32_t>(b * q + k)}, dimension));
+    }
+    const auto f = [&](const std::vector<double>& v) {
+      return static_cast<double>(b + 1) * smooth_loss(std::span<const double>(v));
+    };
+    const auto expected = reference::rge(f, x, us, D::scale(dimension), 1e-3, S::points == 2);
+    const auto got = row_of(r.gradients, b, dimension);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(got[i], expected[i], 1e-9 * (1 + std::abs(expected[i]))) << "row " << b;
+    }
+    const double at_row = r.losses[static_cast<std::size_t>(b)];
+    EXPECT_TRUE(!S::uses_base || at_row == f(x));
+  }
+}
+
+TEST(boundary, gives_each_row_the_estimate_of_its_own_directions) {
+  check_rge_rows(zo::gaussian{}, forward{});
+  check_rge_rows(zo::gaussian{}, central{});
+  check_rge_rows(zo::rademacher{}, forward{});
+  check_rge_rows(zo::rademacher{}, central{});
+  check_rge_rows(zo::sphere{}, forward{});
+  check_rge_rows(zo::sphere{}, central{});
+}
+
+TEST(boundary, one_row_is_an_ordinary_estimate_bit_for_bit) {
+  const auto z = batch(1, 70);
+  auto f = [](std::span<const double> v) { return smooth_loss(v); };
+  const auto check = [&](const auto& how) {
+    std::vector<double> g(70);
+    const auto plain = zo::estimate(zo::seq, f, z, g, how, {.seed = 1, .step = 2});
+    const auto r =
+        zo::boundary(zo::par, row_losses{}, points<double>{z, 1, 70}, how, {.seed = 1, .step = 2});
+    EXPECT_TRUE(same_bits(r.gradients, g));
+    EXPECT_EQ(r.losses[0], plain.value);
+    EXPECT_EQ(r.queries, plain.queries);
+  };
+  check(rge({.directions = 5}));
+  check(rge({.directions = 5}, zo::sphere{}, central{}));
+  check(cge());
+  check(cge({.coordinates = zo::random_coordinates{7}}, central{}));
+}
+
+TEST(boundary, the_first_row_does_not_see_the_others) {
+  auto z = batch(4, 20);
+  const rge how({.directions = 3}, zo::sphere{});
+  const auto ask = [&] {
+    const auto r = zo::boundary(zo::seq, row_losses{}, points<double>{z, 4, 20}, how);
+    return copy_of(row_of(r.gradients, 2, 20));
+  };
+  const auto before = ask();
+  for (std::size_t i = 0; i < 40; ++i) z[i] = 100 + static_cast<double>(i);
+  for (std::size_t i = 60; i < 80; ++i) z[i] = -7;
+  EXPECT_TRUE(same_bits(ask(), before));
+}
+
+TEST(boundary, coordinatewise_rows_agree_with_the_textbook) {
+  const index rows = 3, d = 11;
+  const auto z = batch(rows, d);
+  const auto ahead = zo::boundary(zo::par, row_losses{}, points<double>{z, rows, d}, cge());
+  const auto both =
+      zo::boundary(zo::par, row_losses{}, points<double>{z, rows, d}, cge({}, central{}));
+  for (index b = 0; b < rows; ++b) {
+    const auto f = [&](const std::vector<double>& v) {
+      return static_cast<double>(b + 1) * smooth_loss(std::span<const double>(v));
+    };
+    const auto x = copy_of(row_of(z, b, d));
+    const auto one = reference::cge(f, x, 1e-3, false), two = reference::cge(f, x, 1e-3, true);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(row_of(ahead.gradients, b, d)[i], one[i], 1e-9);
+      EXPECT_NEAR(row_of(both.gradients, b, d)[i], two[i], 1e-9);
+    }
+  }
+}
+
+// ZO-AE-DS, ICLR 2022, eq. 3: d / (mu q) sum_i [l(z + mu u_i) - l(z)] u_i with u on the unit
+// sphere. By hand: l(z) = 3 z_0 - 2 z_1, d = 2, q = 2, so the estimate is (2/2) sum (3 u_0 - 2 u_1)
+// u.
+TEST(boundary, sphere_estimate_is_the_formula_of_zo_ae_ds) {
+  const std::vector<double> z{0.5, -1.0};
+  auto f = [](points<double> at, std::span<const index>, std::span<double> losses) {
+    for (index k = 0; k < at.count; ++k) {
+      losses[static_cast<std::size_t>(k)] = 3 * at[k][0] - 2 * at[k][1];
+    }
+  };
+  const auto r = zo::boundary(zo::seq, f, points<double>{z, 1, 2},
+                              rge({.directions = 2, .smoothing = 0.25}, zo::sphere{}), {.seed = 3});
+  EXPECT_EQ(r.losses, std::vector<double>{3.5});
+  std::vector<double> by_hand(2, 0.0);
+  for (std::uint32_t k = 0; k < 2; ++k) {
+    const auto u = reference::direction(reference::distribution::sphere, {3, 0, k}, 2);
+    EXPECT_NEAR(u[0] * u[0] + u[1] * u[1], 1, 1e-12);
+    for (std::size_t i = 0; i < 2; ++i) by_hand[i] += (3 * u[0] - 2 * u[1]) * u[i];
+  }
+  EXPECT_NEAR(r.gradients[0], by_hand[0], 1e-5);
+  EXPECT_NEAR(r.gradients[1], by_hand[1], 1e-5);
+}
+
+// The use it is made for: sum_b <z_b, gradient_b> back-propagated through a known linear encoder
+// z_b = W x_b has dL/dW = sum_b gradient_b x_b^T.
+TEST(boundary, the_surrogate_has_the_gradient_of_the_whole_loss) {
+  const index rows = 4, d = 3, inputs = 2;
+  const std::vector<double> w{0.2, -0.4, 0.7, 0.1, -0.3, 0.9}, x{1, 2, -1, 0.5, 0.3, 0.3, 2, -2};
+  const auto latents = [&](const std::vector<double>& weights) {
+    std::vector<double> z(static_cast<std::size_t>(rows * d), 0.0);
+    for (std::size_t b = 0; b < 4; ++b) {
+      for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t j = 0; j < 2; ++j) z[b * 3 + i] += weights[i * 2 + j] * x[b * 2 + j];
+      }
+    }
+    return z;
+  };
+  const auto total = [&](const std::vector<double>& weights) {
+    const auto z = latents(weights);
+    double sum = 0;
+    for (index b = 0; b < rows; ++b) {
+      sum += static_cast<double>(b + 1) * smooth_loss(row_of(z, b, d));
+    }
+    return sum;
+  };
+  const auto z = latents(w);
+  const auto r = zo::boundary(zo::par, row_losses{}, points<double>{z, rows, d},
+                              cge({.smoothing = 1e-5}, central{}));
+  const auto exact = reference::cge(total, w, 1e-5, true);
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < static_cast<std::size_t>(inputs); ++j) {
+      double chain = 0;
+      for (std::size_t b = 0; b < 4; ++b) chain += r.gradients[b * 3 + i] * x[b * 2 + j];
+      EXPECT_NEAR(chain, exact[i * 2 + j], 1e-7);
+    }
+  }
+}
+
+TEST(boundary, chunks_and_threads_change_no_bit) {
+  const index rows = 5, d = 100;
+  const auto z = batch(rows, d);
+  const auto check = [&](const auto& how) {
+    const auto expected = zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, d}, how);
+    for (const int threads : {1, 2, 4}) {
+      for (const index bytes : {1, 800, 2401, 1 << 24}) {
+        index answered = 0;
+        const auto r = zo::boundary(zo::par.with_threads(threads), row_losses{&answered},
+                                    points<double>{z, rows, d}, how, {.chunk_bytes = bytes});
+        EXPECT_TRUE(same_bits(r.gradients, expected.gradients));
+        EXPECT_TRUE(same_bits(r.losses, expected.losses));
+        EXPECT_EQ(r.queries, answered);
+      }
+    }
+  };
+  check(rge({.directions = 7}));
+  check(rge({.directions = 7}, zo::sphere{}, central{}));
+  check(cge({.coordinates = zo::random_coordinates{9}}));
+  check(cge({}, central{}));
+}
+
+TEST(boundary, a_failing_row_stays_alone_under_drop) {
+  const index rows = 3, d = 8;
+  const auto z = batch(rows, d);
+  const auto good =
+      zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, d}, rge({.directions = 4}));
+  auto f = [](points<double> at, std::span<const index> who, std::span<double> losses) {
+    row_losses{}(at, who, losses);
+    for (std::size_t k = 0; k < who.size(); ++k) {
+      if (who[k] == 1) losses[k] = not_a_number;
+    }
+  };
+  const auto r = zo::boundary(zo::seq, f, points<double>{z, rows, d},
+                              rge({.directions = 4, .failures = on_failure::drop}));
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.failed, 5);
+  EXPECT_TRUE(std::isnan(r.losses[1]));
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    EXPECT_EQ(r.gradients[i], i / 8 == 1 ? 0.0 : good.gradients[i]);
+  }
+  const auto stopped = zo::boundary(zo::seq, f, points<double>{z, rows, d}, rge({.directions = 4}));
+  EXPECT_FALSE(stopped.ok);
+  EXPECT_EQ(stopped.gradients, std::vector<double>(z.size(), 0.0));
+}
+
+TEST(boundary, wrong_sizes_are_refused_with_a_sentence) {
+  const auto z = batch(2, 3);
+  const auto said = [&](points<double> at) {
+    return complaint([&] { zo::boundary(zo::seq, row_losses{}, at, rge()); });
+  };
+  EXPECT_TRUE(contains(said({z, 2, 4}), "needs 8 numbers, got 6"));
+  EXPECT_TRUE(contains(said({z, 0, 3}), "no rows"));
+  EXPECT_TRUE(contains(said({z, 2, 0}), "no coordinates"));
+  EXPECT_TRUE(contains(said({z, -2, -3}), "zo::boundary"));
+}
+
+// An objective that also answers single points is asked by rows all the same.
+struct rows_and_points : row_losses {
+  using row_losses::operator();
+  double operator()(std::span<const double> x) const { return smooth_loss(x); }
+};
+
+TEST(boundary, asks_by_rows_also_where_the_objective_can_do_more) {
+  const auto z = batch(3, 5);
+  const auto expected = zo::boundary(zo::seq, row_losses{}, points<double>{z, 3, 5}, cge());
+  const auto r = zo::boundary(zo::seq, rows_and_points{}, points<double>{z, 3, 5}, cge());
+  EXPECT_TRUE(same_bits(r.gradients, expected.gradients));
+  EXPECT_TRUE(same_bits(r.losses, expected.losses));
+}
+
+}  // namespace

@@ -151,8 +151,14 @@ class minimize_run {
     double loss = failed_query;
     if constexpr (coordinate_objective<F, T> && !point_objective<F, T>) {
       ++result_.queries;
-      loss = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step));
-      if (!std::isfinite(loss)) ++result_.failed;
+      call_guarded(
+          how_.options().failures,
+          [&] { loss = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step)); },
+          [&] { loss = failed_query; });
+      if (!std::isfinite(loss)) {
+        loss = failed_query;
+        ++result_.failed;
+      }
     } else {
       asker<T, F, Policy> ask(policy_, f_, static_cast<index>(x_.size()), place,
                               how_.options().failures, memory_);

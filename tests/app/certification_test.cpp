@@ -154,6 +154,8 @@ TEST(Certification, AccuracyCountsCorrectFarEnough) {
   EXPECT_EQ(at(0.6).successes, 0);
   EXPECT_EQ(at(0).trials, 5);
   EXPECT_EQ(abstentions(certificates).successes, 1);
+  const std::vector<std::int64_t> unknown(5, -1);  // an abstention is no answer, whatever the label
+  EXPECT_EQ(certified_accuracy(certificates, unknown, 0).successes, 0);
   EXPECT_THROW(certified_accuracy(certificates, std::vector<std::int64_t>{3}, 0),
                std::invalid_argument);
 }

@@ -81,14 +81,17 @@ struct coordinate_points {
     return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how);
   }
   // With one row a buffer stays a copy of x in which a single coordinate is moved and put back.
-  void begin(T* buffer) const {
-    if (problem.rows == 1) std::copy_n(problem.x, problem.dimension, buffer);
+  static constexpr bool begins = true;
+  static constexpr index worth_a_thread() { return index{1} << 16; }
+  void begin(index at, index count, T* to) const {
+    if (problem.rows == 1) std::copy_n(problem.x + at, count, to);
   }
-  void write(index j, T* buffer) const {
+  void write(index j, index at, index count, T* to) const {
     if (problem.rows > 1) {
-      std::copy_n(problem.x + row(j) * problem.dimension, problem.dimension, buffer);
+      std::copy_n(problem.x + row(j) * problem.dimension + at, count, to);
     }
-    buffer[coordinate(j)] = value(j);
+    const index moved = coordinate(j) - at;
+    if (moved >= 0 && moved < count) to[moved] = value(j);
   }
   void restore(index j, T* buffer) const {
     if (problem.rows == 1) buffer[coordinate(j)] = problem.x[coordinate(j)];
@@ -99,8 +102,8 @@ struct coordinate_points {
 template <class T>
 class slope_writer {
  public:
-  slope_writer(const row_problem<T>& problem, double scale)
-      : problem_(problem), scale_(scale), survivors_(static_cast<std::size_t>(problem.rows)) {}
+  slope_writer(const row_problem<T>& problem, double scale, buffers<T>& memory)
+      : problem_(problem), scale_(scale), survivors_(cleared(memory.survivors, problem.rows)) {}
 
   void write(index row, index coordinate, double slope) {
     const T value = static_cast<T>(scale_ * slope);
@@ -115,7 +118,7 @@ class slope_writer {
  private:
   const row_problem<T>& problem_;
   double scale_;
-  std::vector<index> survivors_;
+  std::vector<index>& survivors_;
 };
 
 template <class Policy, class T, class F, difference_scheme S>
@@ -128,9 +131,10 @@ class cge_run {
         chosen_(
             choose_coordinates(how_.coordinates, problem.dimension, options.seed, options.step)),
         asker_(policy, f, problem.dimension, options, how_.failures, memory),
-        base_(static_cast<std::size_t>(problem.rows)),
-        means_(problem.rows),
-        writer_(problem, chosen_.scale) {}
+        base_(cleared(memory.buffers().base, problem.rows)),
+        means_(problem.rows, memory.buffers()),
+        writer_(problem, chosen_.scale, memory.buffers()),
+        answers_(memory.buffers().answers) {}
 
   estimate_result operator()() {
     std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
@@ -189,10 +193,10 @@ class cge_run {
   const cge_options& how_;
   chosen_coordinates chosen_;
   asker<T, F, Policy> asker_;
-  std::vector<double> base_;
+  std::vector<double>& base_;
   answer_means means_;
   slope_writer<T> writer_;
-  std::vector<double> answers_;
+  std::vector<double>& answers_;
 };
 
 template <class Policy, class T, class F, difference_scheme S>
@@ -207,7 +211,7 @@ template <class T, class F, difference_scheme S>
 class probe_run {
  public:
   probe_run(F& f, std::span<const T> x, std::span<T> gradient, const cge<S>& how,
-            const estimate_options& options)
+            const estimate_options& options, workspace<T>& memory)
       : f_(f),
         x_(x),
         gradient_(gradient),
@@ -216,7 +220,10 @@ class probe_run {
         problem_{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &result_.value},
         chosen_(
             choose_coordinates(how_.coordinates, problem_.dimension, options.seed, options.step)),
-        writer_(problem_, chosen_.scale) {}
+        writer_(problem_, chosen_.scale, memory.buffers()),
+        coordinates_(memory.buffers().rows),
+        steps_(memory.buffers().weights),
+        differences_(memory.buffers().answers) {}
 
   estimate_result operator()() {
     std::ranges::fill(gradient_, T(0));
@@ -287,9 +294,9 @@ class probe_run {
   row_problem<T> problem_;
   chosen_coordinates chosen_;
   slope_writer<T> writer_;
-  std::vector<index> coordinates_;
-  std::vector<T> steps_;
-  std::vector<double> differences_;
+  std::vector<index>& coordinates_;
+  std::vector<T>& steps_;
+  std::vector<double>& differences_;
 };
 
 template <class Policy, class T, class F, difference_scheme S>
@@ -299,7 +306,7 @@ requires objective<F, T> estimate_result estimate_one(const Policy& policy, F& f
                                                       const estimate_options& options,
                                                       workspace<T>& memory) {
   if constexpr (coordinate_objective<F, T>) {
-    return probe_run<T, F, S>(f, x, gradient, how, options)();
+    return probe_run<T, F, S>(f, x, gradient, how, options, memory)();
   } else {
     double loss = 0;
     const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
-#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -63,16 +63,38 @@ class bounded_integers {
   std::uint64_t drawn_ = 0;
 };
 
+// A set of numbers of at most a given size, in one allocation (open addressing).
+class index_set {
+ public:
+  explicit index_set(index size) : slots_(std::bit_ceil(2 * static_cast<std::size_t>(size)), -1) {}
+
+  // False if `value` (at least 0) is in the set already.
+  bool insert(index value) {
+    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15;
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = (static_cast<std::uint64_t>(value) * golden >> 32) & mask;
+    for (; slots_[at] != -1; at = (at + 1) & mask) {
+      if (slots_[at] == value) return false;
+    }
+    slots_[at] = value;
+    return true;
+  }
+
+ private:
+  std::vector<index> slots_;
+};
+
 // count different integers below `dimension`, ascending (Floyd's sampling).
 inline std::vector<index> random_subset(index dimension, index count, const stream& from) {
   bounded_integers random(from);
-  std::unordered_set<index> chosen;
-  chosen.reserve(static_cast<std::size_t>(count));
+  index_set chosen(count);
+  std::vector<index> sorted;
+  sorted.reserve(static_cast<std::size_t>(count));
   for (index last = dimension - count; last < dimension; ++last) {
     const auto drawn = static_cast<index>(random.below(static_cast<std::uint64_t>(last) + 1));
-    if (!chosen.insert(drawn).second) chosen.insert(last);
+    sorted.push_back(chosen.insert(drawn) ? drawn : last);
+    if (sorted.back() == last) chosen.insert(last);
   }
-  std::vector<index> sorted(chosen.begin(), chosen.end());
   std::ranges::sort(sorted);
   return sorted;
 }

@@ -75,5 +75,18 @@ void parallel_for(const execution_policy auto& policy, index items, Body&& body)
   run_loop(policy.threads(), items, loop_body(body));
 }
 
+// Runs body(begin, end) over ranges that cover 0 … items-1, each of at least `least` items, so that
+// handing a range to a thread costs little beside it; too few items for two ranges stay here.
+template <class Body>
+void parallel_ranges(const execution_policy auto& policy, index items, index least, Body&& body) {
+  constexpr index per_thread = 16;  // ranges, so that a slow thread holds nobody up
+  const index most = items / (least > 0 ? least : 1);
+  const index wanted = policy.threads() == 1 ? 1 : policy.threads() * per_thread;
+  const index ranges = most < 1 ? 1 : most < wanted ? most : wanted;
+  parallel_for(policy, ranges, [&](index range, int) {
+    body(items * range / ranges, items * (range + 1) / ranges);
+  });
+}
+
 }  // namespace detail
 }  // namespace zo

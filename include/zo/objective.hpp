@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/direction.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
 
@@ -131,21 +132,40 @@ struct estimate_result {
   bool ok = true;     ///< false: the gradient is all zeros and must not be used
 };
 
-/// Buffers that may be kept between estimates (any size, any objective) to save allocations. A
-/// workspace serves one estimate at a time and never changes a result.
+namespace detail {
+
+// Every array an estimate needs, kept so that the next one allocates nothing.
+template <class T>
+struct buffers {
+  std::vector<T> candidates;
+  std::vector<index> rows;           // of the candidates of a chunk
+  std::vector<double> base;          // f(x), by row
+  std::vector<double> answers;       // by candidate of a group
+  std::vector<double> factors;       // 1 / norm, by direction and row
+  std::vector<double> partial;       // sums, by tile
+  std::vector<T> weights;            // by row and direction
+  std::vector<index> survivors;      // slopes that could be used, by row
+  std::vector<double> sums, counts;  // of the answers, by row
+};
+
+template <class Value>
+std::vector<Value>& cleared(std::vector<Value>& values, index count) {
+  values.assign(static_cast<std::size_t>(count), Value(0));
+  return values;
+}
+
+}  // namespace detail
+
+/// Memory that may be kept between estimates (any size, any objective): with it, an estimate
+/// allocates nothing that an earlier one has allocated. A workspace serves one estimate at a time
+/// and never changes a result.
 template <class T>
 class workspace {
  public:
-  /// At least `count` elements, contents unspecified.
-  T* candidates(index count) {
-    if (static_cast<index>(candidates_.size()) < count) {
-      candidates_.resize(static_cast<std::size_t>(count));
-    }
-    return candidates_.data();
-  }
+  detail::buffers<T>& buffers() { return buffers_; }
 
  private:
-  std::vector<T> candidates_;
+  detail::buffers<T> buffers_;
 };
 
 namespace detail {
@@ -157,6 +177,29 @@ inline void check_options(const char* who, const estimate_options& options) {
           options.step);
   require(options.chunk_bytes >= 1, who, ": chunk_bytes must be at least 1, got ",
           options.chunk_bytes);
+}
+
+// Numbers to generate or copy before a second thread is worth waking: some 10 microseconds.
+constexpr index worth_a_thread(law kind) {
+  return kind == law::gaussian ? index{1} << 14 : index{1} << 17;
+}
+
+// Runs body(row, first, count) over `rows` rows of `length` coordinates, `first` a multiple of
+// `tile`, in pieces of about `least` coordinates or more.
+template <class Body>
+void parallel_tiles(const execution_policy auto& policy, index rows, index length, index least,
+                    Body&& body) {
+  const index tiles = (length + tile - 1) / tile;
+  const index tiles_at_least = std::max<index>(1, least / std::min(tile, length));
+  parallel_ranges(policy, rows * tiles, tiles_at_least, [&](index item, index end) {
+    while (item < end) {
+      const index row = item / tiles;
+      const index next = std::min(end, (row + 1) * tiles);
+      const index first = (item - row * tiles) * tile;
+      body(row, first, std::min(length, (next - row * tiles) * tile) - first);
+      item = next;
+    }
+  });
 }
 
 // Makes one call of the objective under the failure policy; `thrown` notes that it threw.
@@ -174,10 +217,11 @@ void call_guarded(on_failure failures, const Call& call, const Thrown& thrown) {
 }
 
 // Calls the objective at points that a `Maker` describes:
-//   maker.begin(buffer)       once for each buffer, before its first candidate
-//   maker.write(j, buffer)    turns the buffer into candidate j
-//   maker.restore(j, buffer)  undoes it where the next write would not
-//   maker.row(j)              row of candidate j (rowwise objectives)
+//   maker.begin(first, count, buffer)     once for each buffer, where Maker::begins
+//   maker.write(j, first, count, buffer)  turns these coordinates into those of candidate j
+//   maker.restore(j, buffer)              undoes it where the next write would not
+//   maker.row(j)                          row of candidate j (rowwise objectives)
+//   maker.worth_a_thread()                coordinates to write before a thread is worth it
 // and keeps the buffers between calls, so that no query allocates.
 template <class T, class F, class Policy>
 class asker {
@@ -189,7 +233,7 @@ class asker {
         dimension_(dimension),
         options_(options),
         failures_(failures),
-        memory_(memory) {
+        memory_(memory.buffers()) {
     if constexpr (one_at_a_time) {
       slots_ = policy.threads();
     } else {
@@ -202,7 +246,8 @@ class asker {
   template <class Maker>
   void ask(const Maker& maker, std::span<double> losses) {
     used_ = std::min(slots_, static_cast<index>(losses.size()));
-    buffers_ = memory_.candidates(used_ * dimension_);
+    const auto needed = static_cast<std::size_t>(used_ * dimension_);
+    if (memory_.candidates.size() < needed) memory_.candidates.resize(needed);
     if constexpr (one_at_a_time) {
       ask_each(maker, losses);
     } else {
@@ -239,7 +284,7 @@ class asker {
   static constexpr bool one_at_a_time = scalar_objective<F, T> || sampled_objective<F, T>;
 
   sample_id sample() const { return options_.sample.value_or(options_.step); }
-  T* slot(index k) { return buffers_ + k * dimension_; }
+  T* slot(index k) { return memory_.candidates.data() + k * dimension_; }
 
   void note_failures(std::span<double> losses) {
     for (double& loss : losses) {
@@ -263,13 +308,35 @@ class asker {
   }
 
   template <class Maker>
+  void begin_slots(const Maker& maker) {
+    if constexpr (Maker::begins) {
+      parallel_tiles(
+          policy_, used_, dimension_, maker.worth_a_thread(),
+          [&](index k, index at, index length) { maker.begin(at, length, slot(k) + at); });
+    }
+  }
+
+  // Candidates first … first+count-1 into the first `count` slots.
+  template <class Maker>
+  void write_slots(const Maker& maker, index first, index count) {
+    parallel_tiles(
+        policy_, count, dimension_, maker.worth_a_thread(),
+        [&](index k, index at, index length) { maker.write(first + k, at, length, slot(k) + at); });
+  }
+
+  // A candidate for each thread, which writes and asks it; with no more candidates than threads all
+  // threads write each of them.
+  template <class Maker>
   void ask_each(const Maker& maker, std::span<double> losses) {
-    for (index k = 0; k < used_; ++k) maker.begin(slot(k));
+    const auto total = static_cast<index>(losses.size());
+    const bool written = total == used_;
+    begin_slots(maker);
+    if (written) write_slots(maker, 0, total);
     std::atomic<index> made{0};
     auto ask_one = [&](index j, int worker) {
-      T* const buffer = slot(worker);
+      T* const buffer = slot(written ? j : worker);
       double& loss = losses[static_cast<std::size_t>(j)];
-      maker.write(j, buffer);
+      if (!written) maker.write(j, 0, dimension_, buffer);
       made.fetch_add(1, std::memory_order_relaxed);
       guarded(
           [&] {
@@ -279,21 +346,21 @@ class asker {
       maker.restore(j, buffer);
     };
     // As many threads as there are buffers: the objective itself may change OpenMP's number.
-    run_loop(static_cast<int>(used_), static_cast<index>(losses.size()), loop_body(ask_one));
+    run_loop(static_cast<int>(used_), total, loop_body(ask_one));
     queries += made;
   }
 
   template <class Maker>
   void ask_chunks(const Maker& maker, std::span<double> losses) {
-    parallel_for(policy_, used_, [&](index k, int) { maker.begin(slot(k)); });
+    begin_slots(maker);
     const auto total = static_cast<index>(losses.size());
     for (index start = 0; start < total; start += used_) {
       const index count = std::min(used_, total - start);
-      parallel_for(policy_, count, [&](index k, int) { maker.write(start + k, slot(k)); });
-      call_chunk(buffers_,
+      write_slots(maker, start, count);
+      call_chunk(memory_.candidates.data(),
                  losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
                  [&](index k) { return maker.row(start + k); });
-      parallel_for(policy_, count, [&](index k, int) { maker.restore(start + k, slot(k)); });
+      for (index k = 0; k < count; ++k) maker.restore(start + k, slot(k));
     }
   }
 
@@ -307,9 +374,9 @@ class asker {
     guarded(
         [&] {
           if constexpr (rowwise_objective<F, T>) {
-            rows_.resize(answers.size());
-            for (index k = 0; k < count; ++k) rows_[static_cast<std::size_t>(k)] = row(k);
-            f_(chunk, std::span<const index>(rows_), answers);
+            memory_.rows.resize(answers.size());
+            for (index k = 0; k < count; ++k) memory_.rows[static_cast<std::size_t>(k)] = row(k);
+            f_(chunk, std::span<const index>(memory_.rows), answers);
           } else if constexpr (sampled_batch_objective<F, T>) {
             f_(chunk, answers, sample());
           } else {
@@ -324,11 +391,9 @@ class asker {
   index dimension_;
   estimate_options options_;
   on_failure failures_;
-  workspace<T>& memory_;
+  buffers<T>& memory_;
   index slots_ = 1;
   index used_ = 0;
-  T* buffers_ = nullptr;
-  std::vector<index> rows_;
 };
 
 // A failed base point or no surviving slope leaves nothing to estimate from.

@@ -84,26 +84,28 @@ struct direction_points {
   double step;
   const double* factors;  // by direction, then row; unused unless D::unit_norm
 
-  void begin(T*) const {}
+  static constexpr bool begins = false;
+  static constexpr index worth_a_thread() { return detail::worth_a_thread(D::law); }
   void restore(index, T*) const {}
   index row(index j) const { return j % problem.rows; }
-  void write(index j, T* buffer) const {
+  void write(index j, index at, index count, T* to) const {
     const index b = row(j);
     const index k = j / (problem.rows * S::points);
     const double factor = D::unit_norm ? factors[k * problem.rows + b] : 1.0;
     const double side_of_j = side(static_cast<int>(j / problem.rows % S::points));
     stream direction = from;
     direction.number = static_cast<std::uint32_t>(b * per_row + first + k);
-    perturb<T>(D::law, direction, 0, problem.dimension, problem.x + b * problem.dimension,
-               static_cast<T>(side_of_j * step * factor), buffer);
+    perturb<T>(D::law, direction, at, count, problem.x + b * problem.dimension + at,
+               static_cast<T>(side_of_j * step * factor), to);
   }
 };
 
 // Mean of the answers of each row, for the reported loss where f(x) itself is not asked.
 class answer_means {
  public:
-  explicit answer_means(index rows)
-      : sums_(static_cast<std::size_t>(rows)), counts_(sums_.size()) {}
+  template <class T>
+  answer_means(index rows, buffers<T>& memory)
+      : sums_(cleared(memory.sums, rows)), counts_(cleared(memory.counts, rows)) {}
   void add(index row, double answer) {
     if (std::isnan(answer)) return;
     sums_[static_cast<std::size_t>(row)] += answer;
@@ -115,9 +117,46 @@ class answer_means {
   }
 
  private:
-  std::vector<double> sums_;
-  std::vector<double> counts_;
+  std::vector<double>& sums_;
+  std::vector<double>& counts_;
 };
+
+// g (+)= sum over k of weights[k] * raw values of direction from.number + k, for every row: row b
+// has `count` weights, and its directions lie per_row apart from the next row's. `fresh` starts
+// from zero. Threads own disjoint tiles, so that the order of summation depends on nothing.
+template <class Policy, class T>
+void combine(const Policy& policy, law kind, const stream& from, index per_row, index count,
+             const T* weights, index rows, index dimension, bool fresh, T* g) {
+  parallel_tiles(policy, rows, dimension, worth_a_thread(kind) / count,
+                 [&](index b, index first, index length) {
+                   stream direction = from;
+                   direction.number += static_cast<std::uint32_t>(b * per_row);
+                   for (index at = first; at < first + length; at += tile) {
+                     const index here = std::min(tile, first + length - at);
+                     T* const to = g + b * dimension + at;
+                     if (fresh) std::fill_n(to, here, T(0));
+                     accumulate<T>(kind, direction, count, weights + b * count, at, here, to);
+                   }
+                 });
+}
+
+// 1 / norm of a direction by all threads: the sums of the tiles, added in the order of
+// inverse_norm().
+template <class Policy>
+double inverse_norm(const Policy& policy, const stream& from, index dimension,
+                    std::vector<double>& partial) {
+  const index tiles = (dimension + tile - 1) / tile;
+  partial.resize(static_cast<std::size_t>(tiles));
+  parallel_ranges(policy, tiles, worth_a_thread(law::gaussian) / tile, [&](index t, index end) {
+    for (; t < end; ++t) {
+      partial[static_cast<std::size_t>(t)] =
+          sum_of_squares(from, t * tile, std::min(tile, dimension - t * tile));
+    }
+  });
+  double total = 0;
+  for (const double sum : partial) total += sum;
+  return 1.0 / std::sqrt(total);
+}
 
 // Slope of one candidate pair, or NaN. `answers` holds candidates of all rows, one side after
 // another.
@@ -147,9 +186,13 @@ class rge_run {
         asker_(policy, f, problem.dimension, options, how_.failures, memory),
         from_{options.seed, options.step, 0, purpose::direction},
         step_(static_cast<double>(static_cast<T>(how_.smoothing))),
-        base_(static_cast<std::size_t>(problem.rows)),
-        survivors_(static_cast<std::size_t>(problem.rows)),
-        means_(problem.rows) {
+        base_(cleared(memory.buffers().base, problem.rows)),
+        survivors_(cleared(memory.buffers().survivors, problem.rows)),
+        means_(problem.rows, memory.buffers()),
+        factors_(memory.buffers().factors),
+        partial_(memory.buffers().partial),
+        answers_(memory.buffers().answers),
+        weights_(memory.buffers().weights) {
     require(step_ > 0 && std::isfinite(step_), "zo::rge: smoothing ", how_.smoothing,
             " is zero or infinite in this scalar type");
     require(how_.directions <= (index{1} << 32) / std::max<index>(1, problem.rows),
@@ -158,7 +201,6 @@ class rge_run {
   }
 
   estimate_result operator()() {
-    std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
     bool ok = !S::uses_base || ask_base();
     const index group = std::min(how_.directions,
                                  std::max<index>(1, answers_at_once / (problem_.rows * S::points)));
@@ -186,29 +228,37 @@ class rge_run {
         answers_);
     find_weights(count);
     if (!may_go_on()) return false;
-    const index tiles = (problem_.dimension + tile - 1) / tile;
-    parallel_for(policy_, rows * tiles, [&](index item, int) {
-      const index b = item / tiles;
-      const index at = item % tiles * tile;
-      stream direction = from_;
-      direction.number = static_cast<std::uint32_t>(b * how_.directions + first);
-      accumulate<T>(D::law, direction, count, weights_.data() + b * count, at,
-                    std::min(tile, problem_.dimension - at),
-                    problem_.gradients + b * problem_.dimension + at);
-    });
+    combine(policy_, D::law, direction(0, first), how_.directions, count, weights_.data(), rows,
+            problem_.dimension, first == 0, problem_.gradients);
     return true;
+  }
+
+  stream direction(index row, index k) const {
+    stream at = from_;
+    at.number = static_cast<std::uint32_t>(row * how_.directions + k);
+    return at;
   }
 
   void find_factors(index first, index count) {
     if constexpr (D::unit_norm) {
       const index rows = problem_.rows;
-      factors_.resize(static_cast<std::size_t>(count * rows));
-      parallel_for(policy_, count * rows, [&](index item, int) {
-        stream direction = from_;
-        direction.number =
-            static_cast<std::uint32_t>(item % rows * how_.directions + first + item / rows);
-        factors_[static_cast<std::size_t>(item)] = raw_factor<D>(direction, problem_.dimension);
-      });
+      const index norms = count * rows;
+      factors_.resize(static_cast<std::size_t>(norms));
+      double* const factors = factors_.data();
+      if (norms < policy_.threads()) {
+        for (index item = 0; item < norms; ++item) {
+          factors[item] = inverse_norm(policy_, direction(item % rows, first + item / rows),
+                                       problem_.dimension, partial_);
+        }
+        return;
+      }
+      parallel_ranges(
+          policy_, norms, worth_a_thread(D::law) / problem_.dimension, [&](index item, index end) {
+            for (; item < end; ++item) {
+              factors[item] =
+                  raw_factor<D>(direction(item % rows, first + item / rows), problem_.dimension);
+            }
+          });
     }
   }
 
@@ -234,7 +284,7 @@ class rge_run {
     estimate_result result{0, asker_.queries, asker_.failed, ok};
     for (index b = 0; b < problem_.rows; ++b) {
       const index good = survivors_[static_cast<std::size_t>(b)];
-      if (good > 0 && good < how_.directions) rescale(b, good);
+      if (ok && good > 0 && good < how_.directions) rescale(b, good);
       problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
     }
     result.value = problem_.losses[0];
@@ -257,12 +307,13 @@ class rge_run {
   asker<T, F, Policy> asker_;
   stream from_;
   double step_;
-  std::vector<double> base_;
-  std::vector<index> survivors_;
+  std::vector<double>& base_;
+  std::vector<index>& survivors_;
   answer_means means_;
-  std::vector<double> factors_;
-  std::vector<double> answers_;
-  std::vector<T> weights_;
+  std::vector<double>& factors_;
+  std::vector<double>& partial_;
+  std::vector<double>& answers_;
+  std::vector<T>& weights_;
 };
 
 template <class Policy, class T, class F, distribution D, difference_scheme S>

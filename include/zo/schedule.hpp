@@ -16,7 +16,10 @@ namespace zo {
 /// callable double(std::uint64_t) is a schedule too.
 class schedule {
  public:
-  schedule(double rate) : at_([rate](std::uint64_t) { return rate; }) {}  // NOLINT: `.rate = 0.1`
+  schedule(double rate) : at_([rate](std::uint64_t) { return rate; }) {  // NOLINT: `.rate = 0.1`
+    detail::require(rate >= 0 && std::isfinite(rate),
+                    "zo::schedule: the rate must be a number of at least 0, got ", rate);
+  }
   template <class F>
   requires std::is_invocable_r_v<double, F, std::uint64_t> &&
       (!std::convertible_to<F, double>)schedule(F at)

@@ -95,6 +95,9 @@ class minimize_run {
     while (step()) {
     }
     if (!value_known_) ask_value();
+    const bool planned = result_.why == status::budget_spent || result_.why == status::steps_done;
+    if (planned && options_.target && result_.value <= *options_.target)
+      end(status::target_reached);
     return result_;
   }
 

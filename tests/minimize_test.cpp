@@ -1,0 +1,319 @@
+// Whole runs: budgets, targets, callbacks, reasons, continuation, failures.
+#include "zo/minimize.hpp"
+
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::central;
+using zo::cge;
+using zo::index;  // hides index() of <strings.h>
+using zo::minimize;
+using zo::minimize_options;
+using zo::on_failure;
+using zo::rge;
+using zo::status;
+
+/// Half the squared distance to (1, 2, 3, …), counted.
+struct bowl {
+  std::atomic<index>* count;
+  double operator()(std::span<const double> x) const {
+    ++*count;
+    double sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double away = x[i] - static_cast<double>(i + 1);
+      sum += away * away / 2;
+    }
+    return sum;
+  }
+};
+
+double bowl_at(const std::vector<double>& x) {
+  std::atomic<index> unused{0};
+  return bowl{&unused}(x);
+}
+
+template <class Use>
+void for_each_estimator(const Use& use) {
+  use(rge({.directions = 3}));
+  use(rge({.directions = 3}, zo::rademacher{}, central{}));
+  use(cge());
+  use(cge({}, central{}));
+}
+
+// field.md, row "NOMAD, nevergrad#1363/#1584: budget overrun/assert".
+TEST(minimize, never_exceeds_a_budget_and_reports_the_queries_made) {
+  for_each_estimator([](const auto& how) {
+    for (index budget = 1; budget <= 60; ++budget) {
+      for (const bool with_target : {false, true}) {
+        std::atomic<index> counted{0};
+        std::vector<double> x(4, 0.0);
+        minimize_options options{.max_queries = budget, .seed = 3};
+        if (with_target) options.target = -1.0;  // never reached
+        const auto r = minimize(zo::seq, bowl{&counted}, x, how, zo::sgd({.rate = 0.01}), options);
+        EXPECT_EQ(r.queries, counted);
+        EXPECT_LE(r.queries, budget);
+        EXPECT_EQ(r.why, status::budget_spent);
+        EXPECT_EQ(r.value, bowl_at(x)) << "value is that of the final x";
+        // As many steps as the budget pays: one more would not fit beside the final value.
+        const index per_step =
+            how.queries(4) +
+            (with_target && r.steps > 0 && r.queries > index(r.steps) * how.queries(4) + 1 ? 1 : 0);
+        EXPECT_GT(r.queries + per_step + 1, budget);
+      }
+    }
+  });
+}
+
+TEST(minimize, never_exceeds_a_budget_in_parallel_nor_with_failures) {
+  for (const index budget : {1, 5, 17, 100, 101, 103}) {
+    for (const int threads : {1, 2, 4}) {
+      std::atomic<index> counted{0};
+      auto f = [&](std::span<const double> x) {
+        ++counted;
+        if (std::sin(1e4 * x[0]) > 0.8) throw std::runtime_error("no answer");
+        return x[0] * x[0];
+      };
+      std::vector<double> x{1, 2, 3};
+      const auto r = minimize(zo::par.with_threads(threads), f, x,
+                              rge({.directions = 5, .failures = on_failure::drop}),
+                              zo::sgd({.rate = 0.01}), {.max_queries = budget});
+      EXPECT_EQ(r.queries, counted);
+      EXPECT_LE(r.queries, budget);
+    }
+  }
+}
+
+TEST(minimize, never_exceeds_a_budget_with_a_coordinate_objective) {
+  for (index budget = 1; budget < 30; ++budget) {
+    for (const bool with_target : {false, true}) {
+      const auto check = [&](const auto& how) {
+        std::atomic<index> counted{0};
+        coordinate_form<double> f{&counted};
+        std::vector<double> x(4, 0.5);
+        minimize_options options{.max_queries = budget};
+        if (with_target) options.target = -1e9;
+        const auto r = minimize(zo::seq, f, x, how, zo::sgd(), options);
+        EXPECT_EQ(r.queries, counted);
+        EXPECT_LE(r.queries, budget);
+        EXPECT_EQ(r.value, smooth_loss(std::span<const double>(x)));
+      };
+      check(cge());
+      check(cge({}, central{}));
+    }
+  }
+}
+
+TEST(minimize, reaches_a_target_and_says_so) {
+  for_each_estimator([](const auto& how) {
+    std::atomic<index> counted{0};
+    std::vector<double> x(4, 0.0);
+    const auto r = minimize(zo::seq, bowl{&counted}, x, how, zo::sgd({.rate = 0.05}),
+                            {.max_queries = 100000, .target = 1e-3});
+    EXPECT_EQ(r.why, status::target_reached);
+    EXPECT_LE(r.value, 1e-3);
+    EXPECT_EQ(r.value, bowl_at(x));
+    EXPECT_EQ(r.queries, counted);
+  });
+}
+
+// However the run ends, a final value at or below the target has reached it.
+TEST(minimize, a_target_reached_by_the_last_step_counts) {
+  for_each_estimator([](const auto& how) {
+    std::vector<double> x(4, 0.0);
+    std::atomic<index> counted{0};
+    const auto r = minimize(zo::seq, bowl{&counted}, x, how, zo::sgd({.rate = 0.01}),
+                            {.max_queries = 100, .target = 14.99, .max_steps = 1});
+    ASSERT_EQ(r.steps, 1u);
+    ASSERT_LE(r.value, 14.99);
+    EXPECT_EQ(r.why, status::target_reached);
+  });
+}
+
+TEST(minimize, counts_steps_and_stops_after_max_steps) {
+  for (const std::uint64_t steps : {0u, 1u, 5u}) {
+    std::atomic<index> counted{0};
+    std::vector<double> x(4, 0.0);
+    const auto r = minimize(zo::seq, bowl{&counted}, x, cge(), zo::sgd(),
+                            {.max_queries = 1000, .max_steps = steps});
+    EXPECT_EQ(r.why, status::steps_done);
+    EXPECT_EQ(r.steps, steps);
+    EXPECT_EQ(r.queries, static_cast<index>(steps) * 5 + 1);
+    EXPECT_EQ(r.value, bowl_at(x));
+  }
+}
+
+TEST(minimize, tells_the_callback_and_obeys_it) {
+  std::atomic<index> counted{0};
+  std::vector<double> x(4, 0.0);
+  std::vector<zo::step_report> reports;
+  minimize_options options{.max_queries = 1000, .first_step = 10};
+  options.on_step = [&](const zo::step_report& report) {
+    reports.push_back(report);
+    return reports.size() == 3 ? zo::verdict::stop : zo::verdict::go_on;
+  };
+  const auto r = minimize(zo::seq, bowl{&counted}, x, cge(), zo::sgd(), options);
+  EXPECT_EQ(r.why, status::callback_stopped);
+  EXPECT_EQ(r.steps, 3u);
+  EXPECT_EQ(r.value, bowl_at(x));
+  EXPECT_EQ(r.queries, counted);
+  ASSERT_EQ(reports.size(), 3u);
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_EQ(reports[k].step, 10 + k);
+    EXPECT_EQ(reports[k].queries, 5 * static_cast<index>(k + 1));
+  }
+  EXPECT_EQ(reports[0].value, bowl_at({0, 0, 0, 0}));
+  EXPECT_LT(reports[2].value, reports[1].value);
+}
+
+// ---- continuation
+// ------------------------------------------------------------------------------------
+
+template <class Optimizer, class How>
+void check_continuation(const Optimizer& optimizer, const How& how) {
+  auto noisy = [](std::span<const double> x, zo::sample_id sample) {
+    return smooth_loss(x) * (1 + 0.1 * static_cast<double>(sample % 5));
+  };
+  auto whole = ramp<double>(9), parts = whole;
+  auto long_run = optimizer.template start<double>(9);
+  minimize(zo::seq, noisy, whole, how, long_run,
+           {.max_queries = 100000, .max_steps = 12, .seed = 4});
+  auto kept = optimizer.template start<double>(9);
+  for (const auto& [first, steps] :
+       {std::pair<std::uint64_t, std::uint64_t>{0, 5}, {5, 1}, {6, 6}}) {
+    minimize(zo::par.with_threads(2), noisy, parts, how, kept,
+             {.max_queries = 100000, .max_steps = steps, .seed = 4, .first_step = first});
+  }
+  EXPECT_TRUE(same_bits(whole, parts));
+}
+
+TEST(minimize, a_continued_run_has_the_bits_of_a_whole_one) {
+  const auto each = [](const auto& how) {
+    check_continuation(zo::sgd({.momentum = 0.9}), how);
+    check_continuation(zo::adam({.rate = zo::cosine({.peak = 0.1, .steps = 12, .warmup = 2})}),
+                       how);
+  };
+  each(rge({.directions = 3}));
+  each(cge({.coordinates = zo::random_coordinates{4}}, central{}));
+}
+
+TEST(minimize, makes_the_steps_of_estimate_and_updater) {
+  const rge how({.directions = 2}, zo::sphere{}, central{});
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  auto x = ramp<double>(6), y = x;
+  minimize(zo::seq, f, x, how, zo::adam({.rate = 0.1}),
+           {.max_queries = 1000, .max_steps = 4, .seed = 9, .first_step = 3});
+  auto updater = zo::adam({.rate = 0.1}).start<double>(6);
+  std::vector<double> g(6);
+  for (std::uint64_t step = 3; step < 7; ++step) {
+    zo::estimate(zo::seq, f, y, g, how, {.seed = 9, .step = step});
+    updater.step(zo::seq, std::span(y), std::span<const double>(g));
+  }
+  EXPECT_TRUE(same_bits(x, y));
+}
+
+TEST(minimize, seeds_differ) {
+  const auto end = [&](std::uint64_t seed) {
+    auto x = ramp<float>(6);
+    auto narrow = [](std::span<const float> v) { return smooth_loss(v); };
+    minimize(zo::seq, narrow, x, rge(), zo::sgd(), {.max_queries = 20, .seed = seed});
+    return x;
+  };
+  EXPECT_TRUE(same_bits(end(1), end(1)));
+  EXPECT_FALSE(same_bits(end(1), end(2)));
+}
+
+// ---- failures
+// ----------------------------------------------------------------------------------------
+
+TEST(minimize, stops_at_a_failed_query_with_x_at_the_last_good_point) {
+  index asked = 0;
+  auto f = [&](std::span<const double> x) {
+    return ++asked == 12 ? not_a_number : smooth_loss(x);  // in the third estimate of five queries
+  };
+  auto x = ramp<double>(4), y = x;
+  const auto r = minimize(zo::seq, f, x, cge(), zo::sgd(), {.max_queries = 1000});
+  EXPECT_EQ(r.why, status::query_failed);
+  EXPECT_EQ(r.steps, 2u);
+  EXPECT_EQ(r.failed, 1);
+  EXPECT_EQ(r.queries, asked);
+  auto good = [](std::span<const double> v) { return smooth_loss(v); };
+  minimize(zo::seq, good, y, cge(), zo::sgd(), {.max_queries = 1000, .max_steps = 2});
+  EXPECT_TRUE(same_bits(x, y));
+  EXPECT_EQ(r.value, smooth_loss(std::span<const double>(x)));
+}
+
+TEST(minimize, an_exception_leaves_x_at_the_last_good_point) {
+  index asked = 0;
+  auto f = [&](std::span<const double> x) {
+    if (++asked == 12) throw std::runtime_error("gone");
+    return smooth_loss(x);
+  };
+  auto x = ramp<double>(4), y = x;
+  EXPECT_THROW(minimize(zo::seq, f, x, cge(), zo::sgd(), {.max_queries = 1000}),
+               std::runtime_error);
+  auto good = [](std::span<const double> v) { return smooth_loss(v); };
+  minimize(zo::seq, good, y, cge(), zo::sgd(), {.max_queries = 1000, .max_steps = 2});
+  EXPECT_TRUE(same_bits(x, y));
+}
+
+// The query for the final value follows the estimator's policy as any other, in every kind of
+// objective.
+struct last_value_throws {
+  index prepared = 0;
+  double prepare(std::span<const double>, zo::sample_id) {
+    if (++prepared == 3) throw std::runtime_error("gone");
+    return 1;
+  }
+  void probe(std::span<const index>, std::span<const double> steps, std::span<double> differences) {
+    std::copy(steps.begin(), steps.end(), differences.begin());
+  }
+};
+
+TEST(minimize, the_final_value_follows_the_failure_policy) {
+  std::vector<double> x(2, 1.0);
+  const minimize_options two_steps{.max_queries = 100, .max_steps = 2};
+  last_value_throws f, g;
+  const auto r = minimize(zo::seq, f, x, cge({.failures = on_failure::drop}), zo::sgd(), two_steps);
+  EXPECT_TRUE(std::isnan(r.value));
+  EXPECT_EQ(r.failed, 1);
+  EXPECT_EQ(r.queries, 2 * 3 + 1);
+  EXPECT_THROW(minimize(zo::seq, g, x, cge(), zo::sgd(), two_steps), std::runtime_error);
+}
+
+// field.md, row "ensmallen SPSA tolerance: noise stops it".
+TEST(minimize, a_flat_or_noisy_objective_does_not_stop_it) {
+  std::vector<double> x(3, 1.0);
+  auto flat = [](std::span<const double>) { return 1.0; };
+  EXPECT_EQ(minimize(zo::seq, flat, x, rge(), zo::sgd(), {.max_queries = 501}).steps, 250u);
+  index n = 0;
+  auto noisy = [&](std::span<const double>) { return 1 + 1e-15 * static_cast<double>(++n % 3); };
+  EXPECT_EQ(minimize(zo::seq, noisy, x, rge(), zo::sgd(), {.max_queries = 501}).steps, 250u);
+}
+
+TEST(minimize, bad_options_are_refused_with_a_sentence) {
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  const auto said = [&](minimize_options options, std::size_t d = 3) {
+    return complaint([&] {
+      std::vector<double> x(d, 1.0);
+      minimize(zo::seq, f, x, rge(), zo::sgd(), options);
+    });
+  };
+  EXPECT_TRUE(contains(said({}), "max_queries must be at least 1, got 0"));
+  EXPECT_TRUE(contains(said({.max_queries = -4}), "got -4"));
+  EXPECT_TRUE(contains(said({.max_queries = 9, .target = not_a_number}), "target"));
+  EXPECT_TRUE(contains(said({.max_queries = 9}, 0), "no coordinates"));
+  EXPECT_TRUE(contains(said({.max_queries = 9, .chunk_bytes = 0}), "chunk_bytes"));
+  EXPECT_TRUE(contains(said({.max_queries = 9, .first_step = std::uint64_t{1} << 56}), "step"));
+}
+
+TEST(minimize, every_reason_has_a_text) {
+  for (const status why : {status::target_reached, status::budget_spent, status::steps_done,
+                           status::callback_stopped, status::query_failed}) {
+    EXPECT_GT(zo::to_string(why).size(), 5u);
+    EXPECT_NE(zo::to_string(why), "unknown");
+  }
+}
+
+}  // namespace

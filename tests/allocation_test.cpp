@@ -1,0 +1,159 @@
+// Memory: no allocation per query, O(d) bytes whatever the number of directions, chunks that keep
+// to their limit. Every allocation of this program is counted.
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "support.hpp"
+
+namespace {
+
+std::atomic<long> allocations{0};
+std::atomic<long> bytes_now{0};
+std::atomic<long> bytes_at_most{0};
+
+void* counted(std::size_t size) {
+  void* const memory = std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  ++allocations;
+  const long now = bytes_now += static_cast<long>(malloc_usable_size(memory));
+  long peak = bytes_at_most;
+  while (now > peak && !bytes_at_most.compare_exchange_weak(peak, now)) {
+  }
+  return memory;
+}
+
+void discounted(void* memory) noexcept {
+  if (memory != nullptr) bytes_now -= static_cast<long>(malloc_usable_size(memory));
+  std::free(memory);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void operator delete(void* memory) noexcept { discounted(memory); }
+void operator delete[](void* memory) noexcept { discounted(memory); }
+void operator delete(void* memory, std::size_t) noexcept { discounted(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { discounted(memory); }
+
+namespace {
+
+using namespace testing_zo;
+using zo::central;
+using zo::cge;
+using zo::index;  // hides index() of <strings.h>
+using zo::rge;
+
+struct usage {
+  long allocations;
+  long peak_bytes;
+};
+
+template <class Call>
+usage measure(const Call& call) {
+  const long before = bytes_now;
+  bytes_at_most = before;
+  allocations = 0;
+  call();
+  return {allocations, bytes_at_most - before};
+}
+
+template <class T, class F, class How>
+usage of_estimate(const F& f, index d, const How& how, index chunk_bytes = 1 << 20) {
+  const std::vector<T> x(static_cast<std::size_t>(d), T(0.5));
+  std::vector<T> g(x.size());
+  const auto ask = [&] { zo::estimate(zo::seq, f, x, g, how, {.chunk_bytes = chunk_bytes}); };
+  ask();  // what is set up once per process
+  return measure(ask);
+}
+
+const auto first = [](std::span<const float> x) { return static_cast<double>(x[0]); };
+const auto first_of_each = [](zo::points<float> at, std::span<double> losses) {
+  for (index k = 0; k < at.count; ++k) {
+    losses[static_cast<std::size_t>(k)] = static_cast<double>(at[k][0]);
+  }
+};
+
+TEST(allocations, are_counted_here) {
+  EXPECT_EQ(measure([] { std::vector<int> v(10); }).allocations, 1);
+  EXPECT_GE(measure([] { std::vector<char> v(5000); }).peak_bytes, 5000);
+}
+
+TEST(allocations, do_not_grow_with_the_queries) {
+  const auto of_rge = [](index q, auto d, auto s) {
+    return of_estimate<float>(first, 100, rge({.directions = q}, d, s)).allocations;
+  };
+  EXPECT_EQ(of_rge(10, zo::gaussian{}, zo::forward{}),
+            of_rge(10000, zo::gaussian{}, zo::forward{}));
+  EXPECT_EQ(of_rge(10, zo::sphere{}, central{}), of_rge(10000, zo::sphere{}, central{}));
+  EXPECT_EQ(of_rge(10, zo::rademacher{}, central{}), of_rge(10000, zo::rademacher{}, central{}));
+  const auto of_cge = [](index d) { return of_estimate<float>(first, d, cge()).allocations; };
+  EXPECT_EQ(of_cge(10), of_cge(10000));
+  EXPECT_LT(of_cge(10), 20);
+}
+
+TEST(allocations, of_a_kept_workspace_are_few_and_of_a_run_the_same_at_each_step) {
+  const std::vector<float> x(100, 0.5f);
+  const auto run = [&](index queries) {
+    auto y = x;
+    return measure([&] {
+             zo::minimize(zo::seq, first, y, rge({.directions = 4}), zo::sgd({.momentum = 0.5}),
+                          {.max_queries = queries});
+           })
+        .allocations;
+  };
+  run(100);
+  const long one = run(5 * 11 + 1) - run(5 * 10 + 1);
+  EXPECT_EQ(run(5 * 1000 + 1) - run(5 * 999 + 1), one);
+  EXPECT_LT(one, 12);
+}
+
+// Directions are never stored: 10,000 of them would need 4 GB here.
+TEST(memory, is_of_order_d_whatever_q_is) {
+  const index d = 20000;
+  const long vector = d * index{sizeof(float)};
+  const long fixed = 200000;  // 4096 answers and weights at once, of double
+  for (const index q : {1, 100, 10000}) {
+    EXPECT_LE(of_estimate<float>(first, d, rge({.directions = q})).peak_bytes, 2 * vector + fixed);
+    EXPECT_LE(
+        of_estimate<float>(first, d, rge({.directions = q}, zo::sphere{}, central{})).peak_bytes,
+        2 * vector + fixed);
+  }
+  const auto few = of_estimate<float>(first, d, rge({.directions = 5000})).peak_bytes;
+  EXPECT_EQ(of_estimate<float>(first, d, rge({.directions = 10000})).peak_bytes, few);
+  EXPECT_LE(
+      of_estimate<float>(first, d, cge({.coordinates = zo::random_coordinates{100}})).peak_bytes,
+      2 * vector + fixed);
+  EXPECT_LE(of_estimate<float>(first, 2000, cge()).peak_bytes, 2 * 2000 * 4 + fixed);
+}
+
+TEST(memory, of_a_batch_is_a_chunk) {
+  const index d = 10000;
+  for (const index chunk : {index{1}, index{100000}, index{1000000}}) {
+    const long most = std::max<long>(chunk, d * index{sizeof(float)}) + 200000;
+    EXPECT_LE(of_estimate<float>(first_of_each, d, rge({.directions = 200}), chunk).peak_bytes,
+              most);
+    EXPECT_LE(
+        of_estimate<float>(first_of_each, d,
+                           cge({.coordinates = zo::random_coordinates{200}}, central{}), chunk)
+            .peak_bytes,
+        most);
+  }
+}
+
+TEST(memory, of_parallel_estimates_is_one_point_a_thread) {
+  const std::vector<float> x(20000, 0.5f);
+  std::vector<float> g(x.size());
+  for (const int threads : {1, 2, 4}) {
+    const auto ask = [&] {
+      zo::estimate(zo::par.with_threads(threads), first, x, g, rge({.directions = 50}));
+    };
+    ask();
+    EXPECT_LE(measure(ask).peak_bytes, threads * 80000 + 200000);
+  }
+}
+
+}  // namespace

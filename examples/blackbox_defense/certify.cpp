@@ -55,7 +55,8 @@ void save(const certified& done, const nlohmann::json& with, const std::filesyst
   app::safetensors file;
   file.tensors.push_back(
       app::make_tensor<std::int64_t>("predictions", {count}, std::span(predictions)));
-  file.tensors.push_back(app::make_tensor<double>("bounds_and_radii", {count, 2}, std::span(numbers)));
+  file.tensors.push_back(
+      app::make_tensor<double>("bounds_and_radii", {count, 2}, std::span(numbers)));
   file.metadata["settings"] = with.dump();
   file.metadata["seconds"] = app::shortest(done.seconds);
   app::save_checkpoint(path, file);

@@ -22,13 +22,14 @@ std::filesystem::path weights(const settings& s, const std::string& file) {
 
 }  // namespace
 
-problem make_cifar10(const settings& s) {
+problem load_cifar10_problem(const settings& s) {
   const torch::Device device(s.device);
   problem p;
   p.train = to_tensors(app::load_cifar10(app::split::train, s.data), device);
   p.test = to_tensors(app::load_cifar10(app::split::test, s.data), device);
   resnet20 classifier;
-  load_weights(*classifier, app::read_safetensors(weights(s, "classifiers/cifar10_resnet20.safetensors")),
+  load_weights(*classifier,
+               app::read_safetensors(weights(s, "classifiers/cifar10_resnet20.safetensors")),
                "module.");
   auto encoder = make_cifar_encoder();
   load_weights(*encoder, app::read_safetensors(weights(s, "zo_ae_ds/encoder.safetensors")),

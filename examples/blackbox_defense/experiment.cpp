@@ -1,5 +1,6 @@
 #include "experiment.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -15,21 +16,27 @@ void say(const settings& s, const std::string& sentence) {
   if (!s.quiet) std::fprintf(stderr, "%s\n", sentence.c_str());
 }
 
-// A fresh run must not meet checkpoints of another one when it is resumed later.
-void remove_old_checkpoints(const settings& s) {
+// Makes the folder of the run. A fresh run must not meet checkpoints of another one when it is
+// resumed later.
+void prepare_folder(const settings& s) {
   const auto folder = s.out / "checkpoints";
-  if (s.resume || !std::filesystem::exists(folder)) return;
-  say(s, "Starting afresh: the checkpoints in " + folder.string() + " are replaced.");
+  app::make_directories(folder);
+  std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") std::filesystem::remove(entry.path());
+    if (entry.path().extension() == ".safetensors") found.push_back(entry.path());
   }
+  if (s.resume && found.empty())
+    say(s, "No checkpoint in " + folder.string() + ": from the start.");
+  if (s.resume || found.empty()) return;
+  say(s, "Starting afresh: the checkpoints in " + folder.string() + " are replaced.");
+  for (const auto& old : found) std::filesystem::remove(old);
 }
 
 class experiment {
  public:
-  explicit experiment(const settings& s)
+  experiment(const problem& p, const settings& s)
       : s_(s),
-        problem_(s.dataset == "cifar10" ? make_cifar10(s) : make_fashion_mnist(s)),
+        problem_(p),
         classifier_(problem_.classifier.forward, s.dataset == "cifar10" ? 256 : 1024) {}
 
   run_result operator()() {
@@ -48,7 +55,6 @@ class experiment {
 
   /// The defense whose images are shown: the last one trained for the table.
   const defended* pictured() const { return pictured_.get(); }
-  const problem& what() const { return problem_; }
 
  private:
   std::int64_t pixels() const { return problem_.test.pixels[0].numel(); }
@@ -96,7 +102,7 @@ class experiment {
   }
 
   const settings& s_;
-  problem problem_;
+  const problem& problem_;
   black_box classifier_;
   std::map<std::string, method_result> known_;
   std::shared_ptr<defended> pictured_;
@@ -105,12 +111,13 @@ class experiment {
 }  // namespace
 
 void run_experiment(const settings& s) {
-  app::make_directories(s.out / "checkpoints");
-  remove_old_checkpoints(s);
-  experiment run(s);
+  problem p = load_problem(s);  // before anything is written: data may be missing
+  prepare_folder(s);
+  train_networks(p, s);
+  experiment run(p, s);
   const run_result result = run();
   const auto notes = write_results(result, s);
-  if (run.pictured() != nullptr) write_images(*run.pictured(), run.what(), s);
+  if (run.pictured() != nullptr) write_images(*run.pictured(), p, s);
   std::printf("%s\nResults, pictures and checkpoints are in %s\n", table_text(result, s).c_str(),
               s.out.c_str());
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());

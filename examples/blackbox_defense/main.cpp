@@ -2,8 +2,10 @@
 // queries. See --help, and docs/ for the method.
 #include <malloc.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 
@@ -30,6 +32,13 @@ void keep_large_blocks() {
 #endif
 }
 
+// Idle threads of libgomp spin for milliseconds, which on a machine with other work makes
+// everything several times slower. It reads the limit when it is loaded, hence the second start.
+void limit_spinning(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0) execv("/proc/self/exe", argv);
+}
+
 void prepare(const defense::settings& s) {
   keep_large_blocks();
   torch::set_num_threads(s.threads);
@@ -41,6 +50,7 @@ void prepare(const defense::settings& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  limit_spinning(argv);
   const defense::settings settings = defense::parse(argc, argv);
   try {
     const app::interrupt_guard guard;

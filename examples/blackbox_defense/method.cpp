@@ -1,7 +1,7 @@
 #include "method.hpp"
 
 #include <algorithm>
-#include <stdexcept>
+#include <type_traits>
 
 namespace defense {
 
@@ -14,6 +14,15 @@ estimator rge_with(const zo::rge_options& options, const std::string& distributi
   return zo::rge(options, zo::sphere{}, scheme);
 }
 
+bool is_central(const estimator& how) {
+  return std::visit(
+      [](const auto& one) {
+        using scheme = typename std::remove_cvref_t<decltype(one)>::scheme_type;
+        return std::is_same_v<scheme, zo::central>;
+      },
+      how);
+}
+
 method query_only(const std::string& name, bool autoencoder, const estimator& how,
                   std::int64_t dimension) {
   method made;
@@ -21,7 +30,7 @@ method query_only(const std::string& name, bool autoencoder, const estimator& ho
   made.autoencoder = autoencoder;
   made.how = how;
   made.step_queries = queries_of(how, dimension);
-  made.key = name + "-q" + std::to_string(made.step_queries);
+  made.key = name + "-q" + std::to_string(made.step_queries) + (is_central(how) ? "-central" : "");
   return made;
 }
 

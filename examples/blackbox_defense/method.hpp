@@ -31,13 +31,13 @@ std::int64_t queries_of(const estimator& how, std::int64_t dimension);
 
 /// A row of the table.
 struct method {
-  std::string name;         ///< one of method_names()
-  std::string key;          ///< unique in a run: names checkpoints
-  bool trained = true;      ///< false: no defense
-  bool autoencoder = false; ///< the encoder follows the denoiser, the decoder is in the black box
-  bool white_box = false;   ///< exact gradients through the classifier: an upper bound
+  std::string name;          ///< one of method_names()
+  std::string key;           ///< unique in a run: names checkpoints
+  bool trained = true;       ///< false: no defense
+  bool autoencoder = false;  ///< the encoder follows the denoiser, the decoder is in the black box
+  bool white_box = false;    ///< exact gradients through the classifier: an upper bound
   estimator how = zo::cge<zo::forward>();  ///< of a query-only method
-  std::int64_t step_queries = 0;  ///< per image and step, of the estimate alone
+  std::int64_t step_queries = 0;           ///< per image and step, of the estimate alone
 };
 
 /// The method of that name under the settings; `pixels` is the dimension of an image.

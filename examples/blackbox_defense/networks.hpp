@@ -20,9 +20,9 @@ torch::nn::Sequential make_encoder(std::int64_t latent);
 /// convolutions of the paper, and about twenty times faster on a CPU.
 torch::nn::Sequential make_decoder(std::int64_t latent);
 
-/// DnCNN (Zhang et al. 2017): `depth` 3 x 3 convolutions of `width` channels that predict the noise,
-/// which is subtracted from the input. The last one starts at zero, so an untrained denoiser is the
-/// identity and the defense starts from the undefended classifier.
+/// DnCNN (Zhang et al. 2017): `depth` 3 x 3 convolutions of `width` channels that predict the
+/// noise, which is subtracted from the input. The last one starts at zero, so an untrained denoiser
+/// is the identity and the defense starts from the undefended classifier.
 ///
 /// Batch statistics: the layers between normalise with the statistics of the minibatch while
 /// training (train()) and with running averages afterwards (eval()). The averages move by

@@ -1,7 +1,6 @@
 #include "problem.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 
 #include "common/fashion_mnist.hpp"
@@ -23,14 +22,17 @@ torch::Tensor mirrored(const torch::Tensor& images, std::int64_t step) {
 
 void train_classifier(problem& p, const settings& s) {
   const std::uint64_t seed = seed_for(s.seed, "classifier");
-  const stage training{"classifier", s.classifier_steps, pretraining_rate,
-                       select(s, classifier_options()), {{"classifier", p.classifier.module}},
+  const stage training{"classifier",
+                       s.classifier_steps,
+                       pretraining_rate,
+                       select(s, classifier_options()),
+                       {{"classifier", p.classifier.module}},
                        p.classifier.module->parameters()};
   p.classifier.module->train();
   run_stage(training, s, [&](std::int64_t step) {
-    const auto rows = random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch,
-                                  p.train.count())
-                          .to(p.train.pixels.device());
+    const auto rows =
+        random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch, p.train.count())
+            .to(p.train.pixels.device());
     const auto images = mirrored(p.train.batch(rows), step);
     const auto loss = torch::nn::functional::cross_entropy(p.classifier.forward(images),
                                                            p.train.labels.index_select(0, rows));
@@ -44,13 +46,16 @@ void train_autoencoder(problem& p, const settings& s) {
   const std::uint64_t seed = seed_for(s.seed, "autoencoder");
   std::vector<torch::Tensor> trained = p.encoder.module->parameters();
   for (const auto& parameter : p.decoder.module->parameters()) trained.push_back(parameter);
-  const stage training{"autoencoder", s.autoencoder_steps, pretraining_rate,
+  const stage training{"autoencoder",
+                       s.autoencoder_steps,
+                       pretraining_rate,
                        select(s, autoencoder_options()),
-                       {{"encoder", p.encoder.module}, {"decoder", p.decoder.module}}, trained};
+                       {{"encoder", p.encoder.module}, {"decoder", p.decoder.module}},
+                       trained};
   const stage_report report = run_stage(training, s, [&](std::int64_t step) {
-    const auto rows = random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch,
-                                  p.train.count())
-                          .to(p.train.pixels.device());
+    const auto rows =
+        random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch, p.train.count())
+            .to(p.train.pixels.device());
     const auto images = mirrored(p.train.batch(rows), step);
     const auto loss = torch::mse_loss(p.decoder.forward(p.encoder.forward(images)), images);
     loss.backward();
@@ -76,9 +81,9 @@ image_tensors to_tensors(const app::image_set& images, torch::Device device) {
   const auto bytes = [](const std::vector<std::uint8_t>& values, at::IntArrayRef shape) {
     return torch::from_blob(const_cast<std::uint8_t*>(values.data()), shape, torch::kUInt8).clone();
   };
-  return {bytes(images.pixels, {images.count, images.channels, images.rows, images.columns})
-              .to(device),
-          bytes(images.labels, {images.count}).to(device, torch::kInt64)};
+  return {
+      bytes(images.pixels, {images.count, images.channels, images.rows, images.columns}).to(device),
+      bytes(images.labels, {images.count}).to(device, torch::kInt64)};
 }
 
 const std::vector<std::string>& classifier_options() {
@@ -93,7 +98,8 @@ const std::vector<std::string>& autoencoder_options() {
   return names;
 }
 
-problem make_fashion_mnist(const settings& s) {
+problem load_problem(const settings& s) {
+  if (s.dataset == "cifar10") return load_cifar10_problem(s);
   const torch::Device device(s.device);
   problem p;
   p.train = to_tensors(app::load_fashion_mnist(app::split::train, s.data), device);
@@ -105,9 +111,13 @@ problem make_fashion_mnist(const settings& s) {
   p.encoder = p.make_encoder();
   p.decoder = network_of(make_decoder(s.latent));
   for (const network* net : {&p.classifier, &p.encoder, &p.decoder}) net->module->to(device);
+  return p;
+}
+
+void train_networks(problem& p, const settings& s) {
+  if (s.dataset == "cifar10") return;
   train_classifier(p, s);
   train_autoencoder(p, s);
-  return p;
 }
 
 network copy_of_encoder(const problem& p, torch::Device device) {

@@ -48,11 +48,13 @@ struct problem {
   double autoencoder_error = 0;  ///< mean squared error at the end of its training; NaN: loaded
 };
 
-/// Fashion-MNIST: trains classifier and autoencoder, or loads their checkpoints to resume.
-problem make_fashion_mnist(const settings& s);
+/// Reads the data set of s and makes its networks: on CIFAR-10 ResNet-20 and the autoencoder of the
+/// paper with their trained weights, on Fashion-MNIST untrained ones. Changes no file.
+problem load_problem(const settings& s);
+problem load_cifar10_problem(const settings& s);
 
-/// CIFAR-10: loads ResNet-20 and the autoencoder of the paper from the data folder.
-problem make_cifar10(const settings& s);
+/// Trains the classifier and the autoencoder of Fashion-MNIST, or resumes, and freezes them.
+void train_networks(problem& p, const settings& s);
 
 /// An encoder with the weights of p.encoder, to be trained.
 network copy_of_encoder(const problem& p, torch::Device device);
@@ -61,8 +63,8 @@ network copy_of_encoder(const problem& p, torch::Device device);
 const std::vector<std::string>& classifier_options();
 const std::vector<std::string>& autoencoder_options();
 
-/// Share of `images` that `classify` (images -> classes) gets right, with noise of standard deviation
-/// `noise` added (0: none), the same draws for every classifier of one seed.
+/// Share of `images` that `classify` (images -> classes) gets right, with noise of standard
+/// deviation `noise` added (0: none), the same draws for every classifier of one seed.
 double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classify,
                 const image_tensors& images, double noise, std::uint64_t seed);
 

@@ -20,8 +20,9 @@ std::uint64_t seed_for(std::uint64_t seed, std::string_view purpose) {
 torch::Tensor normal(std::uint64_t seed, std::uint64_t step, std::uint32_t number,
                      at::IntArrayRef shape) {
   torch::Tensor values = torch::empty(shape, torch::kFloat32);
-  zo::fill_direction(zo::gaussian{}, {seed, step, number},
-                     std::span<float>(values.data_ptr<float>(), static_cast<std::size_t>(values.numel())));
+  zo::fill_direction(
+      zo::gaussian{}, {seed, step, number},
+      std::span<float>(values.data_ptr<float>(), static_cast<std::size_t>(values.numel())));
   return values;
 }
 

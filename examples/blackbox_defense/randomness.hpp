@@ -1,5 +1,5 @@
-// All randomness of a run as pure functions of (seed, purpose, step): nothing to save, and a resumed
-// run, another method or another order of work draws the same numbers.
+// All randomness of a run as pure functions of (seed, purpose, step): nothing to save, and a
+// resumed run, another method or another order of work draws the same numbers.
 #pragma once
 
 #include <torch/torch.h>

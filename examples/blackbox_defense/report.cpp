@@ -1,5 +1,6 @@
 #include "report.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <sstream>
@@ -45,7 +46,7 @@ nlohmann::json to_json(const method_result& result) {
   const auto standard = at_radius(result, 0);
   const auto abstained = app::abstentions(result.verdicts.certificates);
   return {{"method", result.how.name},
-          {"access", !result.how.trained      ? "none"
+          {"access", !result.how.trained    ? "none"
                      : result.how.white_box ? "gradients"
                                             : "queries"},
           {"queries_per_image_and_step", result.how.step_queries},
@@ -141,8 +142,9 @@ app::chart accuracy_chart(const run_result& result, const settings& s) {
 // Accuracy at one radius against queries; white-box methods and no defense as level lines.
 app::chart sweep_chart(const run_result& result, double radius, const settings& s) {
   app::chart chart;
-  chart.title = radius > 0 ? "Certified accuracy at radius " + app::fixed(radius, 2) + ", " + s.dataset
-                           : "Standard accuracy of the smoothed classifier, " + s.dataset;
+  chart.title = radius > 0
+                    ? "Certified accuracy at radius " + app::fixed(radius, 2) + ", " + s.dataset
+                    : "Standard accuracy of the smoothed classifier, " + s.dataset;
   chart.x_label = "queries per image and step";
   chart.y_label = "share of test images";
   chart.log_x = true;
@@ -220,7 +222,8 @@ std::string table_text(const run_result& result, const settings& s) {
   const auto certified = result.methods.front().verdicts.certificates.size();
   text << "\nPercent of the first " << certified << " test images, ± standard error; N0 " << s.n0
        << ", N " << s.n << ", alpha " << app::shortest(s.alpha) << " (largest radius "
-       << app::fixed(app::certified_radius(app::clopper_pearson_lower(s.n, s.n, s.alpha), s.noise), 3)
+       << app::fixed(app::certified_radius(app::clopper_pearson_lower(s.n, s.n, s.alpha), s.noise),
+                     3)
        << "); r=0.00 is the accuracy of the smoothed classifier, noisy its base on one noisy\n"
        << "copy of each of the " << result.test_images << " test images. " << s.steps
        << " steps of " << s.batch << " images, seed " << s.seed << ".\n";
@@ -236,8 +239,8 @@ std::vector<std::string> write_results(const run_result& result, const settings&
   if (result.sweep.empty()) return notes;
   app::write_atomically(s.out / "sweep.csv", csv_of(result.sweep).csv());
   for (const double radius : {0.0, 0.25, 0.5}) {
-    draw(s.out / ("sweep_radius_" + app::fixed(radius, 2) + ".png"),
-         sweep_chart(result, radius, s), notes);
+    draw(s.out / ("sweep_radius_" + app::fixed(radius, 2) + ".png"), sweep_chart(result, radius, s),
+         notes);
   }
   return notes;
 }
@@ -265,8 +268,8 @@ void write_images(const defended& front, const problem& p, const settings& s) {
   for (const torch::Tensor& row : rows) {
     for (std::int64_t i = 0; i < row.size(0); ++i) {
       const torch::Tensor image = row[i].to(torch::kCPU).contiguous();
-      sheet.images.push_back(app::to_bytes(
-          {image.data_ptr<float>(), static_cast<std::size_t>(image.numel())}));
+      sheet.images.push_back(
+          app::to_bytes({image.data_ptr<float>(), static_cast<std::size_t>(image.numel())}));
     }
   }
   app::write_image_sheet(s.out / "images.png", sheet);

@@ -141,7 +141,8 @@ void check(const settings& s) {
 // Options are bound to `s` and overwrite what it holds.
 void parse_into(settings& s, int argc, char** argv) {
   CLI::App app(
-      "Defends an image classifier that only answers queries: trains a denoiser in front of it and\n"
+      "Defends an image classifier that only answers queries: trains a denoiser in front of it "
+      "and\n"
       "certifies the result (ZO-AE-DS, Zhang et al. 2022, and its baselines).");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("blackbox_defense: ") + error.what() + " (see --help)\n";

@@ -1,5 +1,6 @@
 #include "stage.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -70,8 +71,8 @@ std::filesystem::path checkpoint_path(const settings& s, const std::string& stag
 
 double learning_rate(double highest, std::int64_t step, std::int64_t steps) {
   const double done = static_cast<double>(step) / static_cast<double>(steps);
-  const double warm_up = std::min(1.0, (static_cast<double>(step) + 1) /
-                                           (0.05 * static_cast<double>(steps) + 1));
+  const double warm_up =
+      std::min(1.0, (static_cast<double>(step) + 1) / (0.05 * static_cast<double>(steps) + 1));
   return highest * warm_up * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
@@ -80,9 +81,8 @@ stage_report run_stage(const stage& what, const settings& s,
   adam optimizer(what.trained);
   position at = load(what, s, optimizer).value_or(position{});
   const double seconds_before = at.report.seconds;
-  app::progress progress(
-      what.name, what.steps,
-      {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
+  app::progress progress(what.name, what.steps,
+                         {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
   while (at.step < what.steps) {
     const step_report done = step(at.step);
     optimizer.step(learning_rate(what.rate, at.step, what.steps));

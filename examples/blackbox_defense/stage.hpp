@@ -22,7 +22,7 @@ struct interrupted {
 };
 
 struct stage {
-  std::string name;         ///< of the checkpoint, and of the progress line
+  std::string name;  ///< of the checkpoint, and of the progress line
   std::int64_t steps = 0;
   double rate = 0;          ///< highest learning rate
   nlohmann::json settings;  ///< the options it depends on; a resumed stage must have the same

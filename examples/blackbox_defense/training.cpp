@@ -104,7 +104,8 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
   const stage_report report = run_stage(training, s, [&](std::int64_t step) {
     const std::int64_t before = classifier.queries();
     const minibatch batch = draw(p, classifier, s, step);
-    const zo::estimate_options options{.seed = directions, .step = static_cast<std::uint64_t>(step)};
+    const zo::estimate_options options{.seed = directions,
+                                       .step = static_cast<std::uint64_t>(step)};
     const double loss = m.white_box ? white_box_step(front, p, batch)
                                     : query_step(front, p, m, classifier, batch, options);
     return step_report{loss, classifier.queries() - before};
@@ -114,9 +115,9 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
 }
 
 std::vector<std::string> defense_options(const settings& s) {
-  std::vector<std::string> names = {"dataset", "seed",  "device", "threads",   "noise", "latent",
-                                    "depth",   "width", "batch",  "steps",     "rate",  "smoothing",
-                                    "scheme",  "distribution"};
+  std::vector<std::string> names = {"dataset", "seed",      "device", "threads",     "noise",
+                                    "latent",  "depth",     "width",  "batch",       "steps",
+                                    "rate",    "smoothing", "scheme", "distribution"};
   if (s.dataset == "fashion-mnist") {
     names.insert(names.end(), {"classifier-steps", "autoencoder-steps"});
   }

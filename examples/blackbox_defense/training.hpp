@@ -39,8 +39,9 @@ class defended {
 };
 
 /// Trains `front` by the method; queries are those `classifier` was asked. White-box methods
-/// differentiate p.classifier instead. Loss: cross entropy of the answer to the defended noisy image
-/// against the classifier's own answer to the clean one (ZO-AE-DS, eq. 2, its stability term).
+/// differentiate p.classifier instead. Loss: cross entropy of the answer to the defended noisy
+/// image against the classifier's own answer to the clean one (ZO-AE-DS, eq. 2, its stability
+/// term).
 stage_report train_defense(defended& front, const problem& p, const method& m,
                            black_box& classifier, const settings& s);
 

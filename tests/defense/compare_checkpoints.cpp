@@ -1,0 +1,26 @@
+// compare_checkpoints A B: exits with 0 when both hold the same tensors bit for bit.
+#include <cstdio>
+#include <exception>
+
+#include "common/checkpoint.hpp"
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  try {
+    const app::safetensors a = app::load_checkpoint(argv[1]);
+    const app::safetensors b = app::load_checkpoint(argv[2]);
+    for (const char* key : {"step", "queries", "loss", "settings"}) {
+      if (a.metadata.contains(key) && a.metadata.at(key) != b.metadata.at(key)) {
+        std::fprintf(stderr, "%s differs: %s and %s\n", key, a.metadata.at(key).c_str(),
+                     b.metadata.at(key).c_str());
+        return 1;
+      }
+    }
+    if (a.tensors == b.tensors) return 0;
+    std::fprintf(stderr, "tensors of %s and %s differ\n", argv[1], argv[2]);
+    return 1;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  }
+}

@@ -6,6 +6,7 @@ install(TARGETS zo EXPORT zo_targets)
 install(DIRECTORY include/zo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT zo_targets NAMESPACE zo:: DESTINATION ${package_dir})
 write_basic_package_version_file(zo-config-version.cmake COMPATIBILITY SameMinorVersion)
+find_package(OpenMP QUIET COMPONENTS CXX)  # said in the package file: our users need it to link
 configure_file(cmake/zo-config.cmake.in zo-config.cmake @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/zo-config.cmake ${PROJECT_BINARY_DIR}/zo-config-version.cmake
         DESTINATION ${package_dir})

@@ -44,3 +44,59 @@ foreach(concept direction determinism)
       SKIP_REGULAR_EXPRESSION "has no instruction set ${set}")
   endforeach()
 endforeach()
+
+# Every header compiles alone, and all of them link together twice over.
+file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
+     ${PROJECT_SOURCE_DIR}/include/zo/*.hpp)
+list(REMOVE_ITEM headers zo/torch.hpp)  # needs LibTorch: compiled with its own tests
+set(header_sources ${CMAKE_CURRENT_BINARY_DIR}/headers/main.cpp)
+file(CONFIGURE OUTPUT headers/main.cpp CONTENT "#include \"zo/zo.hpp\"\nint main() {}\n")
+foreach(header ${headers})
+  string(MAKE_C_IDENTIFIER ${header} name)
+  file(CONFIGURE OUTPUT headers/${name}.cpp CONTENT "#include \"${header}\"\n")
+  list(APPEND header_sources ${CMAKE_CURRENT_BINARY_DIR}/headers/${name}.cpp)
+endforeach()
+add_executable(header_test ${header_sources})
+target_link_libraries(header_test PRIVATE zo::zo Eigen3::Eigen)
+target_compile_options(header_test PRIVATE -O0 -g0)
+zo_warnings(header_test)
+add_test(NAME headers.compile_alone COMMAND header_test)
+
+# What must not compile, and with which name in the errors.
+file(GLOB wrong_programs CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/*.cpp)
+foreach(source ${wrong_programs})
+  get_filename_component(name ${source} NAME_WE)
+  add_test(NAME compile_errors.${name}
+           COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DCOMPILER=${CMAKE_CXX_COMPILER}
+                   -DINCLUDE=${PROJECT_SOURCE_DIR}/include
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/check.cmake)
+endforeach()
+
+# Other people's projects, with flags of their own and none of ours.
+set(consumer_flags "")
+if(ZO_SANITIZE)
+  set(consumer_flags -fsanitize=${ZO_SANITIZE})
+endif()
+foreach(how installed subdirectory fetched)
+  if(how STREQUAL "installed" AND NOT ZO_INSTALL)
+    continue()
+  endif()
+  add_test(NAME consume.${how}
+           COMMAND ${CMAKE_COMMAND} -DHOW=${how} -DSOURCE=${PROJECT_SOURCE_DIR}
+                   -DBUILD=${PROJECT_BINARY_DIR} -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/${how}
+                   -DGENERATOR=${CMAKE_GENERATOR} -DCOMPILER=${CMAKE_CXX_COMPILER}
+                   -DFLAGS=${consumer_flags}
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/check.cmake)
+endforeach()
+
+# The example at the top of the README.
+if(TARGET quickstart)
+  add_test(NAME quickstart COMMAND quickstart)
+  set_tests_properties(quickstart PROPERTIES
+    PASS_REGULAR_EXPRESSION "^f\\(1\\.0[0-9]*, 1\\.0[0-9]*\\) = [0-9.]+e-0[6-9] after [0-9]+ queries: target reached\n$")
+endif()
+add_test(NAME readme_shows_the_quickstart
+         COMMAND ${CMAKE_COMMAND} -DREADME=${PROJECT_SOURCE_DIR}/README.md
+                 -DEXAMPLE=${PROJECT_SOURCE_DIR}/examples/quickstart.cpp
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/readme.cmake)
+set_tests_properties(readme_shows_the_quickstart PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")

@@ -1,0 +1,11 @@
+# Checks that README contains EXAMPLE word for word.
+if(NOT EXISTS ${README})
+  message(STATUS "skipped: there is no README yet")
+  return()
+endif()
+file(READ ${README} readme)
+file(READ ${EXAMPLE} example)
+string(FIND "${readme}" "${example}" at)
+if(at EQUAL -1)
+  message(FATAL_ERROR "README.md must contain examples/quickstart.cpp word for word")
+endif()

@@ -91,7 +91,7 @@ std::vector<method> methods_at_budget(std::int64_t budget, const settings& s, st
 
 std::vector<std::int64_t> sweep_budgets(const settings& s) {
   if (!s.budgets.empty()) return s.budgets;
-  std::vector<std::int64_t> budgets = {4, 8, 16, 1 + s.latent, 2 * s.latent, 4 * s.latent};
+  std::vector<std::int64_t> budgets = {4, 8, 16, 1 + s.latent, 2 * s.latent};
   std::ranges::sort(budgets);
   budgets.erase(std::unique(budgets.begin(), budgets.end()), budgets.end());
   return budgets;

@@ -31,11 +31,15 @@ double standard_error(double share, std::int64_t count) {
   return std::sqrt(share * (1 - share) / static_cast<double>(count));
 }
 
+std::string with_error(double share, std::int64_t count) {
+  return percent(share) + " ± " + percent(standard_error(share, count));
+}
+
 nlohmann::json number_or_null(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
-nlohmann::json to_json(const method_result& result) {
+nlohmann::json to_json(const method_result& result, std::int64_t test_images) {
   nlohmann::json certified = nlohmann::json::array();
   for (const double radius : table_radii()) {
     const auto share = at_radius(result, radius);
@@ -61,13 +65,14 @@ nlohmann::json to_json(const method_result& result) {
           {"abstained_standard_error", number_or_null(abstained.standard_error())},
           {"certified_images", standard.trials},
           {"noisy_accuracy_before_training", result.noisy_start},
-          {"noisy_accuracy", result.noisy_accuracy}};
+          {"noisy_accuracy", result.noisy_accuracy},
+          {"noisy_standard_error", standard_error(result.noisy_accuracy, test_images)}};
 }
 
-app::table table_of(const std::vector<method_result>& results) {
+app::table table_of(const std::vector<method_result>& results, std::int64_t test_images) {
   std::vector<std::string> header = {"method", "queries/step", "queries", "train s"};
   for (const double radius : table_radii()) header.push_back("r=" + app::fixed(radius, 2));
-  header.insert(header.end(), {"abstain", "noisy"});
+  header.insert(header.end(), {"abstain", "noisy before", "noisy after"});
   app::table table(header);
   for (const auto& result : results) {
     const bool asks = result.how.step_queries > 0;
@@ -77,7 +82,8 @@ app::table table_of(const std::vector<method_result>& results) {
         result.how.trained ? app::fixed(result.training.seconds, 0) : "-"};
     for (const double radius : table_radii()) row.push_back(with_error(at_radius(result, radius)));
     row.push_back(percent(app::abstentions(result.verdicts.certificates).value()));
-    row.push_back(percent(result.noisy_accuracy));
+    row.push_back(percent(result.noisy_start));
+    row.push_back(with_error(result.noisy_accuracy, test_images));
     table.add(row);
   }
   return table;
@@ -189,9 +195,11 @@ nlohmann::json summary(const run_result& result, const settings& s) {
       {"test_images", result.test_images}};
   all["autoencoder_mean_squared_error"] = number_or_null(result.autoencoder_error);
   all["methods"] = nlohmann::json::array();
-  for (const auto& method : result.methods) all["methods"].push_back(to_json(method));
+  for (const auto& method : result.methods)
+    all["methods"].push_back(to_json(method, result.test_images));
   if (!result.sweep.empty()) all["sweep"] = nlohmann::json::array();
-  for (const auto& method : result.sweep) all["sweep"].push_back(to_json(method));
+  for (const auto& method : result.sweep)
+    all["sweep"].push_back(to_json(method, result.test_images));
   return all;
 }
 
@@ -210,23 +218,24 @@ const std::vector<double>& table_radii() {
 
 std::string table_text(const run_result& result, const settings& s) {
   std::ostringstream text;
-  text << "Classifier without noise " << percent(result.clean_accuracy) << " ± "
-       << percent(standard_error(result.clean_accuracy, result.test_images)) << " %, with noise "
-       << percent(result.noisy_accuracy) << " ± "
-       << percent(standard_error(result.noisy_accuracy, result.test_images)) << " % ("
+  text << "Classifier without noise " << with_error(result.clean_accuracy, result.test_images)
+       << " %, with noise " << with_error(result.noisy_accuracy, result.test_images) << " % ("
        << result.test_images << " test images, noise sd " << app::shortest(s.noise) << ")\n\n"
-       << table_of(result.methods).text();
+       << table_of(result.methods, result.test_images).text();
   if (!result.sweep.empty()) {
-    text << "\nSweep over queries per image and step\n" << table_of(result.sweep).text();
+    text << "\nSweep over queries per image and step\n"
+         << table_of(result.sweep, result.test_images).text();
   }
   const auto certified = result.methods.front().verdicts.certificates.size();
-  text << "\nPercent of the first " << certified << " test images, ± standard error; N0 " << s.n0
-       << ", N " << s.n << ", alpha " << app::shortest(s.alpha) << " (largest radius "
-       << app::fixed(app::certified_radius(app::clopper_pearson_lower(s.n, s.n, s.alpha), s.noise),
-                     3)
-       << "); r=0.00 is the accuracy of the smoothed classifier, noisy its base on one noisy\n"
-       << "copy of each of the " << result.test_images << " test images. " << s.steps
-       << " steps of " << s.batch << " images, seed " << s.seed << ".\n";
+  const double limit =
+      app::certified_radius(app::clopper_pearson_lower(s.n, s.n, s.alpha), s.noise);
+  text << "\nr: percent of the first " << certified << " test images certified at that radius, "
+       << "± standard error; r=0.00 is the accuracy\nof the smoothed classifier. N0 " << s.n0
+       << ", N " << s.n << ", alpha " << app::shortest(s.alpha) << ": no radius above "
+       << app::fixed(limit, 3) << " can be certified.\nnoisy: percent of all " << result.test_images
+       << " test images right with one draw of noise, before and after "
+       << "training.\nTrained by " << s.steps << " steps of " << s.batch << " images, seed "
+       << s.seed << ".\n";
   return text.str();
 }
 

@@ -28,14 +28,14 @@ struct settings {
   std::int64_t checkpoint_every = 50;
 
   double noise = 0.25;
-  std::int64_t classifier_steps = 3000;
+  std::int64_t classifier_steps = 5000;
   std::int64_t autoencoder_steps = 3000;
   std::int64_t latent = 48;
 
   std::int64_t depth = 5;
   std::int64_t width = 16;
   std::int64_t batch = 64;
-  std::int64_t steps = 1500;
+  std::int64_t steps = 600;
   double rate = 2e-3;
 
   std::optional<std::int64_t> directions = {};   ///< unset: the latent size

@@ -154,6 +154,17 @@ TEST_F(determinism, estimates) {
   both("cge/central/relative", cge({.smoothing = 1e-3, .relative = true}, central{}));
 }
 
+// Large enough to be split over threads inside a direction; two directions are fewer than the
+// threads, which then write each of them together.
+TEST_F(determinism, estimates_of_many_coordinates) {
+  const index d = 300001;
+  expect_frozen("estimate/large/gaussian", estimate_bits<float>(rge({.directions = 6}), d));
+  expect_frozen("estimate/large/sphere",
+                estimate_bits<float>(rge({.directions = 2}, zo::sphere{}), d));
+  expect_frozen("estimate/large/rademacher",
+                estimate_bits<double>(rge({.directions = 1}, zo::rademacher{}, central{}), d));
+}
+
 TEST_F(determinism, estimates_of_many_directions) {
   expect_frozen("estimate/5000", estimate_bits<double>(rge({.directions = 5000}), 3));
   expect_frozen("estimate/random",

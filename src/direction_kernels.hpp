@@ -36,63 +36,65 @@ inline stream with_number(stream from, index number) {
   return from;
 }
 
-// Runs body(group, rows, in, to) on every group, a row being `lanes` coordinates. A last partial
-// group works on a padded copy: of the rows it needs, or of all where a group has few.
+// Runs body(group, count, in, to) on every group; the last one may have fewer coordinates.
 template <index Group, class T, class Body>
 void for_groups(index first, index count, const T* x, T* out, Body body) {
-  index done = 0;
-  for (; done + Group <= count; done += Group) {
-    body((first + done) / Group, Group / lanes, x + done, out + done);
+  for (index done = 0; done < count; done += Group) {
+    const index here = count - done < Group ? count - done : Group;
+    body((first + done) / Group, here, x + done, out + done);
   }
-  if (done == count) return;
-  const index rest = count - done;
-  const index rows = Group == gaussian_group ? Group / lanes : (rest + lanes - 1) / lanes;
-  T padded[Group];
-  for (index i = rest; i < rows * lanes; ++i) padded[i] = T(0);
-  __builtin_memcpy(padded, x + done, static_cast<std::size_t>(rest) * sizeof(T));
-  body((first + done) / Group, rows, padded, padded);
-  __builtin_memcpy(out + done, padded, static_cast<std::size_t>(rest) * sizeof(T));
 }
 
-// out = x + sum over k of weights[k] * direction k, on one group of 64 coordinates. The running
-// sums stay in registers over all directions.
-template <class T>
+// out = x + sum over k of weights[k] * direction k, on one group of 64 coordinates, of which
+// `count` exist. The running sums stay in registers over all directions.
+template <bool Whole, class T>
 void gaussian_group_sum(const stream& from, index directions, const T* weights, index group,
-                        const T* x, T* out) {
+                        index count, const T* x, T* out) {
   using row = typename pack::template row<T>;
   for (index lane = 0; lane < lanes; lane += pack::lanes) {
     row sum[4];
-    for (int v = 0; v < 4; ++v) sum[v] = row::load(x + v * lanes + lane);
+    for (int v = 0; v < 4; ++v) {
+      const index at = v * lanes + lane;
+      sum[v] = Whole ? row::load(x + at) : row::load_first(x + at, count - at);
+    }
     for (index k = 0; k < directions; ++k) {
       const normals n = group_normals(with_number(from, from.number + k), group * lanes + lane);
       for (int v = 0; v < 4; ++v) sum[v] = sum[v].fma(weights[k], n.value[v]);
     }
-    for (int v = 0; v < 4; ++v) sum[v].store(out + v * lanes + lane);
+    for (int v = 0; v < 4; ++v) {
+      const index at = v * lanes + lane;
+      Whole ? sum[v].store(out + at) : sum[v].store_first(out + at, count - at);
+    }
   }
 }
 
 // The same for signs on one group of 2048 coordinates, Several directions at a time: each element
 // is loaded and stored once for all of them.
 template <int Several, class T>
-void rademacher_group_add(const stream& from, const T* weights, index group, index rows, const T* x,
-                          T* out) {
+void rademacher_group_add(const stream& from, const T* weights, index group, index count,
+                          const T* x, T* out) {
   using row = typename pack::template row<T>;
-  for (index lane = 0; lane < lanes; lane += pack::lanes) {
+  for (index lane = 0; lane < lanes && lane < count; lane += pack::lanes) {
     pack::u32 word[4][Several] = {};
     for (index k = 0; k < Several; ++k) {
       const auto w = group_words(with_number(from, from.number + k), group * lanes + lane);
       word[0][k] = w.w0, word[1][k] = w.w1, word[2][k] = w.w2, word[3][k] = w.w3;
     }
-    for (index position = 0; position * 32 < rows; ++position) {
-      const index end = rows < position * 32 + 32 ? rows : position * 32 + 32;
-      for (index at_row = position * 32; at_row < end; ++at_row) {
-        const index at = at_row * lanes + lane;
-        row sum = row::load(x + at);
-        for (index k = 0; k < Several; ++k) {
-          sum = sum.add_signed(weights[k], word[position][k]);
-          word[position][k] = word[position][k] << 1;
-        }
-        sum.store(out + at);
+    const auto add = [&](row sum, int position) {
+      for (index k = 0; k < Several; ++k) {
+        sum = sum.add_signed(weights[k], word[position][k]);
+        word[position][k] = word[position][k] << 1;
+      }
+      return sum;
+    };
+    index at = lane;
+    for (int position = 0; position < 4; ++position) {
+      const index end = (position + 1) * 32 * lanes;
+      const index whole = (end < count ? end : count) - pack::lanes;
+      for (; at <= whole; at += lanes) add(row::load(x + at), position).store(out + at);
+      if (at < end && at < count) {  // fewer than a pack are left
+        add(row::load_first(x + at, count - at), position).store_first(out + at, count - at);
+        break;
       }
     }
   }
@@ -100,15 +102,15 @@ void rademacher_group_add(const stream& from, const T* weights, index group, ind
 
 template <class T>
 void rademacher_group_sum(const stream& from, index directions, const T* weights, index group,
-                          index rows, const T* x, T* out) {
+                          index count, const T* x, T* out) {
   const T* source = x;
   index k = 0;
   for (; k + 4 <= directions; k += 4, source = out) {
-    rademacher_group_add<4>(with_number(from, from.number + k), weights + k, group, rows, source,
+    rademacher_group_add<4>(with_number(from, from.number + k), weights + k, group, count, source,
                             out);
   }
   for (; k < directions; ++k, source = out) {
-    rademacher_group_add<1>(with_number(from, from.number + k), weights + k, group, rows, source,
+    rademacher_group_add<1>(with_number(from, from.number + k), weights + k, group, count, source,
                             out);
   }
 }
@@ -117,13 +119,17 @@ template <class T>
 void sum_kernel(law kind, const stream& from, index directions, const T* weights, index first,
                 index count, const T* x, T* out) {
   if (kind == law::gaussian) {
-    for_groups<gaussian_group>(first, count, x, out, [&](index group, index, const T* in, T* to) {
-      gaussian_group_sum(from, directions, weights, group, in, to);
+    for_groups<gaussian_group>(first, count, x, out, [&](index group, index n, const T* in, T* to) {
+      if (n == gaussian_group) {
+        gaussian_group_sum<true>(from, directions, weights, group, n, in, to);
+      } else {
+        gaussian_group_sum<false>(from, directions, weights, group, n, in, to);
+      }
     });
   } else {
     for_groups<rademacher_group>(
-        first, count, x, out, [&](index group, index rows, const T* in, T* to) {
-          rademacher_group_sum(from, directions, weights, group, rows, in, to);
+        first, count, x, out, [&](index group, index n, const T* in, T* to) {
+          rademacher_group_sum(from, directions, weights, group, n, in, to);
         });
   }
 }

@@ -81,11 +81,13 @@ struct pack {
   static u32 merge(word a) {
     return _mm512_mask_blend_epi32(0xAAAA, a.even, _mm512_slli_epi64(a.odd, 32));
   }
-  // The first `count` lanes of a (any number, also below 0 or above 16), zero in the others.
-  static f32 first(f32 a, index count) {
+  // Lanes 0 … count-1, for any count, also below 0 or above 16.
+  static __mmask16 first_lanes(index count) {
     const index kept = count < 0 ? 0 : count < lanes ? count : lanes;
-    return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << kept) - 1u), a.v);
+    return static_cast<__mmask16>((1u << kept) - 1u);
   }
+  // Zero in all but the first `count` lanes.
+  static f32 first(f32 a, index count) { return _mm512_maskz_mov_ps(first_lanes(count), a.v); }
 
   // Vectors of the caller's scalar type: multiply-add of 16 consecutive elements.
   template <class T>
@@ -96,6 +98,11 @@ struct pack::row<float> {
   __m512 v;
   static row load(const float* p) { return {_mm512_loadu_ps(p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
+  // Of the memory at p, only the first `count` elements exist.
+  static row load_first(const float* p, index count) {
+    return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
+  }
+  void store_first(float* p, index count) const { _mm512_mask_storeu_ps(p, first_lanes(count), v); }
   row fma(float w, pack_f32 n) const { return {_mm512_fmadd_ps(_mm512_set1_ps(w), n.v, v)}; }
   // Adds w with the sign that the top bit of each word says.
   row add_signed(float w, pack_u32 word) const {
@@ -111,6 +118,16 @@ struct pack::row<double> {
   void store(double* p) const {
     _mm512_storeu_pd(p, a);
     _mm512_storeu_pd(p + 8, b);
+  }
+  static row load_first(const double* p, index count) {
+    const __mmask16 some = first_lanes(count);
+    return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(some), p),
+            _mm512_maskz_loadu_pd(static_cast<__mmask8>(some >> 8), p + 8)};
+  }
+  void store_first(double* p, index count) const {
+    const __mmask16 some = first_lanes(count);
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>(some), a);
+    _mm512_mask_storeu_pd(p + 8, static_cast<__mmask8>(some >> 8), b);
   }
   static row zero() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
   static row widen(pack_f32 n) {
@@ -196,11 +213,13 @@ struct pack {
   static u32 merge(word a) {
     return _mm256_blend_epi32(a.even, _mm256_slli_epi64(a.odd, 32), 0xAA);
   }
+  // All bits set in lanes 0 … count-1, for any count, also below 0 or above 8.
+  static __m256i first_lanes(index count) {
+    const int kept = count < 0 ? 0 : count < lanes ? static_cast<int>(count) : lanes;
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(kept), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
   static f32 first(f32 a, index count) {
-    const index kept = count < 0 ? 0 : count < lanes ? count : lanes;
-    const __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(kept)), number);
-    return _mm256_and_ps(a.v, _mm256_castsi256_ps(mask));
+    return _mm256_and_ps(a.v, _mm256_castsi256_ps(first_lanes(count)));
   }
 
   template <class T>
@@ -211,6 +230,10 @@ struct pack::row<float> {
   __m256 v;
   static row load(const float* p) { return {_mm256_loadu_ps(p)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
+  static row load_first(const float* p, index count) {
+    return {_mm256_maskload_ps(p, first_lanes(count))};
+  }
+  void store_first(float* p, index count) const { _mm256_maskstore_ps(p, first_lanes(count), v); }
   row fma(float w, pack_f32 n) const { return {_mm256_fmadd_ps(_mm256_set1_ps(w), n.v, v)}; }
   row add_signed(float w, pack_u32 word) const {
     const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(word.v), _mm256_set1_ps(-0.0f));
@@ -224,6 +247,17 @@ struct pack::row<double> {
   void store(double* p) const {
     _mm256_storeu_pd(p, a);
     _mm256_storeu_pd(p + 4, b);
+  }
+  static row load_first(const double* p, index count) {
+    return {_mm256_maskload_pd(p, wide_lanes(count)),
+            _mm256_maskload_pd(p + 4, wide_lanes(count - 4))};
+  }
+  void store_first(double* p, index count) const {
+    _mm256_maskstore_pd(p, wide_lanes(count), a);
+    _mm256_maskstore_pd(p + 4, wide_lanes(count - 4), b);
+  }
+  static __m256i wide_lanes(index count) {
+    return _mm256_cvtepi32_epi64(_mm256_castsi256_si128(first_lanes(count)));
   }
   static row zero() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
   static row widen(pack_f32 n) {
@@ -268,6 +302,10 @@ struct pack {
     T v;
     static row load(const T* p) { return {*p}; }
     void store(T* p) const { *p = v; }
+    static row load_first(const T* p, index count) { return {count > 0 ? *p : T(0)}; }
+    void store_first(T* p, index count) const {
+      if (count > 0) *p = v;
+    }
     row fma(T w, float n) const {
       if constexpr (sizeof(T) == sizeof(float)) {
         return {__builtin_fmaf(w, n, v)};

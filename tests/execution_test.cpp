@@ -1,6 +1,8 @@
 // The parallel loop: every item once, the first exception, no global state, threads as asked.
 #include "zo/execution.hpp"
 
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "support.hpp"
@@ -129,12 +131,17 @@ TEST(policies, an_objective_may_change_the_number_of_openmp_threads) {
   const zo::rge how({.directions = 64});
   zo::estimate(
       zo::seq, [](std::span<const double> v) { return smooth_loss(v); }, x, expected, how);
-  auto meddling = [](std::span<const double> v) {
+  std::mutex mutex;
+  std::set<const double*> buffers;
+  auto meddling = [&](std::span<const double> v) {
     omp_set_num_threads(16);
+    const std::lock_guard lock(mutex);
+    buffers.insert(v.data());
     return smooth_loss(v);
   };
   zo::estimate(zo::par, meddling, x, g, how);
   EXPECT_TRUE(same_bits(g, expected));
+  EXPECT_LE(buffers.size(), 1u + 2u) << "x itself, and one buffer for each of two threads";
   omp_set_num_threads(2);
 }
 

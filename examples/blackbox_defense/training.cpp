@@ -10,8 +10,9 @@ namespace defense {
 
 namespace {
 
-// One minibatch: noisy images, and the classifier's answers to the clean ones.
+// One minibatch: images, the same with noise, and the classifier's answers to the clean ones.
 struct minibatch {
+  torch::Tensor clean;
   torch::Tensor noisy;
   torch::Tensor targets;
 };
@@ -22,29 +23,43 @@ minibatch draw(const problem& p, black_box& classifier, const settings& s, std::
   const auto rows = random_rows(seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
   const auto clean = p.train.batch(rows.to(device));
   const auto noise = normal(seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
-  return {clean + s.noise * noise.to(device), classifier.classes(clean)};
+  return {clean, clean + s.noise * noise.to(device), classifier.classes(clean)};
+}
+
+// The part of the loss that needs no classifier, per image.
+torch::Tensor reconstruction_loss(const torch::Tensor& denoised, const minibatch& batch,
+                                  const settings& s) {
+  const auto images = static_cast<double>(denoised.size(0));
+  return (denoised - batch.clean).square().sum() * (s.reconstruction / images);
 }
 
 // The ZO-AE-DS step. The gradient of the loss with respect to `inner` comes from queries; the rest
 // is back-propagation of <inner, gradient>.
 double query_step(const defended& front, const problem& p, const method& m, black_box& classifier,
-                  const minibatch& batch, const zo::estimate_options& options) {
-  const torch::Tensor inner = front.inner(batch.noisy);
+                  const minibatch& batch, const zo::estimate_options& options, const settings& s) {
+  const torch::Tensor denoised = front.denoised(batch.noisy);
+  const torch::Tensor inner = front.inner(denoised);
   const auto losses = [&](const torch::Tensor& candidates, const torch::Tensor& rows) {
     const auto images = m.autoencoder ? p.decoder.forward(candidates) : candidates;
     return cross_entropy_of_rows(classifier.logits(images), batch.targets.index_select(0, rows));
   };
   const auto found = std::visit(
       [&](const auto& how) { return zo::boundary(zo::par, losses, inner, how, options); }, m.how);
-  ((inner * found.gradients).sum() / inner.size(0)).backward();
+  torch::Tensor surrogate = (inner * found.gradients).sum() / inner.size(0);
+  if (s.reconstruction > 0) surrogate = surrogate + reconstruction_loss(denoised, batch, s);
+  surrogate.backward();
   return found.losses.mean().item<double>();
 }
 
-double white_box_step(const defended& front, const problem& p, const minibatch& batch) {
-  const auto logits = p.classifier.forward(front.shown(batch.noisy));
-  const auto loss = torch::nn::functional::cross_entropy(logits, batch.targets);
+double white_box_step(const defended& front, const problem& p, const minibatch& batch,
+                      const settings& s) {
+  const torch::Tensor denoised = front.denoised(batch.noisy);
+  const auto logits = p.classifier.forward(front.decoded(front.inner(denoised)));
+  const auto stability = torch::nn::functional::cross_entropy(logits, batch.targets);
+  torch::Tensor loss = stability;
+  if (s.reconstruction > 0) loss = loss + reconstruction_loss(denoised, batch, s);
   loss.backward();
-  return loss.item<double>();
+  return stability.item<double>();
 }
 
 }  // namespace
@@ -66,14 +81,16 @@ torch::Tensor defended::denoised(const torch::Tensor& noisy) const {
   return dncnn(denoiser_)->forward(noisy);
 }
 
-torch::Tensor defended::inner(const torch::Tensor& noisy) const {
-  const torch::Tensor images = denoised(noisy);
-  return has_autoencoder() ? encoder_.forward(images) : images;
+torch::Tensor defended::inner(const torch::Tensor& denoised) const {
+  return has_autoencoder() ? encoder_.forward(denoised) : denoised;
+}
+
+torch::Tensor defended::decoded(const torch::Tensor& inner) const {
+  return has_autoencoder() ? decoder_.forward(inner) : inner;
 }
 
 torch::Tensor defended::shown(const torch::Tensor& noisy) const {
-  const torch::Tensor images = inner(noisy);
-  return has_autoencoder() ? decoder_.forward(images) : images;
+  return decoded(inner(denoised(noisy)));
 }
 
 torch::Tensor defended::classes(const torch::Tensor& noisy, black_box& classifier) const {
@@ -106,8 +123,8 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
     const minibatch batch = draw(p, classifier, s, step);
     const zo::estimate_options options{.seed = directions,
                                        .step = static_cast<std::uint64_t>(step)};
-    const double loss = m.white_box ? white_box_step(front, p, batch)
-                                    : query_step(front, p, m, classifier, batch, options);
+    const double loss = m.white_box ? white_box_step(front, p, batch, s)
+                                    : query_step(front, p, m, classifier, batch, options, s);
     return step_report{loss, classifier.queries() - before};
   });
   front.train(false);
@@ -115,9 +132,9 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
 }
 
 std::vector<std::string> defense_options(const settings& s) {
-  std::vector<std::string> names = {"dataset", "seed",      "device", "threads",     "noise",
-                                    "latent",  "depth",     "width",  "batch",       "steps",
-                                    "rate",    "smoothing", "scheme", "distribution"};
+  std::vector<std::string> names = {
+      "dataset", "seed",  "device", "threads",   "noise",          "latent", "depth",       "width",
+      "batch",   "steps", "rate",   "smoothing", "reconstruction", "scheme", "distribution"};
   if (s.dataset == "fashion-mnist") {
     names.insert(names.end(), {"classifier-steps", "autoencoder-steps"});
   }

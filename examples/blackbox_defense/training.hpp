@@ -20,11 +20,12 @@ class defended {
   /// Untrained: identity denoiser and, with an autoencoder, a copy of the pre-trained encoder.
   defended(const problem& p, const method& m, const settings& s);
 
-  /// The white-box part: noisy images -> denoised images, or latents (B, d) with an autoencoder.
-  torch::Tensor inner(const torch::Tensor& noisy) const;
+  torch::Tensor denoised(const torch::Tensor& noisy) const;
+  /// The boundary to the black box: denoised images as they are, or latents (B, d) of them.
+  torch::Tensor inner(const torch::Tensor& denoised) const;
+  torch::Tensor decoded(const torch::Tensor& inner) const;
   /// What the classifier is shown: noisy images -> images.
   torch::Tensor shown(const torch::Tensor& noisy) const;
-  torch::Tensor denoised(const torch::Tensor& noisy) const;
   /// Noisy images -> classes, by queries.
   torch::Tensor classes(const torch::Tensor& noisy, black_box& classifier) const;
 
@@ -39,9 +40,9 @@ class defended {
 };
 
 /// Trains `front` by the method; queries are those `classifier` was asked. White-box methods
-/// differentiate p.classifier instead. Loss: cross entropy of the answer to the defended noisy
-/// image against the classifier's own answer to the clean one (ZO-AE-DS, eq. 2, its stability
-/// term).
+/// differentiate p.classifier instead. Loss (ZO-AE-DS, eq. 2): cross entropy of the answer to the
+/// defended noisy image against the classifier's own answer to the clean one, and s.reconstruction
+/// times the squared distance of the denoised from the clean image, which takes no queries.
 stage_report train_defense(defended& front, const problem& p, const method& m,
                            black_box& classifier, const settings& s);
 

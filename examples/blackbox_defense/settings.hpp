@@ -45,7 +45,7 @@ struct settings {
   std::string scheme = "forward";
   std::string distribution = "sphere";
 
-  std::int64_t images = 300;
+  std::int64_t images = 200;
   std::int64_t n0 = 100;
   std::int64_t n = 10000;
   double alpha = 0.001;

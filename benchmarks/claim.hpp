@@ -1,0 +1,71 @@
+// A speed claim of the docs: what is measured, against what, and the bar it must reach.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "measure.hpp"
+
+namespace bench {
+
+/// What one measurement of a claim found. `ours` and `peer` are in the claim's unit.
+struct outcome {
+  double ours = 0, peer = 0;
+  double ratio = 0, low = 0, high = 0;  // median of the pairs, and their quartiles
+  int pairs = 0;
+  std::string note;     // what a reader of the row should know
+  std::string skipped;  // why nothing was measured; the bar is then not judged
+};
+
+enum class bar { at_least, at_most, above };
+
+struct claim {
+  std::string name;
+  std::string peer;  // the peer or the limit that `ratio` refers to
+  std::string unit;
+  bar kind;
+  double limit;
+  std::function<outcome(const effort&)> measure;
+};
+
+inline std::string note_of(const comparison& c) {
+  if (c.disturbed == 0) return "";
+  const std::string pairs = std::to_string(c.disturbed) + " pairs disturbed by other programs";
+  return pairs + (c.left_out ? " left out" : "; repeat on a quiet machine");
+}
+
+/// "Times as fast as the peer": one call of each side handles `amount` of what the unit counts.
+inline outcome times_as_fast(const comparison& c, double amount) {
+  constexpr double nanoseconds = 1e9;
+  return {c.ours / amount * nanoseconds,
+          c.theirs / amount * nanoseconds,
+          c.ratio,
+          c.low,
+          c.high,
+          c.pairs,
+          note_of(c),
+          ""};
+}
+
+/// "Time relative to the bare work": the inverse ratio.
+inline outcome times_the_bare_cost(const comparison& c, double amount) {
+  outcome o = times_as_fast(c, amount);
+  o.ratio = 1 / c.ratio;
+  o.low = 1 / c.high;
+  o.high = 1 / c.low;
+  return o;
+}
+
+inline outcome skip(std::string reason) {
+  outcome o;
+  o.skipped = std::move(reason);
+  return o;
+}
+
+// One function a source file; claims.cpp lists them.
+std::vector<claim> generation_claims();
+std::vector<claim> overhead_claims();
+std::vector<claim> peer_claims();
+
+}  // namespace bench

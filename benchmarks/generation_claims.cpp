@@ -1,0 +1,71 @@
+// How fast directions are generated and added up, never stored.
+#include <thread>
+#include <vector>
+#include <zo/zo.hpp>
+
+#include "claim.hpp"
+#include "peers/torch_normal.hpp"
+
+namespace bench {
+namespace {
+
+constexpr zo::index dimension = 100'000;
+constexpr zo::index directions = 16;
+constexpr double elements = double(dimension) * double(directions);
+
+// g = sum over the directions of weight * direction, as an estimate does it.
+class accumulation {
+ public:
+  accumulation(zo::detail::law kind, int threads)
+      : kind_(kind), threads_(threads), weights_(directions, 1e-3f), g_(dimension) {}
+
+  void operator()() {
+    zo::detail::combine(zo::par.with_threads(threads_), kind_, {1, step_++}, directions, directions,
+                        weights_.data(), 1, dimension, true, g_.data());
+    keep(g_[0]);
+  }
+
+ private:
+  zo::detail::law kind_;
+  int threads_;
+  std::uint64_t step_ = 0;
+  std::vector<float> weights_, g_;
+};
+
+outcome against_torch(zo::detail::law kind, const effort& how) {
+  auto normals = peers::torch_normal(dimension);
+  if (!normals) return skip("peer not installed: LibTorch (Debian: libtorch-dev)");
+  accumulation ours(kind, 1);
+  const auto theirs = [&] {
+    for (zo::index k = 0; k < directions; ++k) normals();
+  };
+  return times_as_fast(compare(
+                           timing::thread, how, [&] { ours(); }, theirs),
+                       elements);
+}
+
+outcome two_threads(const effort& how) {
+  if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
+  accumulation two(zo::detail::law::gaussian, 2), one(zo::detail::law::gaussian, 1);
+  return times_as_fast(compare(
+                           timing::wall, how, [&] { two(); }, [&] { one(); }),
+                       elements);
+}
+
+}  // namespace
+
+std::vector<claim> generation_claims() {
+  using zo::detail::law;
+  return {
+      {"Gaussian directions, generated and accumulated, 1 thread", "torch normal_, 1 thread",
+       "ns/element", bar::at_least, 4,
+       [](const effort& how) { return against_torch(law::gaussian, how); }},
+      {"Rademacher directions, generated and accumulated, 1 thread", "torch normal_, 1 thread",
+       "ns/element", bar::at_least, 25,
+       [](const effort& how) { return against_torch(law::rademacher, how); }},
+      {"Gaussian directions, generated and accumulated, 2 threads", "1 thread", "ns/element",
+       bar::at_least, 1.85, two_threads},
+  };
+}
+
+}  // namespace bench

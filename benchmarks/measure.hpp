@@ -1,0 +1,40 @@
+// Two ways of doing the same thing, timed in turns: ours, theirs, theirs, ours, … The ratio of a
+// claim is the median over such pairs, so that a machine that is slow for a while is slow for both.
+#pragma once
+
+#include <functional>
+
+namespace bench {
+
+/// How long to measure. `smoke` asks for one call of each side: it checks that the code runs.
+struct effort {
+  double sample_seconds = 5e-3;  // calls are repeated until a sample lasts about this long
+  double total_seconds = 2.0;    // of one comparison
+  int least_pairs = 7;
+  int most_pairs = 61;
+  bool smoke = false;
+};
+
+/// What the clock sees. Time of the thread leaves out what other programs do on this core; work on
+/// several threads needs wall time.
+enum class timing { thread, wall };
+
+/// Median seconds of one call of each side; median and quartiles of theirs / ours.
+struct comparison {
+  double ours = 0, theirs = 0;
+  double ratio = 0, low = 0, high = 0;
+  int pairs = 0;
+  int disturbed = 0;      // pairs in which a thread waited for a processor (wall time only)
+  bool left_out = false;  // the disturbed ones are not counted; else too few others were found
+};
+
+comparison compare(timing clock, const effort& how, const std::function<void()>& ours,
+                   const std::function<void()>& theirs);
+
+/// The result of `value` must be computed.
+template <class Value>
+void keep(const Value& value) {
+  asm volatile("" : : "r,m"(value) : "memory");
+}
+
+}  // namespace bench

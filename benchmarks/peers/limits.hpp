@@ -1,0 +1,15 @@
+// What the machine could do at best: the ceilings the direction kernels are compared with.
+#pragma once
+
+#include <cstdint>
+
+namespace peers {
+
+/// Multiply-adds on registers only; returns how many were made.
+std::int64_t multiply_adds(std::int64_t rounds, float* keep_alive);
+
+/// g = sum over the rows of weights[k] * U[k]: what summing costs when q x d directions are stored.
+void stored_product(const float* directions, std::int64_t q, std::int64_t d, const float* weights,
+                    float* g);
+
+}  // namespace peers

@@ -1,0 +1,12 @@
+# Nothing is timed here: these only keep the benchmarks from rotting.
+add_test(NAME benchmarks.claims_run COMMAND zo_claims --smoke)
+set_tests_properties(benchmarks.claims_run PROPERTIES
+  ENVIRONMENT OMP_WAIT_POLICY=passive PASS_REGULAR_EXPRESSION "d = 1e7")
+if(TARGET zo_benchmarks)
+  add_test(NAME benchmarks.microbenchmarks_run
+    COMMAND zo_benchmarks --benchmark_min_time=0 --benchmark_filter=d:100$|d:100/|multiply)
+  set_tests_properties(benchmarks.microbenchmarks_run PROPERTIES
+    ENVIRONMENT OMP_WAIT_POLICY=passive)
+endif()
+add_test(NAME benchmarks.arguments
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/arguments_test.sh $<TARGET_FILE:zo_claims>)

@@ -13,8 +13,6 @@ namespace {
 using benchmark::Counter;
 using zo::detail::law;
 
-constexpr double warm_up = 0.05;  // seconds
-
 void count(benchmark::State& state, double elements, double bytes) {
   const auto calls = static_cast<double>(state.iterations());
   state.counters["elements/s"] = Counter(elements * calls, Counter::kIsRate);
@@ -62,19 +60,16 @@ void register_scalar(const std::string& scalar) {
         ->ArgName("d")
         ->Arg(100)
         ->Arg(10'000)
-        ->Arg(1'000'000)
-        ->MinWarmUpTime(warm_up);
+        ->Arg(1'000'000);
     benchmark::RegisterBenchmark(("accumulate/" + name + "/seq/" + scalar).c_str(),
                                  accumulate<T, zo::sequential_policy>, kind, zo::seq)
         ->ArgNames({"d", "q"})
-        ->ArgsProduct({{100, 10'000, 1'000'000}, {1, 16}})
-        ->MinWarmUpTime(warm_up);
+        ->ArgsProduct({{100, 10'000, 1'000'000}, {1, 16}});
     benchmark::RegisterBenchmark(("accumulate/" + name + "/par/" + scalar).c_str(),
                                  accumulate<T, zo::parallel_policy>, kind, zo::par)
         ->ArgNames({"d", "q"})
         ->ArgsProduct({{10'000, 1'000'000}, {1, 16}})
-        ->UseRealTime()
-        ->MinWarmUpTime(warm_up);
+        ->UseRealTime();
   }
 }
 
@@ -87,8 +82,7 @@ void register_directions() {
       ->ArgName("d")
       ->Arg(100)
       ->Arg(10'000)
-      ->Arg(1'000'000)
-      ->MinWarmUpTime(warm_up);
+      ->Arg(1'000'000);
 }
 
 }  // namespace bench

@@ -12,8 +12,6 @@ namespace {
 
 using benchmark::Counter;
 
-constexpr double warm_up = 0.05;  // seconds
-
 template <class T, class Policy, class How>
 void run(benchmark::State& state, const Policy& policy, const How& how) {
   auto free = [](std::span<const T> x) { return static_cast<double>(x[0]); };
@@ -57,8 +55,7 @@ struct group {
                                  distribution, scheme)
         ->ArgNames({"d", "q"})
         ->ArgsProduct({{100, 10'000, 1'000'000}, {1, 16}})
-        ->UseRealTime()
-        ->MinWarmUpTime(warm_up);
+        ->UseRealTime();
   }
   template <class S>
   void add_cge(const std::string& name, S scheme) const {
@@ -67,8 +64,7 @@ struct group {
         ->ArgName("d")
         ->Arg(100)
         ->Arg(10'000)
-        ->UseRealTime()
-        ->MinWarmUpTime(warm_up);
+        ->UseRealTime();
   }
   void add() const {
     add_rge("forward/gaussian", zo::gaussian{}, zo::forward{});

@@ -7,7 +7,8 @@ namespace peers {
 std::int64_t multiply_adds(std::int64_t rounds, float* keep_alive) {
   constexpr int lanes = 16, chains = 12;  // enough chains to hide the latency
   typedef float pack __attribute__((vector_size(lanes * sizeof(float))));
-  pack sums[chains] = {};
+  pack sums[chains];
+  for (int c = 0; c < chains; ++c) sums[c] = pack{} + static_cast<float>(c);  // no two alike
   const pack factor = pack{} + *keep_alive, term = factor * 0.5f;
   for (std::int64_t round = 0; round < rounds; ++round) {
     for (pack& sum : sums) sum = sum * factor + term;

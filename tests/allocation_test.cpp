@@ -111,9 +111,9 @@ TEST(allocations, of_a_kept_workspace_are_few_and_of_a_run_the_same_at_each_step
   EXPECT_LT(one, 12);
 }
 
-// Directions are never stored: 10,000 of them would need 4 GB here.
+// Directions are never stored: 10,000 of them would need 160 MB here.
 TEST(memory, is_of_order_d_whatever_q_is) {
-  const index d = 20000;
+  const index d = 4000;
   const long vector = d * index{sizeof(float)};
   const long fixed = 200000;  // 4096 answers and weights at once, of double
   for (const index q : {1, 100, 10000}) {

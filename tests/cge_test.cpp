@@ -34,7 +34,6 @@ double max_error(const std::vector<T>& got, const std::vector<double>& expected)
 }
 
 // ---- exactness
-// -----------------------------------------------------------------------------------
 
 // Small dyadic numbers: every operation is exact, so the estimate must be the gradient itself.
 template <class T>
@@ -132,7 +131,6 @@ TEST(cge, moves_one_coordinate_at_a_time) {
 }
 
 // ---- error in mu
-// ---------------------------------------------------------------------------------
 
 template <class S>
 double error_on_cubic(S s, double mu) {
@@ -164,7 +162,7 @@ TEST(cge, small_mu_meets_the_rounding_floor_and_nothing_worse) {
   EXPECT_GT(error_on_cubic(central{}, 1e-13), error_on_cubic(central{}, 1e-5));
 }
 
-// field.md, row "OptimLib, Eigen, CppNumericalSolvers, ROL, pagmo: unsuitable FD step".
+// Known fault elsewhere: "OptimLib, Eigen, CppNumericalSolvers, ROL, pagmo: unsuitable FD step".
 TEST(cge, relative_steps_suit_tiny_and_huge_coordinates) {
   const double eps = std::numeric_limits<double>::epsilon();
   const double mu = std::cbrt(eps);
@@ -208,11 +206,10 @@ TEST(cge, a_step_too_small_to_change_x_becomes_the_smallest_that_does) {
 }
 
 // ---- selections
-// ----------------------------------------------------------------------------------
 
 double plain_loss(std::span<const double> v) { return smooth_loss(v); }
 
-// field.md, row "ZO-LLM q>1: mask ignored in update": zero outside, untouched inside.
+// Known fault elsewhere: "ZO-LLM q>1: mask ignored in update": zero outside, untouched inside.
 TEST(cge, list_and_mask_estimate_the_selected_coordinates_only) {
   const auto x = ramp<double>(10);
   const auto full = gradient_of(plain_loss, x, cge());
@@ -299,7 +296,6 @@ TEST(cge, bad_options_are_refused_at_construction) {
 }
 
 // ---- coordinate objectives
-// -----------------------------------------------------------------------
 
 // f(x) = 1e12 + sum x_i^2 / 2. Full evaluations lose all digits of the difference; the probe forms
 // h x_i + h^2 / 2 without the large constant.

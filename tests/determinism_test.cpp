@@ -1,5 +1,6 @@
 // The same bits for every number of threads, chunk size, instruction set, compiler and flags:
 // directions, estimates and whole runs against fingerprints frozen in known_answers/runs.txt.
+// (Known fault elsewhere: "torch CUDA RNG depends on the number of processors".)
 // This file is compiled a second time with contraction and wide vectors allowed (core.cmake).
 #include <cstdlib>
 #include <fstream>
@@ -146,7 +147,8 @@ std::uint64_t estimate_bits(const How& how, index d) {
 
 TEST_F(determinism, estimates) {
   const auto check = [&]<class T>(T, const std::string& name, const auto& how) {
-    for (const index d : {1, 100, 2500}) {
+    const index large = name.starts_with("cge") ? 700 : 2500;  // CGE asks d points and more
+    for (const index d : {index{1}, index{100}, large}) {
       expect_frozen("estimate/" + name + "/" + scalar_name<T> + "/" + std::to_string(d),
                     estimate_bits<T>(how, d));
     }

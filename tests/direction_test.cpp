@@ -48,7 +48,7 @@ TEST_F(directions, the_asked_instruction_set_is_used) {
   EXPECT_STREQ(zo::instruction_set(), asked);
 }
 
-// ---- layout ------------------------------------------------------------------------------------
+// ---- layout
 
 TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
   const stream at{11, 5, 3};
@@ -233,7 +233,6 @@ TEST_F(directions, scales_are_the_documented_ones) {
 }
 
 // ---- frozen values: changing them breaks every recorded run
-// --------------------------------------
 
 std::string frozen_text() {
   std::ostringstream out;
@@ -273,7 +272,6 @@ TEST_F(directions, first_values_are_frozen) {
 }
 
 // ---- statistics: fixed seeds, z-scores from the exact variance, so no retries
-// --------------------
 
 double z_score(double mean, double expected, double variance, double count) {
   return (mean - expected) / std::sqrt(variance / count);
@@ -395,8 +393,8 @@ TEST_F(statistics, sphere_directions_have_norm_one) {
   }
 }
 
-// field.md, row "same seed for each tensor": directions, steps, seeds and parts of one direction
-// must have nothing in common.
+// Known fault elsewhere: "same seed for each tensor": directions, steps, seeds and parts of one
+// direction must have nothing in common.
 template <class D>
 void check_uncorrelated(D kind) {
   const index d = 100000;

@@ -30,7 +30,7 @@ TEST(parallel_for, runs_every_item_once) {
   }
 }
 
-// style.md, trap 12: an exception must not leave an OpenMP region; and which one is rethrown must
+// An exception must not leave an OpenMP region; and which one is rethrown must
 // not depend on the threads.
 TEST(parallel_for, rethrows_the_exception_of_the_lowest_item) {
   for (const int threads : {1, 2, 4, 8}) {
@@ -101,7 +101,6 @@ struct omp_state {
   bool operator==(const omp_state&) const = default;
 };
 
-// style.md, trap 6.
 TEST(policies, leave_the_state_of_openmp_alone) {
   omp_set_num_threads(3);
   const omp_state before;

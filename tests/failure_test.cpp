@@ -163,7 +163,6 @@ TEST(drop, does_not_swallow_what_is_not_a_std_exception) {
 }
 
 // ---- batches
-// -----------------------------------------------------------------------------------------
 
 TEST(batch, a_forgotten_answer_is_a_failed_query) {
   const auto x = ramp<double>(dimension);
@@ -202,7 +201,6 @@ TEST(batch, an_exception_drops_its_chunk_only) {
 }
 
 // ---- probes
-// ------------------------------------------------------------------------------------------
 
 struct failing_probe {
   fault how = fault::not_a_number;
@@ -245,10 +243,9 @@ TEST(probes, failures_follow_the_policy) {
 }
 
 // ---- threads
-// -----------------------------------------------------------------------------------------
 
-// field.md, row "NOMAD …: in parallel, with failures": the candidates that fail are known by their
-// values, so that the result must not depend on which thread asks them.
+// Known fault elsewhere: "NOMAD …: in parallel, with failures": the candidates that fail are known
+// by their values, so that the result must not depend on which thread asks them.
 TEST(drop, gives_the_same_bits_for_every_number_of_threads) {
   const auto x = ramp<double>(dimension);
   std::atomic<index> asked{0};

@@ -42,7 +42,7 @@ void for_each_estimator(const Use& use) {
   use(cge({}, central{}));
 }
 
-// field.md, row "NOMAD, nevergrad#1363/#1584: budget overrun/assert".
+// Known fault elsewhere: "NOMAD, nevergrad#1363/#1584: budget overrun/assert".
 TEST(minimize, never_exceeds_a_budget_and_reports_the_queries_made) {
   for_each_estimator([](const auto& how) {
     for (index budget = 1; budget <= 60; ++budget) {
@@ -168,7 +168,6 @@ TEST(minimize, tells_the_callback_and_obeys_it) {
 }
 
 // ---- continuation
-// ------------------------------------------------------------------------------------
 
 template <class Optimizer, class How>
 void check_continuation(const Optimizer& optimizer, const How& how) {
@@ -213,6 +212,22 @@ TEST(minimize, makes_the_steps_of_estimate_and_updater) {
   EXPECT_TRUE(same_bits(x, y));
 }
 
+// Known fault elsewhere: "ZO-LLM q>1: mask ignored in update".
+TEST(minimize, moves_only_the_coordinates_of_a_mask) {
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  for (const bool adam : {false, true}) {
+    auto x = ramp<double>(6), before = x;
+    const cge how({.coordinates = zo::coordinate_mask{{true, false, false, true, false, false}}});
+    const minimize_options options{.max_queries = 50};
+    if (adam) {
+      minimize(zo::seq, f, x, how, zo::adam(), options);
+    } else {
+      minimize(zo::seq, f, x, how, zo::sgd({.momentum = 0.9}), options);
+    }
+    for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(x[i] != before[i], i == 0 || i == 3) << i;
+  }
+}
+
 TEST(minimize, seeds_differ) {
   const auto end = [&](std::uint64_t seed) {
     auto x = ramp<float>(6);
@@ -225,7 +240,6 @@ TEST(minimize, seeds_differ) {
 }
 
 // ---- failures
-// ----------------------------------------------------------------------------------------
 
 TEST(minimize, stops_at_a_failed_query_with_x_at_the_last_good_point) {
   index asked = 0;
@@ -282,7 +296,7 @@ TEST(minimize, the_final_value_follows_the_failure_policy) {
   EXPECT_THROW(minimize(zo::seq, g, x, cge(), zo::sgd(), two_steps), std::runtime_error);
 }
 
-// field.md, row "ensmallen SPSA tolerance: noise stops it".
+// Known fault elsewhere: "ensmallen SPSA tolerance: noise stops it".
 TEST(minimize, a_flat_or_noisy_objective_does_not_stop_it) {
   std::vector<double> x(3, 1.0);
   auto flat = [](std::span<const double>) { return 1.0; };

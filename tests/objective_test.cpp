@@ -34,15 +34,10 @@ void for_each_policy(const Use& use) {
   use(zo::par.with_threads(3));
 }
 
-template <class How>
-constexpr bool is_rge = requires {
-  typename How::distribution_type;
-};
-
 // ---- queries
-// -------------------------------------------------------------------------------------
 
-// field.md, row "NOMAD, nevergrad: budget overrun": reported = counted by the objective itself.
+// Known fault elsewhere: "NOMAD, nevergrad: budget overrun": reported = counted by the objective
+// itself.
 template <class T, template <class> class Form>
 void check_queries() {
   const auto x = ramp<T>(37);
@@ -94,7 +89,6 @@ TEST(queries, announced_costs_are_the_documented_ones) {
 }
 
 // ---- every form of an objective gives the same estimate
-// --------------------------------------------
 
 template <class T>
 void check_forms_agree() {
@@ -139,8 +133,7 @@ TEST(objectives, may_answer_float_or_int) {
   EXPECT_EQ(g, (std::vector<double>{2, 0}));
 }
 
-// ---- one sample for all queries of an estimate (style.md, trap 3)
-// ----------------------------------
+// ---- one sample for all queries of an estimate
 
 template <class Form>
 std::multiset<zo::sample_id> samples_of(zo::estimate_options place) {
@@ -213,10 +206,9 @@ TEST(samples, common_noise_cancels) {
 }
 
 // ---- x is never written
-// -----------------------------------------------------------------------------
 
-// field.md, row "MeZO#42, ZO-LLM#13, DeepZero, ensmallen SPSA: x not restored". -0.0, denormals
-// and NaN patterns must survive too, and so must x when query n throws.
+// Known fault elsewhere: "MeZO#42, ZO-LLM#13, DeepZero, ensmallen SPSA: x not restored". -0.0,
+// denormals and NaN patterns must survive too, and so must x when query n throws.
 template <class T, class F>
 void check_x_untouched(F make, zo::on_failure failures) {
   std::vector<T> x = ramp<T>(33);
@@ -311,7 +303,6 @@ TEST(x, must_not_overlap_the_gradient_and_must_have_its_size) {
 }
 
 // ---- chunks
-// ------------------------------------------------------------------------------------------
 
 TEST(chunks, hold_at_most_chunk_bytes_and_at_least_one_candidate) {
   const auto x = ramp<float>(50);  // 200 bytes a candidate

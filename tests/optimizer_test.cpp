@@ -180,7 +180,6 @@ TEST(optimizers, refuse_bad_options_and_sizes_with_a_sentence) {
 }
 
 // ---- schedules
-// -----------------------------------------------------------------------------------
 
 TEST(schedules, cosine_is_std_cos_to_1e_15) {
   for (const std::uint64_t steps : {1u, 2u, 7u, 100u, 1000u}) {

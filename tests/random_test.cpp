@@ -64,9 +64,9 @@ TEST(stream, words_are_those_of_the_documented_counter) {
   }
 }
 
-// field.md, row "DeComFL seed formula, EvoX 31-bit seeds: collisions". Every bit of (block, number,
-// step, purpose) has a bit of its own in the 128-bit counter, and the map is linear over xor, so no
-// two places share a counter.
+// Known fault elsewhere: "DeComFL seed formula, EvoX 31-bit seeds: collisions". Every bit of
+// (block, number, step, purpose) has a bit of its own in the 128-bit counter, and the map is linear
+// over xor, so no two places share a counter.
 TEST(stream, the_counter_is_injective) {
   const auto counter = [](std::uint32_t block, std::uint32_t number, std::uint64_t step, int use) {
     const stream at{0, step, number, static_cast<purpose>(use)};

@@ -152,7 +152,8 @@ void parse_into(settings& s, int argc, char** argv) {
       "Defends an image classifier that only answers queries: trains a denoiser in front of it "
       "and\n"
       "certifies the result (ZO-AE-DS, Zhang et al. 2022, and its baselines).");
-  // A later value of an option replaces an earlier one: scripts/demo sets sizes that users override.
+  // A later value of an option replaces an earlier one: scripts/demo sets sizes that users
+  // override.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("blackbox_defense: ") + error.what() + " (see --help)\n";

@@ -17,11 +17,33 @@ nn::Conv2d encoding(std::int64_t in, std::int64_t out, std::int64_t kernel, std:
   return nn::Conv2d(nn::Conv2dOptions(in, out, kernel).stride(stride).padding(padding));
 }
 
-nn::ConvTranspose2d decoding(std::int64_t in, std::int64_t out, std::int64_t kernel,
-                             std::int64_t stride, std::int64_t padding) {
-  return nn::ConvTranspose2d(
-      nn::ConvTranspose2dOptions(in, out, kernel).stride(stride).padding(padding));
-}
+// The weights of a ConvTranspose2d, but its arithmetic as a 1x1 convolution whose products are then
+// added where they belong: libtorch runs the former in oneDNN, a transposed convolution in whatever
+// BLAS is installed, which on a bare Debian is twenty times slower.
+class transposed_convolution_impl : public nn::Module {
+ public:
+  transposed_convolution_impl(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                              std::int64_t stride, std::int64_t padding)
+      : kernel_(kernel), stride_(stride), padding_(padding) {
+    weight_ = register_parameter("weight", torch::zeros({in, out, kernel, kernel}));
+    bias_ = register_parameter("bias", torch::zeros({out}));
+  }
+
+  torch::Tensor forward(const torch::Tensor& x) {
+    const auto products = torch::conv2d(x, weight_.flatten(1).t().unsqueeze(2).unsqueeze(3));
+    const std::int64_t rows = (x.size(2) - 1) * stride_ - 2 * padding_ + kernel_;
+    const std::int64_t columns = (x.size(3) - 1) * stride_ - 2 * padding_ + kernel_;
+    const auto options = nn::functional::FoldFuncOptions({rows, columns}, {kernel_, kernel_})
+                             .stride(stride_)
+                             .padding(padding_);
+    return nn::functional::fold(products.flatten(2), options) + bias_.view({1, -1, 1, 1});
+  }
+
+ private:
+  torch::Tensor weight_, bias_;
+  std::int64_t kernel_, stride_, padding_;
+};
+TORCH_MODULE_IMPL(transposed_convolution, transposed_convolution_impl);
 
 class basic_block : public nn::Module {
  public:
@@ -86,13 +108,13 @@ nn::Sequential make_cifar_decoder() {
   // Module 0 of the weight file is the first convolution; the reshaping in front has no weights.
   nn::Sequential decoder;
   decoder->push_back("reshape", nn::Unflatten(nn::UnflattenOptions(1, {192, 1, 1})));
-  decoder->push_back("0", decoding(192, 96, 2, 2, 0));
+  decoder->push_back("0", transposed_convolution(192, 96, 2, 2, 0));
   decoder->push_back("1", nn::ReLU());
-  decoder->push_back("2", decoding(96, 48, 4, 2, 1));
+  decoder->push_back("2", transposed_convolution(96, 48, 4, 2, 1));
   decoder->push_back("3", nn::ReLU());
-  decoder->push_back("4", decoding(48, 24, 3, 3, 2));
+  decoder->push_back("4", transposed_convolution(48, 24, 3, 3, 2));
   decoder->push_back("5", nn::ReLU());
-  decoder->push_back("6", decoding(24, 3, 4, 4, 0));
+  decoder->push_back("6", transposed_convolution(24, 3, 4, 4, 0));
   decoder->push_back("7", nn::Sigmoid());
   return decoder;
 }

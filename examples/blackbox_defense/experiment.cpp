@@ -37,7 +37,7 @@ class experiment {
   experiment(const problem& p, const settings& s)
       : s_(s),
         problem_(p),
-        classifier_(problem_.classifier.forward, s.dataset == "cifar10" ? 256 : 1024) {}
+        classifier_(problem_.classifier.forward, s.dataset == "cifar10" ? 64 : 256) {}
 
   run_result operator()() {
     const auto classify = [this](const torch::Tensor& x) { return classifier_.classes(x); };

@@ -37,6 +37,7 @@ struct settings {
   std::int64_t batch = 64;
   std::int64_t steps = 600;
   double rate = 2e-3;
+  double temperature = 1;
   double reconstruction = 0;
 
   std::optional<std::int64_t> directions = {};   ///< unset: the latent size

@@ -41,7 +41,8 @@ double query_step(const defended& front, const problem& p, const method& m, blac
   const torch::Tensor inner = front.inner(denoised);
   const auto losses = [&](const torch::Tensor& candidates, const torch::Tensor& rows) {
     const auto images = m.autoencoder ? p.decoder.forward(candidates) : candidates;
-    return cross_entropy_of_rows(classifier.logits(images), batch.targets.index_select(0, rows));
+    return cross_entropy_of_rows(classifier.logits(images) / s.temperature,
+                                 batch.targets.index_select(0, rows));
   };
   const auto found = std::visit(
       [&](const auto& how) { return zo::boundary(zo::par, losses, inner, how, options); }, m.how);
@@ -55,7 +56,8 @@ double white_box_step(const defended& front, const problem& p, const minibatch& 
                       const settings& s) {
   const torch::Tensor denoised = front.denoised(batch.noisy);
   const auto logits = p.classifier.forward(front.decoded(front.inner(denoised)));
-  const auto stability = torch::nn::functional::cross_entropy(logits, batch.targets);
+  const auto stability =
+      torch::nn::functional::cross_entropy(logits / s.temperature, batch.targets);
   torch::Tensor loss = stability;
   if (s.reconstruction > 0) loss = loss + reconstruction_loss(denoised, batch, s);
   loss.backward();
@@ -132,9 +134,10 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
 }
 
 std::vector<std::string> defense_options(const settings& s) {
-  std::vector<std::string> names = {
-      "dataset", "seed",  "device", "threads",   "noise",          "latent", "depth",       "width",
-      "batch",   "steps", "rate",   "smoothing", "reconstruction", "scheme", "distribution"};
+  std::vector<std::string> names = {"dataset",   "seed",           "device", "threads",
+                                    "noise",     "latent",         "depth",  "width",
+                                    "batch",     "steps",          "rate",   "temperature",
+                                    "smoothing", "reconstruction", "scheme", "distribution"};
   if (s.dataset == "fashion-mnist") {
     names.insert(names.end(), {"classifier-steps", "autoencoder-steps"});
   }

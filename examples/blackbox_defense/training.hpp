@@ -41,8 +41,9 @@ class defended {
 
 /// Trains `front` by the method; queries are those `classifier` was asked. White-box methods
 /// differentiate p.classifier instead. Loss (ZO-AE-DS, eq. 2): cross entropy of the answer to the
-/// defended noisy image against the classifier's own answer to the clean one, and s.reconstruction
-/// times the squared distance of the denoised from the clean image, which takes no queries.
+/// defended noisy image, its logits divided by s.temperature, against the classifier's own answer
+/// to the clean one, and s.reconstruction times the squared distance of the denoised from the clean
+/// image, which takes no queries.
 stage_report train_defense(defended& front, const problem& p, const method& m,
                            black_box& classifier, const settings& s);
 

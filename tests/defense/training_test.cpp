@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "checkpoint_tensors.hpp"
 #include "support.hpp"
 
@@ -40,6 +42,26 @@ TEST(Training, EveryMethodTrainsTheFrontAndLeavesTheRestAlone) {
   }
   const torch::Tensor after = p.classifier.forward(p.decoder.forward(p.encoder.forward(images)));
   EXPECT_TRUE(torch::equal(before, after));
+}
+
+TEST(Training, TheTemperatureDividesTheLogits) {
+  const test::scratch_folder folder;
+  settings s = test::small_settings(folder.path());
+  const problem p = test::small_problem(s);
+  const auto loss_at = [&](const std::string& name, double temperature) {
+    settings now = s;
+    now.steps = 1;
+    now.temperature = temperature;
+    const method m = make_method(name, now, 784);
+    black_box classifier(p.classifier.forward);
+    defended front(p, m, now);
+    return train_defense(front, p, m, classifier, now).loss;
+  };
+  for (const double temperature : {1.0, 5.0}) {
+    EXPECT_NEAR(loss_at("fo-ae-ds", temperature), loss_at("zo-ae-ds-rge", temperature), 1e-5);
+  }
+  EXPECT_GT(std::abs(loss_at("fo-ae-ds", 5) - loss_at("fo-ae-ds", 1)), 1e-3);
+  EXPECT_NEAR(loss_at("fo-ae-ds", 1e6), std::log(10.0), 1e-4);
 }
 
 TEST(Training, CentralCgeFollowsTheExactGradient) {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
+#include "cifar_networks.hpp"
+
 namespace {
 
 TEST(Networks, ShapesFitTogether) {
@@ -39,6 +43,27 @@ TEST(Networks, FrozenModulesAskForNoGradient) {
   defense::freeze(*encoder);
   for (const auto& weight : encoder->parameters()) EXPECT_FALSE(weight.requires_grad());
   EXPECT_FALSE(encoder->is_training());
+}
+
+TEST(Networks, TheCifarDecoderIsTheChainOfTransposedConvolutions) {
+  const torch::NoGradGuard no_gradient;
+  torch::manual_seed(1);
+  auto decoder = defense::make_cifar_decoder();
+  for (auto& weight : decoder->parameters()) weight.normal_(0, 0.1);
+  const auto weights = decoder->parameters();
+  ASSERT_EQ(weights.size(), 8U);
+  const torch::Tensor latent = torch::randn({5, 192});
+  constexpr std::array<std::int64_t, 4> strides = {2, 2, 3, 4};
+  constexpr std::array<std::int64_t, 4> paddings = {0, 1, 2, 0};
+  torch::Tensor x = latent.view({5, 192, 1, 1});
+  for (std::size_t i = 0; i < 4; ++i) {
+    x = torch::conv_transpose2d(x, weights[2 * i], weights[2 * i + 1], strides[i], paddings[i]);
+    x = i < 3 ? torch::relu(x) : torch::sigmoid(x);
+  }
+  const torch::Tensor decoded = decoder->forward(latent);
+  ASSERT_EQ(decoded.sizes(), x.sizes());
+  EXPECT_LT((decoded - x).abs().max().item<float>(), 1e-5F);
+  EXPECT_GT(x.std().item<float>(), 1e-3F);
 }
 
 }  // namespace

@@ -38,7 +38,24 @@ settings defaults_for(const std::string& dataset) {
   return defaults;
 }
 
-const CLI::Range at_least_one(std::int64_t{1}, std::int64_t{1} << 40, "a whole number above 0");
+// Refuses an option's text with a sentence. CLI11's own sentences print the largest number of the
+// type in full, three hundred digits of it.
+CLI::Validator must_be(const std::string& what, bool (*good)(double)) {
+  return {[what, good](const std::string& text) {
+            char* end = nullptr;
+            const double value = std::strtod(text.c_str(), &end);
+            const bool number = end != text.c_str() && *end == '\0' && std::isfinite(value);
+            return number && good(value) ? std::string() : "must be " + what + ", got " + text;
+          },
+          ""};
+}
+
+const CLI::Validator at_least_one = must_be("a whole number above 0", [](double value) {
+  return value >= 1 && value <= 1e12 && value == std::floor(value);
+});
+const CLI::Validator positive = must_be("a number above 0", [](double value) { return value > 0; });
+const CLI::Validator not_negative =
+    must_be("a number from 0 on", [](double value) { return value >= 0; });
 
 void add_run_options(CLI::App& app, settings& s) {
   app.add_option("--dataset", s.dataset, "fashion-mnist, or cifar10 when --data holds it")
@@ -71,7 +88,7 @@ void add_run_options(CLI::App& app, settings& s) {
 
 void add_training_options(CLI::App& app, settings& s) {
   app.add_option("--noise", s.noise, "Standard deviation of the noise; pixels are in [0, 1]")
-      ->check(CLI::PositiveNumber)
+      ->check(positive)
       ->capture_default_str();
   app.add_option("--classifier-steps", s.classifier_steps, "Steps to train the classifier")
       ->check(at_least_one)
@@ -98,14 +115,14 @@ void add_training_options(CLI::App& app, settings& s) {
          "--temperature", s.temperature,
          "Divides the logits in the loss: above 1 it asks for the right class more than for "
          "confidence")
-      ->check(CLI::PositiveNumber)
+      ->check(positive)
       ->capture_default_str();
   app.add_option("--reconstruction", s.reconstruction,
                  "Weight of the squared distance of the denoised from the clean image in the loss")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative)
       ->capture_default_str();
   app.add_option("--rate", s.rate, "Highest learning rate (Adam, warm-up, then cosine to zero)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive)
       ->capture_default_str();
 }
 
@@ -117,7 +134,7 @@ void add_estimate_options(CLI::App& app, settings& s) {
                  "Latent coordinates per step of CGE, drawn at random (default: all)")
       ->check(at_least_one);
   app.add_option("--mu,--smoothing", s.smoothing, "Step of the finite differences")
-      ->check(CLI::PositiveNumber)
+      ->check(positive)
       ->capture_default_str();
   app.add_option("--scheme", s.scheme, "Finite differences: forward or central")
       ->check(CLI::IsMember({"forward", "central"}))
@@ -147,10 +164,6 @@ void require(bool holds, const std::string& sentence) {
 }
 
 void check(const settings& s) {
-  require(
-      std::isfinite(s.noise) && std::isfinite(s.rate) && std::isfinite(s.smoothing) &&
-          std::isfinite(s.temperature) && std::isfinite(s.reconstruction),
-      "--noise, --rate, --smoothing, --temperature and --reconstruction must be finite numbers");
   require(!s.coordinates || *s.coordinates <= s.latent,
           "--coordinates must be at most --latent, " + std::to_string(s.latent));
   require(s.dataset != "cifar10" || s.latent == 192,

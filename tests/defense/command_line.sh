@@ -24,7 +24,10 @@ refused "no-such-flag" --no-such-flag
 refused "method" --method magic
 refused "steps" --steps 0
 refused "noise" --noise -1
-refused "noise" --noise nan
+refused "noise: must be a number above 0, got nan" --noise nan
+refused "temperature: must be a number above 0, got 0" --temperature 0
+refused "rate: must be a number above 0, got inf" --rate inf
+refused "steps: must be a whole number above 0, got 2.5" --steps 2.5
 refused "alpha" --alpha 2
 refused "coordinates" --latent 8 --coordinates 9
 refused "dataset-fashion-mnist" --data "$work/nowhere" --out "$work/run"

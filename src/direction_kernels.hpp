@@ -148,10 +148,7 @@ inline double squares_kernel(const stream& from, index first, index count) {
     }
     partial.store(sum + lane);
   }
-  for (index half = lanes / 2; half >= 1; half /= 2) {
-    for (index lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
-  }
-  return sum[0];
+  return lane_tree(sum);
 }
 
 inline kernel_table make_kernel_table() {

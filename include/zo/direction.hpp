@@ -40,13 +40,14 @@ inline constexpr index tile = rademacher_group;
 // A 32-bit block number limits a direction to this many coordinates.
 inline constexpr index max_dimension = (index{1} << 32) * gaussian_values_per_block;
 
-constexpr index values_per_block(law kind) {
+ZO_HD constexpr index values_per_block(law kind) {
   return kind == law::gaussian ? gaussian_values_per_block : rademacher_values_per_block;
 }
 
 // Scalar forms of the operations that the transforms below are written in. Each SIMD pack of the
 // compiled kernels has the same set, found by argument-dependent lookup.
 ZO_HD inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+ZO_HD inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 ZO_HD inline float root(float a) { return __builtin_sqrtf(a); }
 ZO_HD inline float float_from_signed(std::uint32_t a) {
   return static_cast<float>(static_cast<std::int32_t>(a));
@@ -133,6 +134,18 @@ ZO_HD inline float raw_value(law kind, const stream& from, index coordinate) {
                              : position == 2 ? word.w2
                                              : word.w3;
   return (bits >> (31 - value % 32)) & 1u ? -1.0f : 1.0f;  // most significant bit first
+}
+
+// One level of the tree that adds the sums of the lanes of a tile, in the one order that every
+// machine uses. Lanes of a level are independent; on a GPU a barrier parts the levels.
+ZO_HD inline void lane_tree_level(double* sum, index lane, index half) {
+  if (lane < half) sum[lane] += sum[lane + half];
+}
+inline double lane_tree(double* sum) {
+  for (index half = lanes / 2; half >= 1; half /= 2) {
+    for (index lane = 0; lane < half; ++lane) lane_tree_level(sum, lane, half);
+  }
+  return sum[0];
 }
 
 // The compiled kernels (src/direction.cpp chooses the widest instruction set once). `first` is a

@@ -1,7 +1,7 @@
 # Flags for zo's own targets; nothing here reaches a project that links zo::zo.
 
 if(ZO_SANITIZE)
-  add_compile_options(-fsanitize=${ZO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ZO_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
   add_link_options(-fsanitize=${ZO_SANITIZE})
 endif()
 

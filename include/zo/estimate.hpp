@@ -29,8 +29,8 @@ concept estimator_for = objective<F, T> &&
 /// objectives, by their probes. x is never written, also when `f` throws; gradient must not overlap
 /// x. Cost: how.queries(d) queries. Memory: see the estimator; `memory` keeps the buffers for the
 /// next estimate. Throws std::invalid_argument for bad sizes or options, and what `f` throws
-/// (on_failure::stop); gradient may then be partly written. The result is the same bits for every policy, thread count, chunk size and
-/// instruction set.
+/// (on_failure::stop); gradient may then be partly written. The result is the same bits for every
+/// policy, thread count, chunk size and instruction set.
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
 requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scalar_of<G>>
     estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,

@@ -45,6 +45,12 @@ foreach(concept direction determinism)
   endforeach()
 endforeach()
 
+if(CMAKE_NM AND NOT ZO_SANITIZE)
+  add_test(NAME direction.wide_code_stays_in_its_file
+           COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} "-DOBJECTS=$<TARGET_OBJECTS:zo>"
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/no_weak_symbols.cmake)
+endif()
+
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
      ${PROJECT_SOURCE_DIR}/include/zo/*.hpp)

@@ -1,0 +1,16 @@
+# Fails when an object file compiled for a wide instruction set exports an inline function: the linker
+# might choose that copy for the whole program, and crash machines that lack the instructions.
+foreach(object ${OBJECTS})
+  if(NOT object MATCHES "avx")
+    continue()
+  endif()
+  execute_process(COMMAND ${NM} -C ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${NM} cannot read ${object}")
+  endif()
+  string(REGEX MATCHALL "[^\n]* [WVu] [^\n]*" weak "${symbols}")
+  if(weak)
+    message(FATAL_ERROR "${object} exports inline functions:\n${weak}")
+  endif()
+  message(STATUS "${object}: none")
+endforeach()

@@ -4,7 +4,6 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 
@@ -21,12 +20,11 @@ class error : public std::runtime_error {
 namespace detail {
 
 /// Throws zo::cuda::error unless `result` is success.
-inline void check(cudaError_t result, const char* call,
-                  const std::source_location& at = std::source_location::current()) {
+inline void check(cudaError_t result, const char* call, const char* file = __builtin_FILE(),
+                  int line = __builtin_LINE()) {
   if (result == cudaSuccess) return;
-  throw error(std::string("zo::cuda: ") + call + " failed at " + at.file_name() + ":" +
-              std::to_string(at.line()) + ": " + cudaGetErrorString(result) + " (" +
-              cudaGetErrorName(result) + ")");
+  throw error(std::string("zo::cuda: ") + call + " failed at " + file + ":" + std::to_string(line) +
+              ": " + cudaGetErrorString(result) + " (" + cudaGetErrorName(result) + ")");
 }
 
 struct launch_shape {

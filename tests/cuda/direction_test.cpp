@@ -78,8 +78,8 @@ TEST_F(gpu_direction, norms) {
   const stream from{99, 1, 2};
   for (const index dimension : {1, 64, 2049, 1'000'003}) {
     constexpr index directions = 5;
-    on_device<double> tile_sums(
-        std::vector<double>(directions * zo::cuda::detail::tiles(dimension)));
+    on_device<double> tile_sums(std::vector<double>(
+        static_cast<std::size_t>(directions * zo::cuda::detail::tiles(dimension))));
     on_device<double> factors{std::vector<double>(directions)};
     zo::cuda::detail::inverse_norms(nullptr, from, directions, dimension, tile_sums.data(),
                                     factors.data());

@@ -154,6 +154,8 @@ app::chart sweep_chart(const run_result& result, double radius, const settings& 
   chart.x_label = "queries per image and step";
   chart.y_label = "share of test images";
   chart.log_x = true;
+  chart.y_min = 0;
+  chart.y_max = 1;
   std::map<std::string, app::chart_series> lines;
   double least = INFINITY;
   double most = 0;

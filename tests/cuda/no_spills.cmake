@@ -1,4 +1,4 @@
-# Compiles SOURCE for every GPU that is built for, and fails when a kernel keeps anything in slow
+# Compiles SOURCE for sm_80 and sm_90, whatever the build is for, and fails when a kernel keeps anything in slow
 # local memory: spilled registers, or a stack frame.
 foreach(architecture 80 90)
   execute_process(

@@ -2,7 +2,7 @@
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
 # Templates in many combinations: less optimization halves the time to compile them.
-foreach(concept random direction direction_lane rge cge objective failure execution boundary
+foreach(concept random bfloat16 direction direction_lane lazy rge cge objective failure execution boundary
         optimizer minimize eigen error)
   zo_add_test(${concept}_test)
   target_compile_options(${concept}_test PRIVATE -O1)

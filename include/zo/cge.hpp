@@ -58,12 +58,21 @@ namespace detail {
 
 // The neighbour of x on one side, mu away as nearly as the scalar type allows but never x itself.
 template <class T>
-T step_from(T x, double side, const cge_options& how) {
-  const T size = how.relative ? std::max(T(1), std::abs(x)) : T(1);
+ZO_HD T step_from(T x, double side, double smoothing, bool relative) {
+  const T magnitude = x < T(0) ? -x : x;
+  const T size = relative && magnitude > T(1) ? magnitude : T(1);
   // An explicit fma: a product and a sum would round as the program's own flags say.
-  const T moved = std::fma(static_cast<T>(side * how.smoothing), size, x);
+  const T moved = fused(static_cast<T>(side * smoothing), size, x);
   if (moved != x) return moved;
-  return std::nextafter(x, static_cast<T>(side) * std::numeric_limits<T>::infinity());
+  return std::nextafter(x, static_cast<T>(side) * static_cast<T>(__builtin_inff()));
+}
+
+// What a step along a coordinate makes of an estimate: its slope, and whether that is a number.
+template <class T>
+ZO_HD T gradient_of(double scale, double rise, double run, bool& good) {
+  const T value = static_cast<T>(scale * (rise / run));
+  good = __builtin_isfinite(value);
+  return value;
 }
 
 // Candidates of the coordinates first …, the coordinates outermost, then sides, then rows.
@@ -78,7 +87,8 @@ struct coordinate_points {
   index coordinate(index j) const { return chosen[first + j / (problem.rows * S::points)]; }
   T value(index j) const {
     const T x = problem.x[row(j) * problem.dimension + coordinate(j)];
-    return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how);
+    return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how.smoothing,
+                     how.relative);
   }
   // With one row a buffer stays a copy of x in which a single coordinate is moved and put back.
   static constexpr bool begins = true;
@@ -105,9 +115,10 @@ class slope_writer {
   slope_writer(const row_problem<T>& problem, double scale, buffers<T>& memory)
       : problem_(problem), scale_(scale), survivors_(cleared(memory.survivors, problem.rows)) {}
 
-  void write(index row, index coordinate, double slope) {
-    const T value = static_cast<T>(scale_ * slope);
-    if (!std::isfinite(value)) return;  // the coordinate stays at zero
+  void write(index row, index coordinate, double rise, double run) {
+    bool good = false;
+    const T value = gradient_of<T>(scale_, rise, run, good);
+    if (!good) return;  // the coordinate stays at zero
     problem_.gradients[row * problem_.dimension + coordinate] = value;
     survivors_[static_cast<std::size_t>(row)] += 1;
   }
@@ -180,12 +191,12 @@ class cge_run {
     means_.add(b, upper);
     if constexpr (S::points == 1) {
       const auto x = static_cast<double>(problem_.x[b * problem_.dimension + i]);
-      writer_.write(b, i, (upper - base_[static_cast<std::size_t>(b)]) / (upper_x - x));
+      writer_.write(b, i, upper - base_[static_cast<std::size_t>(b)], upper_x - x);
     } else {
       const double lower = answers_[static_cast<std::size_t>(j + problem_.rows)];
       const auto lower_x = static_cast<double>(maker.value(j + problem_.rows));
       means_.add(b, lower);
-      writer_.write(b, i, (upper - lower) / (upper_x - lower_x));
+      writer_.write(b, i, upper - lower, upper_x - lower_x);
     }
   }
 
@@ -258,7 +269,8 @@ class probe_run {
       const index i = chosen_[first + static_cast<index>(j) % count];
       const T x = x_[static_cast<std::size_t>(i)];
       coordinates_[j] = i;
-      steps_[j] = step_from(x, side(static_cast<int>(static_cast<index>(j) / count)), how_) - x;
+      const double side_of_j = side(static_cast<int>(static_cast<index>(j) / count));
+      steps_[j] = step_from(x, side_of_j, how_.smoothing, how_.relative) - x;
     }
     result_.queries += count * S::points;
     call_guarded(
@@ -281,7 +293,7 @@ class probe_run {
         rise -= differences_[count + k];
         run -= static_cast<double>(steps_[count + k]);
       }
-      writer_.write(0, coordinates_[k], rise / run);
+      writer_.write(0, coordinates_[k], rise, run);
     }
   }
 

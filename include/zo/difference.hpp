@@ -31,7 +31,7 @@ concept difference_scheme = requires {
 namespace detail {
 
 // Side of point p of a scheme: +1, then -1.
-constexpr double side(int point) { return point == 0 ? 1.0 : -1.0; }
+ZO_HD constexpr double side(int point) { return point == 0 ? 1.0 : -1.0; }
 
 }  // namespace detail
 }  // namespace zo

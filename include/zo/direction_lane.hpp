@@ -13,19 +13,20 @@ namespace zo::detail {
 /// Adds weighted directions to the coordinates of one lane:
 ///   out[i] = fma(weights[k], raw value i of direction from.number + k, ...) from x[i], k ascending
 /// for `count` coordinates from `first` on (a multiple of `tile`); arrays start at `first`, and
-/// `out` may be `x`. Item 0 … items()-1 in any order or concurrently: each coordinate belongs to
-/// one item. The running sums stay in registers, so one call reads x once and writes out once,
-/// whatever the number of directions. Neighbouring items are neighbouring lanes, which read and
-/// write runs of 16 coordinates.
-template <class T, law Kind>
+/// `out` may be `x`, and a null x stands for zeros. Item 0 … items()-1 in any order or
+/// concurrently: each coordinate belongs to one item. The running sums stay in registers, so one
+/// call reads x once and writes out once, whatever the number of directions; sums in T are rounded
+/// once to what is stored. Neighbouring items are neighbouring lanes, which read and write runs of
+/// 16 coordinates.
+template <class T, law Kind, class Stored = T>
 struct lane_sum {
   stream from;
   index directions = 1;
   const T* weights = nullptr;
   index first = 0;
   index count = 0;
-  const T* x = nullptr;
-  T* out = nullptr;
+  const Stored* x = nullptr;
+  Stored* out = nullptr;
 
   // A counter block holds 4 normals or 128 signs; an item takes 4 or, for the sake of registers and
   // of work for many threads, the 32 signs of one word.
@@ -42,18 +43,31 @@ struct lane_sum {
     if (start >= count) return;
     const auto block =
         static_cast<std::uint32_t>((first / group + item / items_per_group) * lanes + lane);
+    // Most items are whole: without a test for each value they cost half as much on a GPU.
+    const bool whole = start + (values - 1) * lanes < count;
     T sum[values];
-    for (int v = 0; v < values; ++v) {
-      const index at = start + v * lanes;
-      sum[v] = at < count ? x[at] : T(0);
+    if (x == nullptr) {
+      for (int v = 0; v < values; ++v) sum[v] = T(0);
+    } else if (whole) {
+      const Stored* const in = x + start;
+      for (int v = 0; v < values; ++v) sum[v] = static_cast<T>(in[v * lanes]);
+    } else {
+      for (int v = 0; v < values; ++v) {
+        const index at = start + v * lanes;
+        sum[v] = at < count ? static_cast<T>(x[at]) : T(0);
+      }
     }
     stream at = from;
     for (index k = 0; k < directions; ++k, ++at.number) {
       add(weights[k], at.words(block), static_cast<int>(word), sum);
     }
-    for (int v = 0; v < values; ++v) {
-      const index to = start + v * lanes;
-      if (to < count) out[to] = sum[v];
+    Stored* const to = out + start;
+    if (whole) {
+      for (int v = 0; v < values; ++v) to[v * lanes] = static_cast<Stored>(sum[v]);
+    } else {
+      for (int v = 0; v < values; ++v) {
+        if (start + v * lanes < count) to[v * lanes] = static_cast<Stored>(sum[v]);
+      }
     }
   }
 

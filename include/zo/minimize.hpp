@@ -76,20 +76,71 @@ concept running_updater = requires(U& u, std::span<T> x, std::span<const T> grad
   u.step(sequential_policy{}, x, gradient);
 };
 
+// What a machine must do for a run: estimate at x, step x, ask f(x).
 template <class T, class Policy, class F, class How, class Updater>
+class host_machine {
+ public:
+  static constexpr bool coordinate_only = coordinate_objective<F, T> && !point_objective<F, T>;
+  static constexpr bool probes = coordinate_objective<F, T>;
+
+  host_machine(const Policy& policy, F& f, std::span<T> x, const How& how, Updater& updater)
+      : policy_(policy), f_(f), x_(x), how_(how), updater_(updater), gradient_(x.size()) {}
+
+  index dimension() const { return static_cast<index>(x_.size()); }
+
+  estimate_result estimate(const estimate_options& place) {
+    return zo::estimate(policy_, f_, x_, gradient_, how_, place, memory_);
+  }
+
+  void step() { updater_.step(policy_, x_, std::span<const T>(gradient_)); }
+
+  // f(x), NaN where it failed, and its price.
+  estimate_result value(const estimate_options& place) {
+    estimate_result result{failed_query, 1, 0, true};
+    if constexpr (coordinate_only) {
+      call_guarded(
+          how_.options().failures,
+          [&] {
+            result.value = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step));
+          },
+          [&] { result.value = failed_query; });
+      if (!std::isfinite(result.value)) {
+        result.value = failed_query;
+        result.failed = 1;
+      }
+    } else {
+      asker<T, F, Policy> ask(policy_, f_, dimension(), place, how_.options().failures, memory_);
+      ask.ask_rows(x_.data(), {&result.value, 1});
+      result.queries = ask.queries;
+      result.failed = ask.failed;
+    }
+    return result;
+  }
+
+ private:
+  const Policy& policy_;
+  F& f_;
+  std::span<T> x_;
+  const How& how_;
+  Updater& updater_;
+  std::vector<T> gradient_;
+  workspace<T> memory_;
+};
+
+// Budgets, targets and ends of a run, whatever machine it is made on.
+template <class Machine, class How>
 class minimize_run {
  public:
-  minimize_run(const Policy& policy, F& f, std::span<T> x, const How& how, Updater& updater,
-               const minimize_options& options)
-      : policy_(policy),
-        f_(f),
-        x_(x),
-        how_(how),
-        updater_(updater),
+  minimize_run(Machine& machine, const How& how, const minimize_options& options)
+      : machine_(machine),
         options_(options),
-        gradient_(x.size()),
-        cost_(how.queries(static_cast<index>(x.size())) + (prepares_apart ? 1 : 0) +
-              (options.target && !value_is_exact ? 1 : 0)) {}
+        cost_(how.queries(machine.dimension()) + (prepares_apart ? 1 : 0) +
+              (options.target && !value_is_exact ? 1 : 0)) {
+    require(options.max_queries >= 1, "zo::minimize: max_queries must be at least 1, got ",
+            options.max_queries);
+    require(!options.target || !std::isnan(*options.target),
+            "zo::minimize: target must be a number, got NaN");
+  }
 
   minimize_result operator()() {
     while (step()) {
@@ -103,8 +154,7 @@ class minimize_run {
 
  private:
   using scheme = typename How::scheme_type;
-  static constexpr bool prepares_apart =
-      coordinate_objective<F, T> && !scheme::uses_base && !requires {
+  static constexpr bool prepares_apart = Machine::probes && !scheme::uses_base && !requires {
     typename How::distribution_type;
   };
   static constexpr bool value_is_exact = scheme::uses_base || prepares_apart;
@@ -114,25 +164,34 @@ class minimize_run {
     return false;
   }
 
+  estimate_options place() const {
+    estimate_options now{options_.seed, options_.first_step + result_.steps};
+    now.chunk_bytes = options_.chunk_bytes;
+    return now;
+  }
+
   // One query is always kept for the value of the final point.
   bool step() {
     if (options_.max_steps && result_.steps >= *options_.max_steps) return end(status::steps_done);
     if (result_.queries + cost_ + 1 > options_.max_queries) return end(status::budget_spent);
-    estimate_options place{options_.seed, options_.first_step + result_.steps};
-    place.chunk_bytes = options_.chunk_bytes;
-    const estimate_result estimated = estimate(policy_, f_, x_, gradient_, how_, place, memory_);
-    result_.queries += estimated.queries;
-    result_.failed += estimated.failed;
+    const estimate_options now = place();
+    const estimate_result estimated = machine_.estimate(now);
+    count(estimated);
     if (!estimated.ok) return end(status::query_failed);
     if (reaches_target(estimated.value)) return end(status::target_reached);
     value_known_ = false;
-    updater_.step(policy_, x_, std::span<const T>(gradient_));
+    machine_.step();
     ++result_.steps;
     if (options_.on_step &&
-        options_.on_step({place.step, result_.queries, estimated.value}) == verdict::stop) {
+        options_.on_step({now.step, result_.queries, estimated.value}) == verdict::stop) {
       return end(status::callback_stopped);
     }
     return true;
+  }
+
+  void count(const estimate_result& asked) {
+    result_.queries += asked.queries;
+    result_.failed += asked.failed;
   }
 
   // Forward differences have asked f(x) anyway; central ones ask it for the target's sake.
@@ -150,37 +209,14 @@ class minimize_run {
   void ask_value() {
     result_.value = failed_query;
     if (result_.queries >= options_.max_queries) return;
-    const estimate_options place{options_.seed, options_.first_step + result_.steps};
-    double loss = failed_query;
-    if constexpr (coordinate_objective<F, T> && !point_objective<F, T>) {
-      ++result_.queries;
-      call_guarded(
-          how_.options().failures,
-          [&] { loss = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step)); },
-          [&] { loss = failed_query; });
-      if (!std::isfinite(loss)) {
-        loss = failed_query;
-        ++result_.failed;
-      }
-    } else {
-      asker<T, F, Policy> ask(policy_, f_, static_cast<index>(x_.size()), place,
-                              how_.options().failures, memory_);
-      ask.ask_rows(x_.data(), {&loss, 1});
-      result_.queries += ask.queries;
-      result_.failed += ask.failed;
-    }
-    result_.value = loss;
+    const estimate_result asked = machine_.value(place());
+    count(asked);
+    result_.value = asked.value;
     value_known_ = true;
   }
 
-  const Policy& policy_;
-  F& f_;
-  std::span<T> x_;
-  const How& how_;
-  Updater& updater_;
+  Machine& machine_;
   const minimize_options& options_;
-  std::vector<T> gradient_;
-  workspace<T> memory_;
   index cost_;
   minimize_result result_;
   bool value_known_ = false;
@@ -205,19 +241,17 @@ minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimiz
   const std::span<T> point(std::ranges::data(x), std::ranges::size(x));
   const auto dimension = static_cast<index>(point.size());
   detail::check_dimension("zo::minimize", dimension);
-  detail::require(options.max_queries >= 1, "zo::minimize: max_queries must be at least 1, got ",
-                  options.max_queries);
-  detail::require(!options.target || !std::isnan(*options.target),
-                  "zo::minimize: target must be a number, got NaN");
-  using objective_type = std::remove_reference_t<F>;
+  const auto run = [&](auto& updater) {
+    detail::host_machine<T, Policy, std::remove_reference_t<F>, How,
+                         std::remove_reference_t<decltype(updater)>>
+        machine(policy, f, point, how, updater);
+    return detail::minimize_run(machine, how, options)();
+  };
   if constexpr (detail::running_updater<Optimizer, T>) {
-    using updater_type = std::remove_reference_t<Optimizer>;
-    return detail::minimize_run<T, Policy, objective_type, How, updater_type>(policy, f, point, how,
-                                                                              optimizer, options)();
+    return run(optimizer);
   } else {
     auto updater = optimizer.template start<T>(dimension);
-    return detail::minimize_run<T, Policy, objective_type, How, decltype(updater)>(
-        policy, f, point, how, updater, options)();
+    return run(updater);
   }
 }
 

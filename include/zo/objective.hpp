@@ -1,6 +1,7 @@
 // What a user may hand in: objectives, recognised by concept and never inherited from.
 //
 //   scalar      f(x) -> loss
+//   lazy        f.part(share of x) -> part of the loss    see zo/lazy.hpp
 //   sampled     f(x, sample) -> loss           one sample for all queries of an estimate
 //   batch       f(points, losses)              many candidates in one call
 //               f(points, losses, sample)
@@ -27,6 +28,7 @@
 #include "zo/direction.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
+#include "zo/lazy.hpp"
 
 namespace zo {
 
@@ -102,8 +104,8 @@ concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sa
 
 /// An objective that answers whole points: what RGE needs.
 template <class F, class T>
-concept point_objective =
-    scalar_objective<F, T> || sampled_objective<F, T> || batch_objective<F, T>;
+concept point_objective = scalar_objective<F, T> || sampled_objective<F, T> ||
+    batch_objective<F, T> || lazy_objective<F, T>;
 
 template <class F, class T>
 concept objective = point_objective<F, T> || coordinate_objective<F, T>;
@@ -281,7 +283,9 @@ class asker {
   index failed = 0;
 
  private:
-  static constexpr bool one_at_a_time = scalar_objective<F, T> || sampled_objective<F, T>;
+  static constexpr bool at_a_point = scalar_objective<F, T> || sampled_objective<F, T>;
+  static constexpr bool one_at_a_time =
+      at_a_point || (!batch_objective<F, T> && lazy_objective<F, T>);
 
   sample_id sample() const { return options_.sample.value_or(options_.step); }
   T* slot(index k) { return memory_.candidates.data() + k * dimension_; }
@@ -302,8 +306,10 @@ class asker {
   double loss_at(std::span<const T> x) {
     if constexpr (sampled_objective<F, T>) {
       return static_cast<double>(f_(x, sample()));
-    } else {
+    } else if constexpr (at_a_point) {
       return static_cast<double>(f_(x));
+    } else {
+      return whole_loss<F, T>(f_, x, sample());
     }
   }
 

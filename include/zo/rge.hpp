@@ -158,12 +158,36 @@ double inverse_norm(const Policy& policy, const stream& from, index dimension,
   return 1.0 / std::sqrt(total);
 }
 
+// The smoothing as the scalar type has it.
+template <class T>
+double checked_step(double smoothing) {
+  const auto step = static_cast<double>(static_cast<T>(smoothing));
+  require(step > 0 && std::isfinite(step), "zo::rge: smoothing ", smoothing,
+          " is zero or infinite in this scalar type");
+  return step;
+}
+
+inline void check_row_directions(index rows, index directions) {
+  require(directions <= (index{1} << 32) / std::max<index>(1, rows),
+          "zo::rge: rows * directions must be below 2^32, got ", rows, " rows of ", directions,
+          " directions");
+}
+
 // Slope of one candidate pair, or NaN. `answers` holds candidates of all rows, one side after
 // another.
 template <difference_scheme S>
-double slope(const double* answers, index rows, index row, double base, double step) {
+ZO_HD double slope(const double* answers, index rows, index row, double base, double step) {
   if constexpr (S::points == 1) return (answers[row] - base) / step;
   return (answers[row] - answers[rows + row]) / (2 * step);
+}
+
+// Weight of a direction's raw values in the estimate: (c(d) / q) slope / norm; zero and not
+// good where that is no number.
+template <class T>
+ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
+  const T weight = static_cast<T>(scale * slope * factor);
+  good = __builtin_isfinite(weight);
+  return good ? weight : T(0);
 }
 
 // Whether the slopes that are left make an estimate: all of them (stop), some of any row (drop). A
@@ -185,7 +209,7 @@ class rge_run {
         how_(how.options()),
         asker_(policy, f, problem.dimension, options, how_.failures, memory),
         from_{options.seed, options.step, 0, purpose::direction},
-        step_(static_cast<double>(static_cast<T>(how_.smoothing))),
+        step_(checked_step<T>(how_.smoothing)),
         base_(cleared(memory.buffers().base, problem.rows)),
         survivors_(cleared(memory.buffers().survivors, problem.rows)),
         means_(problem.rows, memory.buffers()),
@@ -193,11 +217,7 @@ class rge_run {
         partial_(memory.buffers().partial),
         answers_(memory.buffers().answers),
         weights_(memory.buffers().weights) {
-    require(step_ > 0 && std::isfinite(step_), "zo::rge: smoothing ", how_.smoothing,
-            " is zero or infinite in this scalar type");
-    require(how_.directions <= (index{1} << 32) / std::max<index>(1, problem.rows),
-            "zo::rge: rows * directions must be below 2^32, got ", problem.rows, " rows of ",
-            how_.directions, " directions");
+    check_row_directions(problem.rows, how_.directions);
   }
 
   estimate_result operator()() {
@@ -272,9 +292,9 @@ class rge_run {
         for (int p = 0; p < S::points; ++p) means_.add(b, answers[p * rows + b]);
         const double factor = D::unit_norm ? factors_[static_cast<std::size_t>(k * rows + b)] : 1.0;
         const double base = base_[static_cast<std::size_t>(b)];
-        const T weight = static_cast<T>(scale * slope<S>(answers, rows, b, base, step_) * factor);
-        const bool good = std::isfinite(weight);
-        weights_[static_cast<std::size_t>(b * count + k)] = good ? weight : T(0);
+        bool good = false;
+        weights_[static_cast<std::size_t>(b * count + k)] =
+            weight_of<T>(scale, slope<S>(answers, rows, b, base, step_), factor, good);
         survivors_[static_cast<std::size_t>(b)] += good ? 1 : 0;
       }
     }

@@ -11,6 +11,7 @@
 #include "zo/error.hpp"       // IWYU pragma: export
 #include "zo/estimate.hpp"    // IWYU pragma: export
 #include "zo/execution.hpp"   // IWYU pragma: export
+#include "zo/lazy.hpp"        // IWYU pragma: export
 #include "zo/minimize.hpp"    // IWYU pragma: export
 #include "zo/objective.hpp"   // IWYU pragma: export
 #include "zo/optimizer.hpp"   // IWYU pragma: export

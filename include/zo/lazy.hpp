@@ -1,0 +1,221 @@
+// Objectives that read their point coordinate by coordinate, in shares: a loss is the sum of what
+// its shares answer.
+//
+// On the CPU the point lies in memory. On a GPU the shares of a query run side by side and the
+// point may exist nowhere: coordinate i of x + h u is made in registers when a share reads it, so
+// that a query costs one read of x and writes nothing (zo/cuda/lazy.hpp).
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+
+#include "zo/config.hpp"
+#include "zo/direction.hpp"
+
+namespace zo {
+
+namespace detail {
+
+ZO_HD constexpr index first_of_share(index number) {
+  return number / lanes * tile + number % lanes;
+}
+
+}  // namespace detail
+
+/// A point in memory as one share of the work sees it.
+///
+/// Share (tile, lane) visits the 128 coordinates tile * 2048 + lane, + 16, + 32, … in this order:
+/// one counter block of signs, or 32 of normals. Which share visits what depends on the dimension
+/// alone, never on a machine.
+template <class T>
+class share {
+ public:
+  ZO_HD share(const T* x, index dimension, index number)
+      : x_(x), dimension_(dimension), number_(number) {}
+
+  /// Coordinates of the whole point.
+  ZO_HD index size() const { return dimension_; }
+
+  ZO_HD bool empty() const { return detail::first_of_share(number_) >= dimension_; }
+
+  /// Any coordinate of the point, of this share or not.
+  ZO_HD T operator[](index i) const { return x_[i]; }
+
+  /// body(i, x_i) for each coordinate of this share.
+  template <class Body>
+  ZO_HD void each(Body&& body) const {
+    const index first = detail::first_of_share(number_);
+    const index end = dimension_ < first + detail::tile ? dimension_ : first + detail::tile;
+    for (index i = first; i < end; i += detail::lanes) body(i, x_[i]);
+  }
+
+ private:
+  const T* x_;
+  index dimension_;
+  index number_;
+};
+
+namespace detail {
+
+/// x + h u as one share sees it: u is made as it is read. Same numbers as perturb() writes.
+template <class T, law Kind>
+class perturbed_share {
+ public:
+  ZO_HD perturbed_share(const T* x, index dimension, index number, const stream& from, T h)
+      : x_(x), dimension_(dimension), number_(number), from_(from), h_(h) {}
+
+  ZO_HD index size() const { return dimension_; }
+  ZO_HD bool empty() const { return first_of_share(number_) >= dimension_; }
+  ZO_HD T operator[](index i) const {
+    return fused(h_, static_cast<T>(raw_value(Kind, from_, i)), x_[i]);
+  }
+
+  template <class Body>
+  ZO_HD void each(Body&& body) const {
+    const index start = number_ / lanes * tile;
+    if (start + tile <= dimension_) {
+      each_of_tile<true>(body);
+    } else {
+      each_of_tile<false>(body);
+    }
+  }
+
+ private:
+  template <bool Whole, class Body>
+  ZO_HD void each_of_tile(Body& body) const {
+    constexpr index group = lanes * values_per_block(Kind);
+    const index lane = number_ % lanes;
+    const index start = number_ / lanes * tile;
+    for (index at = start; at < start + tile && (Whole || at < dimension_); at += group) {
+      const auto words = from_.words(static_cast<std::uint32_t>(at / group * lanes + lane));
+      if constexpr (Kind == law::gaussian) {
+        float value[4];
+        normal_pair(words.w0, words.w1, value[0], value[1]);
+        normal_pair(words.w2, words.w3, value[2], value[3]);
+        for (int v = 0; v < 4; ++v) {
+          const index i = at + v * lanes + lane;
+          if (Whole || i < dimension_) body(i, fused(h_, static_cast<T>(value[v]), x_[i]));
+        }
+      } else {
+        signs_of_word<Whole>(words.w0, at + lane, body);
+        signs_of_word<Whole>(words.w1, at + lane + 32 * lanes, body);
+        signs_of_word<Whole>(words.w2, at + lane + 64 * lanes, body);
+        signs_of_word<Whole>(words.w3, at + lane + 96 * lanes, body);
+      }
+    }
+  }
+
+  template <bool Whole, class Body>
+  ZO_HD void signs_of_word(std::uint32_t word, index first, Body& body) const {
+    for (int v = 0; v < 32; ++v) {
+      const index i = first + v * lanes;
+      if (Whole || i < dimension_) body(i, x_[i] + (word >> (31 - v) & 1u ? -h_ : h_));
+    }
+  }
+
+  const T* x_;
+  index dimension_;
+  index number_;
+  stream from_;
+  T h_;
+};
+
+/// x with one coordinate replaced, as one share sees it.
+template <class T>
+class moved_share {
+ public:
+  ZO_HD moved_share(const T* x, index dimension, index number, index moved, T value)
+      : plain_(x, dimension, number), moved_(moved), value_(value) {}
+
+  ZO_HD index size() const { return plain_.size(); }
+  ZO_HD bool empty() const { return plain_.empty(); }
+  ZO_HD T operator[](index i) const { return i == moved_ ? value_ : plain_[i]; }
+
+  template <class Body>
+  ZO_HD void each(Body&& body) const {
+    plain_.each([&](index i, T x) { body(i, i == moved_ ? value_ : x); });
+  }
+
+ private:
+  share<T> plain_;
+  index moved_;
+  T value_;
+};
+
+}  // namespace detail
+
+/// f.part(share) -> that share's part of the loss; the parts are added in one fixed order. A share
+/// without coordinates is not asked. Written as a template over the share's type (and host-device
+/// where nvcc compiles it), the same object serves every policy. An optional member finish(sum) ->
+/// loss is applied to the sum.
+template <class F, class T>
+concept plain_lazy_objective = requires(const F& f, const share<T>& x) {
+  { f.part(x) } -> std::convertible_to<double>;
+};
+
+template <class F, class T>
+concept sampled_lazy_objective = requires(const F& f, const share<T>& x, std::uint64_t sample) {
+  { f.part(x, sample) } -> std::convertible_to<double>;
+};
+
+template <class F, class T>
+concept lazy_objective = plain_lazy_objective<F, T> || sampled_lazy_objective<F, T>;
+
+namespace detail {
+
+// Shares are added in slices of 256 by a tree; slice sums into 256 strands, strand s taking slices
+// s, s + 256, …, and the strands by the same tree. One block of GPU threads does either.
+inline constexpr index slice = 256;
+inline constexpr index slice_tile = slice / lanes * tile;  // coordinates
+
+ZO_HD constexpr index slices(index dimension) { return (dimension + slice_tile - 1) / slice_tile; }
+
+// One level of the tree; on a GPU a barrier parts the levels.
+ZO_HD inline void slice_tree_level(double* sum, index at, index half) {
+  if (at < half) sum[at] += sum[at + half];
+}
+
+template <class F, class Share>
+ZO_HD double part_of(const F& f, const Share& x, std::uint64_t sample) {
+  if (x.empty()) return 0.0;
+  if constexpr (requires { f.part(x, sample); }) {
+    return static_cast<double>(f.part(x, sample));
+  } else {
+    return static_cast<double>(f.part(x));
+  }
+}
+
+template <class F>
+ZO_HD double finished(const F& f, double sum) {
+  if constexpr (requires { f.finish(sum); }) {
+    return static_cast<double>(f.finish(sum));
+  } else {
+    return sum;
+  }
+}
+
+inline double slice_tree(double* sum) {
+  for (index half = slice / 2; half >= 1; half /= 2) {
+    for (index at = 0; at < half; ++at) slice_tree_level(sum, at, half);
+  }
+  return sum[0];
+}
+
+// The loss at a point in memory.
+template <class F, class T>
+double whole_loss(const F& f, std::span<const T> x, std::uint64_t sample) {
+  const auto dimension = static_cast<index>(x.size());
+  double strands[slice] = {};
+  for (index s = 0; s < slices(dimension); ++s) {
+    double parts[slice];
+    for (index at = 0; at < slice; ++at) {
+      parts[at] = part_of(f, share<T>(x.data(), dimension, s * slice + at), sample);
+    }
+    strands[s % slice] += slice_tree(parts);
+  }
+  return finished(f, slice_tree(strands));
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,164 @@
+// Lazy objectives: every coordinate in one share, the numbers of a candidate in memory, one sum.
+#include "zo/lazy.hpp"
+
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::index;
+using zo::detail::law;
+
+constexpr zo::stream from{0x123456789abcdefULL, 7, 5};
+
+// What the shares of a view see, by coordinate; counts how often.
+template <class T, class Make>
+void expect_points(index dimension, const std::vector<T>& expected, const Make& make) {
+  std::vector<T> seen(expected.size());
+  std::vector<int> times(expected.size());
+  index visits = 0;
+  for (index s = 0; s < zo::detail::slices(dimension) * zo::detail::slice; ++s) {
+    const auto share = make(s);
+    const index before = visits;
+    index last = -1;
+    share.each([&](index i, T value) {
+      seen[static_cast<std::size_t>(i)] = value;
+      ++times[static_cast<std::size_t>(i)];
+      ++visits;
+      EXPECT_GT(i, last);  // ascending, whatever made the values
+      last = i;
+    });
+    EXPECT_EQ(share.empty(), visits == before);
+    EXPECT_EQ(share.size(), dimension);
+  }
+  EXPECT_EQ(times, std::vector<int>(expected.size(), 1));
+  EXPECT_TRUE(same_bits(seen, expected));
+  for (const index i : {index{0}, dimension / 2, dimension - 1}) {
+    EXPECT_EQ(make(0)[i], expected[static_cast<std::size_t>(i)]);
+  }
+}
+
+template <class T>
+void expect_perturbed(law kind, auto constant) {
+  constexpr law known = decltype(constant)::value;
+  for (const index dimension : {1, 15, 16, 2047, 2048, 2049, 40'000}) {
+    const std::vector<T> x = ramp<T>(dimension);
+    for (const T h : {T(0.01), T(-0.3)}) {
+      std::vector<T> expected(x.size());
+      zo::detail::perturb<T>(kind, from, 0, dimension, x.data(), h, expected.data());
+      expect_points<T>(dimension, expected, [&](index s) {
+        return zo::detail::perturbed_share<T, known>(x.data(), dimension, s, from, h);
+      });
+    }
+  }
+}
+
+TEST(lazy, a_perturbed_share_has_the_numbers_of_a_candidate) {
+  expect_perturbed<float>(law::gaussian, std::integral_constant<law, law::gaussian>{});
+  expect_perturbed<double>(law::gaussian, std::integral_constant<law, law::gaussian>{});
+  expect_perturbed<float>(law::rademacher, std::integral_constant<law, law::rademacher>{});
+  expect_perturbed<double>(law::rademacher, std::integral_constant<law, law::rademacher>{});
+}
+
+TEST(lazy, plain_and_moved_shares) {
+  for (const index dimension : {1, 100, 33'000}) {
+    const std::vector<double> x = ramp<double>(dimension);
+    expect_points<double>(dimension, x,
+                          [&](index s) { return zo::share<double>(x.data(), dimension, s); });
+    std::vector<double> expected = x;
+    expected.back() = 9.5;
+    expect_points<double>(dimension, expected, [&](index s) {
+      return zo::detail::moved_share<double>(x.data(), dimension, s, dimension - 1, 9.5);
+    });
+  }
+}
+
+struct squares {
+  template <class Share>
+  double part(const Share& x) const {
+    double sum = 0;
+    x.each([&](index i, auto v) {
+      sum += static_cast<double>(v) * static_cast<double>(v) * static_cast<double>(i % 3);
+    });
+    return sum;
+  }
+};
+
+TEST(lazy, the_loss_is_the_sum_of_the_parts) {
+  for (const index dimension : {1, 2048, 32'768, 32'769, 70'001}) {
+    const std::vector<double> x = ramp<double>(dimension);
+    double expected = 0;
+    for (index i = 0; i < dimension; ++i) {
+      const double v = x[static_cast<std::size_t>(i)];
+      expected += v * v * static_cast<double>(i % 3);
+    }
+    EXPECT_NEAR((zo::detail::whole_loss<squares, double>(squares{}, x, 0)), expected,
+                1e-13 * static_cast<double>(dimension));
+  }
+}
+
+struct plain {
+  template <class Share>
+  double part(const Share& at) const {
+    double sum = 0;
+    at.each([&](index, double v) { sum += v; });
+    return sum;
+  }
+};
+
+// Small parts meet each other before they meet a large one.
+TEST(lazy, parts_are_added_as_a_tree) {
+  std::vector<double> x(16, 0.0);
+  x[0] = 1.0;
+  x[1] = 0x1p-53;
+  x[9] = 0x1p-53;  // meets x[1] first: 8 lanes apart
+  EXPECT_EQ((zo::detail::whole_loss<plain, double>(plain{}, x, 0)), 1.0 + 0x1p-52);
+}
+
+struct mean_of_squares {
+  double count;
+  std::atomic<index>* parts;
+  template <class Share>
+  double part(const Share& x, std::uint64_t sample) const {
+    ++*parts;
+    return squares{}.part(x) + (x.size() == 0 ? static_cast<double>(sample) : 0.0);
+  }
+  double finish(double sum) const { return sum / count; }
+};
+
+TEST(lazy, serves_every_estimator_and_policy) {
+  const std::vector<double> x = ramp<double>(100);
+  std::atomic<index> parts{0};
+  const mean_of_squares f{100, &parts};
+  const auto plain = [](std::span<const double> at) {
+    return zo::detail::whole_loss<squares, double>(squares{}, at, 0) / 100;
+  };
+  const auto expect_same = [&](const auto& how) {
+    std::vector<double> expected(100), seq(100), par(100);
+    const auto a = zo::estimate(zo::seq, plain, x, expected, how);
+    const auto b = zo::estimate(zo::seq, f, x, seq, how);
+    zo::estimate(zo::par, f, x, par, how);
+    EXPECT_EQ(a.value, b.value);
+    EXPECT_EQ(a.queries, b.queries);
+    EXPECT_TRUE(same_bits(seq, expected));
+    EXPECT_TRUE(same_bits(par, expected));
+  };
+  expect_same(zo::rge({.directions = 5}, zo::sphere{}, zo::central{}));
+  expect_same(zo::cge());
+  std::vector<double> a = x, b = x;
+  const zo::minimize_options options{.max_queries = 300};
+  const auto run = zo::minimize(zo::seq, f, a, zo::rge({.directions = 3}), zo::adam(), options);
+  const auto same =
+      zo::minimize(zo::seq, plain, b, zo::rge({.directions = 3}), zo::adam(), options);
+  EXPECT_EQ(run.value, same.value);
+  EXPECT_TRUE(same_bits(a, b));
+}
+
+TEST(lazy, shares_without_coordinates_are_not_asked) {
+  std::atomic<index> parts{0};
+  const std::vector<double> x = ramp<double>(20);
+  zo::detail::whole_loss<mean_of_squares, double>({1, &parts}, x, 0);
+  EXPECT_EQ(parts, 16);
+}
+
+}  // namespace

@@ -1,8 +1,9 @@
-// Work of a thread: one lane of one counter block (lane_sum), tested on the CPU by
-// direction_lane_test. Memory: x read and out written once, in runs of 16 coordinates.
-#include "cuda/direction.hpp"
-
+// Directions on the device. Work of a thread: one lane of one counter block (lane_sum,
+// lane_squares), tested on the CPU by direction_lane_test. Memory: x read and out written once, in
+// runs of 16 coordinates; directions are never stored.
 #include "cuda/launch.hpp"
+#include "zo/cuda/operations.hpp"
+#include "zo/difference.hpp"
 #include "zo/direction_lane.hpp"
 
 namespace zo::cuda::detail {
@@ -13,89 +14,230 @@ using zo::detail::lane_squares;
 using zo::detail::lane_sum;
 using zo::detail::lane_tree_level;
 using zo::detail::lanes;
-using zo::detail::law;
+using zo::detail::side;
 
-template <class Piece>
-__global__ void __launch_bounds__(256) run_pieces(Piece piece, zo::index items) {
-  const zo::index stride = static_cast<zo::index>(gridDim.x) * blockDim.x;
-  zo::index item = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
-  for (; item < items; item += stride) piece(item);
+// Direction k of row b, at the step that the counter has reached.
+__device__ stream direction_of(const row_directions& all, const std::uint64_t* step_counter,
+                               zo::index row, zo::index k) {
+  stream from = all.from;
+  if (step_counter != nullptr) from.step += *step_counter;
+  from.number += static_cast<std::uint32_t>(row * all.per_row + k);
+  return from;
 }
 
-// A block adds up 16 tiles, a thread a lane; blockIdx.y is the direction.
-__global__ void __launch_bounds__(256)
-    square_tiles(stream from, zo::index dimension, zo::index tile_count, double* tile_sums) {
-  __shared__ double sums[256];
+template <class T, law Kind>
+struct candidate_piece {
+  row_directions directions;
+  const std::uint64_t* step_counter;
+  int sides;
+  double step;
+  const T* x;
+  zo::index dimension;
+  zo::index first;
+  T* out;
+
+  __device__ void operator()(zo::index candidate, zo::index item) const {
+    const zo::index j = first + candidate;
+    // A division of 64 bits costs as much as a normal: none is made for a single row.
+    const bool single = directions.rows == 1;
+    const zo::index row = single ? 0 : j % directions.rows;
+    const zo::index pair = single ? j : j / directions.rows;
+    const zo::index k = sides == 1 ? pair : pair >> 1;
+    const double factor =
+        directions.factors == nullptr ? 1.0 : directions.factors[k * directions.rows + row];
+    const double side_of_j = side(static_cast<int>(sides == 1 ? 0 : pair & 1));
+    const T h = static_cast<T>(side_of_j * step * factor);
+    lane_sum<T, Kind>{direction_of(directions, step_counter, row, k),
+                      1,
+                      &h,
+                      0,
+                      dimension,
+                      x + row * dimension,
+                      out + candidate * dimension}(item);
+  }
+};
+
+template <class T, law Kind>
+struct combine_piece {
+  row_directions directions;
+  const std::uint64_t* step_counter;
+  zo::index count;
+  const T* weights;
+  zo::index dimension;
+  bool fresh;
+  T* g;
+
+  __device__ void operator()(zo::index row, zo::index item) const {
+    T* const to = g + row * dimension;
+    lane_sum<T, Kind>{direction_of(directions, step_counter, row, 0),
+                      count,
+                      weights + row * count,
+                      0,
+                      dimension,
+                      fresh ? nullptr : to,
+                      to}(item);
+  }
+};
+
+// Directions onto parameters stored as T: one at step h, or several weighted ones.
+template <class T, law Kind, bool Weighted>
+struct stored_piece {
+  using number = typename working_type_of<T>::type;
+  stream from;
+  const std::uint64_t* step_counter;
+  number h;
+  zo::index count;
+  const number* weights;
+  zo::index dimension;
+  const T* x;
+  T* out;
+
+  __device__ void operator()(zo::index item) const {
+    stream at = from;
+    if (step_counter != nullptr) at.step += *step_counter;
+    if constexpr (Weighted) {
+      lane_sum<number, Kind, T>{at, count, weights, 0, dimension, x, out}(item);
+    } else {
+      const number step = h;  // in a register: the address of a kernel's argument costs a stack
+      lane_sum<number, Kind, T>{at, 1, &step, 0, dimension, x, out}(item);
+    }
+  }
+};
+
+template <class T, law Kind, bool Weighted, class Number>
+void launch_stored(const place& at, const stream& from, Number h, zo::index count,
+                   const Number* weights, zo::index dimension, const T* x, T* out) {
+  const lane_sum<Number, Kind, T> shape{{}, 1, nullptr, 0, dimension};
+  for_items(
+      at.stream, shape.items(),
+      stored_piece<T, Kind, Weighted>{from, at.step_counter, h, count, weights, dimension, x, out},
+      "launching the kernel of directions");
+}
+
+// Calls `run` with the piece of the law and the number of its items.
+template <class T, template <class, law> class Piece, class... Fields>
+void launch_piece(cudaStream_t on, const row_directions& directions, zo::index rows,
+                  zo::index dimension, const char* what, const Fields&... fields) {
+  if (directions.kind == law::gaussian) {
+    const lane_sum<T, law::gaussian> shape{{}, 1, nullptr, 0, dimension};
+    for_rows(on, rows, shape.items(), Piece<T, law::gaussian>{directions, fields...}, what);
+  } else {
+    const lane_sum<T, law::rademacher> shape{{}, 1, nullptr, 0, dimension};
+    for_rows(on, rows, shape.items(), Piece<T, law::rademacher>{directions, fields...}, what);
+  }
+}
+
+// A block adds up 16 tiles, a thread a lane; blockIdx.y is the direction, counted from `first`.
+__global__ void __launch_bounds__(block_threads)
+    square_tiles(row_directions directions, const std::uint64_t* step_counter, zo::index first,
+                 zo::index dimension, zo::index tile_count, double* tile_sums) {
+  __shared__ double sums[block_threads];
   const zo::index lane = threadIdx.x % lanes;
-  double* own = sums + (threadIdx.x - lane);
-  from.number += blockIdx.y;
-  double* out = tile_sums + blockIdx.y * tile_count;
+  double* const own = sums + (threadIdx.x - lane);
+  const zo::index number = first + blockIdx.y;
+  const stream from =
+      direction_of(directions, step_counter, number % directions.rows, number / directions.rows);
+  double* const out = tile_sums + blockIdx.y;
   // Every thread of a block takes every turn, so that all of them meet at each barrier.
-  for (zo::index first = zo::index{blockIdx.x} * 16; first < tile_count; first += gridDim.x * 16) {
-    const zo::index tile = first + threadIdx.x / lanes;
+  const zo::index turn = static_cast<zo::index>(gridDim.x) * (block_threads / lanes);
+  for (zo::index start = zo::index{blockIdx.x} * (block_threads / lanes); start < tile_count;
+       start += turn) {
+    const zo::index tile = start + threadIdx.x / lanes;
     own[lane] = tile < tile_count ? lane_squares{from, dimension}(tile * lanes + lane) : 0.0;
     for (zo::index half = lanes / 2; half >= 1; half /= 2) {
       __syncthreads();
       lane_tree_level(own, lane, half);
     }
-    if (lane == 0 && tile < tile_count) out[tile] = own[0];
+    if (lane == 0 && tile < tile_count) out[tile * gridDim.y] = own[0];
     __syncthreads();
   }
 }
 
-// One thread a direction: the tiles are added one after another, as on the CPU.
-__global__ void invert_norms(zo::index directions, zo::index tile_count, const double* tile_sums,
-                             double* factors) {
-  const zo::index k = zo::index{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (k >= directions) return;
-  double total = 0;
-  for (zo::index tile = 0; tile < tile_count; ++tile) total += tile_sums[k * tile_count + tile];
-  factors[k] = 1.0 / sqrt(total);
-}
+// One thread a direction: the tiles are added one after another, as on the CPU. Sums of one tile
+// lie side by side, so that the threads of a warp read together.
+struct invert_piece {
+  zo::index directions;
+  zo::index tile_count;
+  const double* tile_sums;
+  double* factors;
 
-template <class Piece>
-void launch(cudaStream_t on, const Piece& piece) {
-  constexpr zo::index most_blocks = zo::index{1} << 16;
-  const zo::index items = piece.items();
-  if (items == 0) return;
-  const launch_shape shape = shape_for(items, most_blocks);
-  run_pieces<<<shape.blocks, shape.threads, 0, on>>>(piece, items);
-  check(cudaGetLastError(), "launching the direction kernel");
-}
+  __device__ void operator()(zo::index k) const {
+    double total = 0;
+    for (zo::index tile = 0; tile < tile_count; ++tile) total += tile_sums[tile * directions + k];
+    factors[k] = 1.0 / sqrt(total);
+  }
+};
 
 }  // namespace
 
 template <class T>
-void add_directions(cudaStream_t on, law kind, const stream& from, zo::index directions,
-                    const T* weights, zo::index first, zo::index count, const T* x, T* out) {
-  if (kind == law::gaussian) {
-    launch(on, lane_sum<T, law::gaussian>{from, directions, weights, first, count, x, out});
-  } else {
-    launch(on, lane_sum<T, law::rademacher>{from, directions, weights, first, count, x, out});
-  }
+void write_candidates(const place& at, const row_directions& directions, int sides, double step,
+                      const T* x, zo::index dimension, zo::index first, zo::index count, T* out) {
+  launch_piece<T, candidate_piece>(at.stream, directions, count, dimension,
+                                   "launching the kernel of candidates", at.step_counter, sides,
+                                   step, x, dimension, first, out);
 }
 
-void inverse_norms(cudaStream_t on, const stream& from, zo::index directions, zo::index dimension,
-                   double* tile_sums, double* factors) {
-  constexpr zo::index most_directions = 65535;  // of a grid in y
+template <class T>
+void combine(const place& at, const row_directions& directions, zo::index count, const T* weights,
+             zo::index dimension, bool fresh, T* g) {
+  launch_piece<T, combine_piece>(at.stream, directions, directions.rows, dimension,
+                                 "launching the kernel of weighted directions", at.step_counter,
+                                 count, weights, dimension, fresh, g);
+}
+
+template <class T>
+void perturb(const place& at, law kind, const stream& from, zo::index dimension, const T* x,
+             typename working_type_of<T>::type h, T* out) {
+  using number = typename working_type_of<T>::type;
+  const number* const none = nullptr;
+  kind == law::gaussian
+      ? launch_stored<T, law::gaussian, false>(at, from, h, 1, none, dimension, x, out)
+      : launch_stored<T, law::rademacher, false>(at, from, h, 1, none, dimension, x, out);
+}
+
+template <class T>
+void accumulate(const place& at, law kind, const stream& from, zo::index count,
+                const typename working_type_of<T>::type* weights, zo::index dimension, T* x) {
+  using number = typename working_type_of<T>::type;
+  kind == law::gaussian
+      ? launch_stored<T, law::gaussian, true>(at, from, number(0), count, weights, dimension, x, x)
+      : launch_stored<T, law::rademacher, true>(at, from, number(0), count, weights, dimension, x,
+                                                x);
+}
+
+void inverse_norms(const place& at, const row_directions& directions, zo::index count,
+                   zo::index dimension, double* partial, double* factors) {
   const zo::index tile_count = tiles(dimension);
-  for (zo::index k = 0; k < directions; k += most_directions) {
-    const zo::index count = std::min(most_directions, directions - k);
-    stream at = from;
-    at.number += static_cast<std::uint32_t>(k);
-    const launch_shape shape = shape_for(tile_count * lanes, 4096);
-    square_tiles<<<dim3(shape.blocks, static_cast<unsigned>(count)), shape.threads, 0, on>>>(
-        at, dimension, tile_count, tile_sums + k * tile_count);
-    check(cudaGetLastError(), "launching the kernel of squares");
+  const zo::index all = count * directions.rows;
+  for (zo::index first = 0; first < all; first += norms_at_once(dimension)) {
+    const zo::index here = std::min(norms_at_once(dimension), all - first);
+    launch_shape shape{static_cast<unsigned>(std::min((tile_count + 15) / 16, zo::index{4096})),
+                       static_cast<unsigned>(here), block_threads};
+    const cudaLaunchConfig_t config = configuration(at.stream, shape);
+    check(cudaLaunchKernelEx(&config, square_tiles, directions, at.step_counter, first, dimension,
+                             tile_count, partial),
+          "launching the kernel of squares");
+    for_items(at.stream, here, invert_piece{here, tile_count, partial, factors + first},
+              "launching the kernel of norms");
   }
-  const launch_shape shape = shape_for(directions, zo::index{1} << 30);
-  invert_norms<<<shape.blocks, shape.threads, 0, on>>>(directions, tile_count, tile_sums, factors);
-  check(cudaGetLastError(), "launching the kernel of norms");
 }
 
-template void add_directions(cudaStream_t, law, const stream&, zo::index, const float*, zo::index,
-                             zo::index, const float*, float*);
-template void add_directions(cudaStream_t, law, const stream&, zo::index, const double*, zo::index,
-                             zo::index, const double*, double*);
+template void write_candidates(const place&, const row_directions&, int, double, const float*,
+                               zo::index, zo::index, zo::index, float*);
+template void write_candidates(const place&, const row_directions&, int, double, const double*,
+                               zo::index, zo::index, zo::index, double*);
+template void combine(const place&, const row_directions&, zo::index, const float*, zo::index, bool,
+                      float*);
+template void combine(const place&, const row_directions&, zo::index, const double*, zo::index,
+                      bool, double*);
+
+#define ZO_INSTANTIATE(T, N)                                                              \
+  template void perturb<T>(const place&, law, const stream&, zo::index, const T*, N, T*); \
+  template void accumulate<T>(const place&, law, const stream&, zo::index, const N*, zo::index, T*);
+ZO_INSTANTIATE(float, float)
+ZO_INSTANTIATE(double, double)
+ZO_INSTANTIATE(bfloat16, float)
+#undef ZO_INSTANTIATE
 
 }  // namespace zo::cuda::detail

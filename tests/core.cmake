@@ -54,7 +54,7 @@ endif()
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
      ${PROJECT_SOURCE_DIR}/include/zo/*.hpp)
-list(REMOVE_ITEM headers zo/torch.hpp)  # needs LibTorch: compiled with its own tests
+list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp)  # need more: compiled with their own tests
 set(header_sources ${CMAKE_CURRENT_BINARY_DIR}/headers/main.cpp)
 file(CONFIGURE OUTPUT headers/main.cpp CONTENT "#include \"zo/zo.hpp\"\nint main() {}\n")
 foreach(header ${headers})
@@ -94,6 +94,14 @@ foreach(how installed subdirectory fetched)
                    -DFLAGS=${consumer_flags}
                    -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/check.cmake)
 endforeach()
+
+if(ZO_INSTALL)
+  add_test(NAME consume.cuda
+           COMMAND ${CMAKE_COMMAND} -DHAS_CUDA=${ZO_HAS_CUDA} -DBUILD=${PROJECT_BINARY_DIR}
+                   -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/cuda -DGENERATOR=${CMAKE_GENERATOR}
+                   -DCOMPILER=${CMAKE_CXX_COMPILER} -DFLAGS=${consumer_flags}
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/cuda.cmake)
+endif()
 
 # The example at the top of the README.
 if(TARGET quickstart)

@@ -1,0 +1,205 @@
+// Coordinate-wise estimates on the device: candidates that differ from x in one coordinate.
+#include "cuda/launch.hpp"
+#include "zo/cge.hpp"
+#include "zo/cuda/operations.hpp"
+
+namespace zo::cuda::detail {
+
+namespace {
+
+using zo::detail::gradient_of;
+using zo::detail::side;
+using zo::detail::step_from;
+
+// Candidate j of the coordinates `steps` starts at: coordinates outermost, then sides, then rows.
+template <class T>
+__device__ zo::index row_of(const coordinate_steps<T>& steps, zo::index j) {
+  return j % steps.rows;
+}
+template <class T>
+__device__ zo::index coordinate_of(const coordinate_steps<T>& steps, zo::index j) {
+  const zo::index k = steps.first + j / (steps.rows * steps.sides);
+  return steps.list == nullptr ? k : steps.list[k];
+}
+template <class T>
+__device__ T x_of(const coordinate_steps<T>& steps, zo::index j) {
+  return steps.x[row_of(steps, j) * steps.dimension + coordinate_of(steps, j)];
+}
+template <class T>
+__device__ T moved(const coordinate_steps<T>& steps, zo::index j) {
+  const double side_of_j = side(static_cast<int>(j / steps.rows % steps.sides));
+  return step_from(x_of(steps, j), side_of_j, steps.smoothing, steps.relative);
+}
+
+template <class T>
+struct slot_piece {
+  coordinate_steps<T> steps;
+  T* slots;
+  __device__ void operator()(zo::index slot, zo::index i) const {
+    slots[slot * steps.dimension + i] = steps.x[i];
+  }
+};
+
+template <class T>
+struct move_piece {
+  coordinate_steps<T> steps;
+  zo::index first;
+  bool back;
+  T* slots;
+  __device__ void operator()(zo::index k) const {
+    const zo::index j = first + k;
+    slots[k * steps.dimension + coordinate_of(steps, j)] = back ? x_of(steps, j) : moved(steps, j);
+  }
+};
+
+template <class T>
+struct moved_piece {
+  coordinate_steps<T> steps;
+  zo::index first;
+  T* slots;
+  __device__ void operator()(zo::index k, zo::index i) const {
+    const zo::index j = first + k;
+    slots[k * steps.dimension + i] = i == coordinate_of(steps, j)
+                                         ? moved(steps, j)
+                                         : steps.x[row_of(steps, j) * steps.dimension + i];
+  }
+};
+
+template <class T>
+struct slope_piece {
+  coordinate_steps<T> steps;
+  const double* answers;
+  const double* base;
+  double scale;
+  T* gradients;
+  tally known;
+
+  __device__ void operator()(zo::index item) const {
+    const zo::index row = item % steps.rows;
+    const zo::index j = item / steps.rows * steps.sides * steps.rows + row;
+    for (int side = 0; side < steps.sides; ++side) {
+      if (!__builtin_isfinite(answers[j + side * steps.rows])) atomicAdd(known.failed, 1ULL);
+    }
+    const auto upper_x = static_cast<double>(moved(steps, j));
+    double rise = answers[j], run = upper_x;
+    if (steps.sides == 1) {
+      rise -= base[row];
+      run -= static_cast<double>(x_of(steps, j));
+    } else {
+      rise -= answers[j + steps.rows];
+      run -= static_cast<double>(moved(steps, j + steps.rows));
+    }
+    bool good = false;
+    const T value = gradient_of<T>(scale, rise, run, good);
+    if (!good) return;  // the coordinate stays at zero
+    gradients[row * steps.dimension + coordinate_of(steps, j)] = value;
+    atomicAdd(known.survivors + row, 1ULL);
+  }
+};
+
+template <class T>
+struct probe_piece {
+  coordinate_steps<T> steps;
+  zo::index count;
+  zo::index* coordinates;
+  T* lengths;
+  __device__ void operator()(zo::index j) const {
+    const zo::index k = steps.first + j % count;
+    const zo::index i = steps.list == nullptr ? k : steps.list[k];
+    const double side_of_j = side(static_cast<int>(j / count));
+    coordinates[j] = i;
+    lengths[j] = step_from(steps.x[i], side_of_j, steps.smoothing, steps.relative) - steps.x[i];
+  }
+};
+
+template <class T>
+struct rise_piece {
+  zo::index count;
+  int sides;
+  const zo::index* coordinates;
+  const T* lengths;
+  const double* differences;
+  double scale;
+  T* gradient;
+  tally known;
+
+  __device__ void operator()(zo::index k) const {
+    for (int side = 0; side < sides; ++side) {
+      if (!__builtin_isfinite(differences[k + side * count])) atomicAdd(known.failed, 1ULL);
+    }
+    double rise = differences[k];
+    auto run = static_cast<double>(lengths[k]);
+    if (sides == 2) {
+      rise -= differences[count + k];
+      run -= static_cast<double>(lengths[count + k]);
+    }
+    bool good = false;
+    const T value = gradient_of<T>(scale, rise, run, good);
+    if (!good) return;
+    gradient[coordinates[k]] = value;
+    atomicAdd(known.survivors, 1ULL);
+  }
+};
+
+}  // namespace
+
+template <class T>
+void begin_slots(const place& at, const coordinate_steps<T>& steps, zo::index count, T* slots) {
+  for_rows(at.stream, count, steps.dimension, slot_piece<T>{steps, slots},
+           "launching the kernel that copies x");
+}
+
+template <class T>
+void move_coordinates(const place& at, const coordinate_steps<T>& steps, zo::index first,
+                      zo::index count, bool back, T* slots) {
+  for_items(at.stream, count, move_piece<T>{steps, first, back, slots},
+            "launching the kernel that moves coordinates");
+}
+
+template <class T>
+void write_moved(const place& at, const coordinate_steps<T>& steps, zo::index first,
+                 zo::index count, T* slots) {
+  for_rows(at.stream, count, steps.dimension, moved_piece<T>{steps, first, slots},
+           "launching the kernel of candidates");
+}
+
+template <class T>
+void write_slopes(const place& at, const coordinate_steps<T>& steps, zo::index count,
+                  const double* answers, const double* base, double scale, T* gradients,
+                  const tally& known) {
+  for_items(at.stream, count * steps.rows,
+            slope_piece<T>{steps, answers, base, scale, gradients, known},
+            "launching the kernel of slopes");
+}
+
+template <class T>
+void write_probes(const place& at, const coordinate_steps<T>& steps, zo::index count,
+                  zo::index* coordinates, T* lengths) {
+  for_items(at.stream, count * steps.sides, probe_piece<T>{steps, count, coordinates, lengths},
+            "launching the kernel of probes");
+}
+
+template <class T>
+void write_rises(const place& at, zo::index count, int sides, const zo::index* coordinates,
+                 const T* lengths, const double* differences, double scale, T* gradient,
+                 const tally& known) {
+  for_items(at.stream, count,
+            rise_piece<T>{count, sides, coordinates, lengths, differences, scale, gradient, known},
+            "launching the kernel of slopes");
+}
+
+#define ZO_INSTANTIATE(T)                                                                          \
+  template void begin_slots(const place&, const coordinate_steps<T>&, zo::index, T*);              \
+  template void move_coordinates(const place&, const coordinate_steps<T>&, zo::index, zo::index,   \
+                                 bool, T*);                                                        \
+  template void write_moved(const place&, const coordinate_steps<T>&, zo::index, zo::index, T*);   \
+  template void write_slopes(const place&, const coordinate_steps<T>&, zo::index, const double*,   \
+                             const double*, double, T*, const tally&);                             \
+  template void write_probes(const place&, const coordinate_steps<T>&, zo::index, zo::index*, T*); \
+  template void write_rises(const place&, zo::index, int, const zo::index*, const T*,              \
+                            const double*, double, T*, const tally&);
+ZO_INSTANTIATE(float)
+ZO_INSTANTIATE(double)
+#undef ZO_INSTANTIATE
+
+}  // namespace zo::cuda::detail

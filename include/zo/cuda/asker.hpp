@@ -1,0 +1,155 @@
+// Asks device objectives at points that a maker describes, in chunks that fit in memory.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+
+#include "zo/config.hpp"
+#include "zo/cuda/objective.hpp"
+#include "zo/cuda/operations.hpp"
+#include "zo/cuda/workspace.hpp"
+#include "zo/objective.hpp"
+
+namespace zo::cuda::detail {
+
+/// B independent rows of d coordinates, in device memory; an ordinary estimate has one.
+template <class T>
+struct row_problem {
+  const T* x;  // rows * dimension
+  index rows;
+  index dimension;
+  T* gradients;    // rows * dimension
+  double* losses;  // rows, or null
+};
+
+// The lazy half is in zo/cuda/lazy.hpp, where device code is compiled: losses[j - first] of the
+// candidates first … first+count-1, of which none is in memory.
+#if defined(__CUDACC__) || defined(ZO_CUDA_EMULATOR)
+inline constexpr bool compiles_device_code = true;
+#else
+inline constexpr bool compiles_device_code = false;
+#endif
+template <class T, class F, class Maker>
+void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index first,
+                index count, double* partial, double* losses);
+// Numbers of `partial` for one candidate, and how many candidates are asked at once.
+constexpr index lazy_numbers(index dimension) { return zo::detail::slices(dimension); }
+constexpr index lazy_at_once(index dimension) {
+  return std::clamp((index{1} << 21) / lazy_numbers(dimension), index{1}, index{65535});
+}
+
+// x itself, as lazy objectives are asked at it.
+template <class T>
+struct plain_point {
+  const T* x;
+  index dimension;
+};
+
+// A maker, as ask() needs it:
+//   maker.begin(at, slots, buffer)             once
+//   maker.write(at, first, count, buffer)      candidates first … first+count-1
+//   maker.restore(at, first, count, buffer)    undoes it where the next write would not
+// and as ask_lazily() knows it.
+template <class T, class F>
+class asker {
+ public:
+  // `others`: bytes that the estimate takes beside candidates and the rows of candidates.
+  asker(const policy& on, F& f, const row_problem<T>& problem, const estimate_options& options,
+        on_failure failures, index others, workspace& memory)
+      : at_(on),
+        f_(f),
+        problem_(problem),
+        sample_(options.sample.value_or(options.step)),
+        failures_(failures),
+        memory_(memory) {
+    const index dimension = problem.dimension;
+    static_assert(
+        !lazy || compiles_device_code,
+        "zo::cuda: a lazy objective runs on the GPU: compile this file with nvcc (name it "
+        "*.cu), or hand in a batch objective f(points, losses, stream)");
+    if constexpr (lazy) {
+      slots_ = lazy_at_once(dimension);
+    } else {
+      const index bytes = dimension * static_cast<index>(sizeof(T)) +
+                          (rowwise_objective<F, T> ? static_cast<index>(sizeof(index)) : 0);
+      slots_ = std::max<index>(1, memory.left_for_candidates(options.chunk_bytes, others) / bytes);
+    }
+  }
+
+  // losses[j] = objective at candidate j, for j = 0 … count-1; NaN where no answer was written.
+  template <class Maker>
+  void ask(const Maker& maker, double* losses, index count) {
+    const index slots = std::min(slots_, count);
+    queries += count;
+    if constexpr (lazy) {
+      double* const partial =
+          memory_.take<double>(room::partial, slots * lazy_numbers(problem_.dimension));
+      for (index first = 0; first < count; first += slots) {
+        ask_lazily<T>(at_, f_, maker, sample_, first, std::min(slots, count - first), partial,
+                      losses + first);
+      }
+    } else {
+      T* const buffer = memory_.take<T>(room::candidates, slots * problem_.dimension);
+      maker.begin(at_, slots, buffer);
+      for (index first = 0; first < count; first += slots) {
+        const index here = std::min(slots, count - first);
+        maker.write(at_, first, here, buffer);
+        call(buffer, first, here, losses + first);
+        maker.restore(at_, first, here, buffer);
+      }
+    }
+  }
+
+  // losses[b] = objective at row b of x: the rows themselves are handed over, nothing is copied.
+  void ask_rows(double* losses) {
+    if constexpr (lazy) {
+      ask(plain_point<T>{problem_.x, problem_.dimension}, losses, 1);
+    } else {
+      queries += problem_.rows;
+      for (index first = 0; first < problem_.rows; first += slots_) {
+        call(problem_.x + first * problem_.dimension, first,
+             std::min(slots_, problem_.rows - first), losses + first);
+      }
+    }
+  }
+
+  index queries = 0;
+
+ private:
+  static constexpr bool lazy =
+      !batch_objective<F, T> && !rowwise_objective<F, T> && lazy_objective<F, T>;
+
+  void call(const T* candidates, index first, index count, double* losses) {
+    const points<T> chunk{{candidates, count * problem_.dimension}, count, problem_.dimension};
+    const span<double> answers(losses, count);
+    const index bytes = count * static_cast<index>(sizeof(double));
+    fill_nan(at_.stream, losses, bytes);  // an answer that is never written is a failed one
+    index* rows = nullptr;
+    if constexpr (rowwise_objective<F, T>) {
+      rows = memory_.take<index>(room::rows, count);
+      write_rows(at_, first, count, problem_.rows, rows);
+    }
+    zo::detail::call_guarded(
+        failures_,
+        [&] {
+          if constexpr (rowwise_objective<F, T>) {
+            f_(chunk, span<const index>(rows, count), answers, at_.stream);
+          } else if constexpr (sampled_batch_objective<F, T>) {
+            f_(chunk, answers, at_.stream, sample_);
+          } else {
+            f_(chunk, answers, at_.stream);
+          }
+        },
+        [&] { fill_nan(at_.stream, losses, bytes); });
+  }
+
+  place at_;
+  F& f_;
+  const row_problem<T>& problem_;
+  sample_id sample_;
+  on_failure failures_;
+  workspace& memory_;
+  index slots_ = 1;
+};
+
+}  // namespace zo::cuda::detail

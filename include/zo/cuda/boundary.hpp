@@ -1,0 +1,47 @@
+// Gray box on the device: zo::boundary for rows in device memory.
+#pragma once
+
+#include <type_traits>
+
+#include "zo/boundary.hpp"
+#include "zo/config.hpp"
+#include "zo/cuda/estimate.hpp"
+
+namespace zo {
+
+/// Enqueues estimates of loss and gradient of every row of `z` under a rowwise black box: see
+/// zo::boundary of zo/boundary.hpp. `gradients` (rows * dimension) and `losses` (rows) are device
+/// memory of the caller's. Waits for nothing.
+template <class F, class T, class How>
+requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_estimate boundary(
+    const cuda::policy& on, F&& f, const cuda::points<T>& z, const How& how,
+    const estimate_options& options, cuda::span<std::type_identity_t<T>> gradients,
+    cuda::span<double> losses, cuda::workspace& memory) {
+  constexpr const char* who = "zo::boundary";
+  detail::check_dimension(who, z.dimension);
+  detail::check_options(who, options);
+  detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
+  detail::require(z.data.size() == z.count * z.dimension, who, ": z of ", z.count, " rows of ",
+                  z.dimension, " needs ", z.count * z.dimension, " numbers, got ", z.data.size());
+  detail::require(gradients.size() == z.data.size() && losses.size() == z.count, who,
+                  ": gradients and losses must have room for ", z.data.size(), " and ", z.count,
+                  " numbers, got ", gradients.size(), " and ", losses.size());
+  detail::require(memory.on().stream() == on.stream(), who,
+                  ": the workspace belongs to another stream; make one a stream");
+  detail::require(
+      detail::apart(z.data.data(), static_cast<const T*>(gradients.data()), gradients.size()), who,
+      ": gradients must not overlap z");
+  cuda::detail::check_device_pointer(who, "z", z.data.data());
+  cuda::detail::check_device_pointer(who, "gradients", gradients.data());
+  cuda::detail::check_device_pointer(who, "losses", losses.data());
+  const cuda::detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, gradients.data(),
+                                             losses.data()};
+  // Asked by rows, also where F can answer single points as well.
+  auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index> rows,
+                      cuda::span<double> answers,
+                      cudaStream_t stream) { f(candidates, rows, answers, stream); };
+  const index queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);
+  return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
+}
+
+}  // namespace zo

@@ -1,0 +1,125 @@
+// One gradient estimate on the device.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "zo/config.hpp"
+#include "zo/cuda/cge.hpp"
+#include "zo/cuda/memory.hpp"
+#include "zo/cuda/objective.hpp"
+#include "zo/cuda/policy.hpp"
+#include "zo/cuda/rge.hpp"
+#include "zo/cuda/workspace.hpp"
+#include "zo/estimate.hpp"
+
+namespace zo {
+
+namespace cuda {
+
+/// An estimate that is on its way: its gradient is there for what is enqueued after it on the same
+/// stream; its numbers are there when the GPU has made them.
+class pending_estimate {
+ public:
+  /// Evaluations of the objective, known at once. On a GPU a failed query does not end an estimate
+  /// early: all of them are made.
+  index queries() const { return queries_; }
+
+  /// Waits for the stream. `value`, `failed` and `ok` as on the CPU. With a workspace of the
+  /// user's: of the last estimate made, or replayed, with it. Throws while the stream is being
+  /// captured.
+  estimate_result get() const {
+    zo::detail::require(report_ != nullptr,
+                        "zo::cuda: this estimate was captured without a workspace, so that its "
+                        "result is not kept; give zo::estimate a zo::cuda::workspace");
+    detail::report found{};
+    detail::copy_to_host(on_, report_, sizeof found, &found);
+    return {found.value, queries_, static_cast<index>(found.failed), found.ok != 0};
+  }
+
+  pending_estimate(const policy& on, index queries, const detail::report* report,
+                   std::unique_ptr<workspace> own = {})
+      : on_(on), queries_(queries), report_(report), own_(std::move(own)) {}
+
+ private:
+  policy on_;
+  index queries_;
+  const detail::report* report_;
+  std::unique_ptr<workspace> own_;
+};
+
+/// An estimator `How` that can ask the device objective `F` over scalars `T`.
+template <class How, class F, class T>
+concept estimator_for = objective<F, T> &&
+    (point_objective<F, T> || !requires { typename How::distribution_type; });
+
+namespace detail {
+
+template <class T, class F, class How>
+index estimate_one(const policy& on, F& f, span<const T> x, span<T> gradient, const How& how,
+                   const estimate_options& options, workspace& memory) {
+  const row_problem<T> problem{x.data(), 1, x.size(), gradient.data(), nullptr};
+  if constexpr (coordinate_objective<F, T> && !requires { typename How::distribution_type; }) {
+    return estimate_probes(on, f, problem, how, options, memory);
+  } else {
+    return estimate_rows(on, f, problem, how, options, memory);
+  }
+}
+
+template <class T>
+void check_vectors(span<const T> x, span<T> gradient) {
+  constexpr const char* who = "zo::estimate";
+  zo::detail::check_dimension(who, x.size());
+  zo::detail::require(x.size() == gradient.size(), who,
+                      ": gradient must have as many coordinates as x, got ", gradient.size(),
+                      " and ", x.size());
+  zo::detail::require(zo::detail::apart(x.data(), gradient.data(), x.size()), who,
+                      ": gradient must not overlap x");
+  check_device_pointer(who, "x", x.data());
+  check_device_pointer(who, "gradient", gradient.data());
+}
+
+}  // namespace detail
+}  // namespace cuda
+
+/// Enqueues an estimate of the gradient of `f` at `x`, both in device memory: see zo::estimate of
+/// zo/estimate.hpp. Waits for nothing; can be captured into a graph.
+///
+/// The gradient has the bits of zo::seq wherever `f` answers the same losses, whatever the GPU and
+/// its launch geometry. Differences to the CPU: all queries are made, also after a failed one, and
+/// an exception of `f` (on_failure::stop) leaves the gradient as far as it got. Memory: candidates
+/// of at most chunk_bytes for batch objectives, none for lazy ones; some numbers a direction.
+/// Throws std::invalid_argument for bad sizes and options, zo::cuda::error for failed CUDA calls.
+template <class F, cuda::device_vector X, cuda::device_vector G, class How>
+requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
+    cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
+        cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,
+                                        const How& how, const estimate_options& options,
+                                        cuda::workspace& memory) {
+  using T = cuda::device_scalar_of<G>;
+  const cuda::span<const T> from(x);
+  const cuda::span<T> to(gradient);
+  cuda::detail::check_vectors(from, to);
+  detail::check_options("zo::estimate", options);
+  detail::require(memory.on().stream() == on.stream(),
+                  "zo::estimate: the workspace belongs to another stream; make one a stream");
+  const index queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);
+  return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
+}
+
+template <class F, cuda::device_vector X, cuda::device_vector G, class How>
+requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
+    cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
+        cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,
+                                        const How& how, const estimate_options& options = {}) {
+  auto memory = std::make_unique<cuda::workspace>(on);
+  const bool captured = cuda::detail::capturing(on.stream());
+  memory->allow_capture();
+  const index queries = estimate(on, f, x, gradient, how, options, *memory).queries();
+  if (captured) return {on, queries, nullptr};
+  const auto* report = memory->take<cuda::detail::report>(cuda::detail::room::report, 1);
+  memory->keep_report();
+  return {on, queries, report, std::move(memory)};
+}
+
+}  // namespace zo

@@ -1,0 +1,146 @@
+// Device memory: views of the user's, and buffers from a stream-ordered pool.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/cuda/error.hpp"
+#include "zo/cuda/policy.hpp"
+#include "zo/error.hpp"
+
+namespace zo::cuda {
+
+/// A view of numbers in device memory, so that host and device memory are different types. The host
+/// must not dereference data().
+template <class T>
+class span {
+ public:
+  using value_type = std::remove_const_t<T>;
+
+  span() = default;
+  ZO_HD span(T* data, index size) : data_(data), size_(size) {}
+  /// A view that may not write of one that may.
+  template <class U>
+  requires(std::is_const_v<T>&& std::is_same_v<const U, T>) ZO_HD
+      span(const span<U>& other)  // NOLINT: as std::span
+      : data_(other.data()), size_(other.size()) {}
+
+  ZO_HD T* data() const { return data_; }
+  ZO_HD index size() const { return size_; }
+  ZO_HD span subspan(index first, index count) const { return {data_ + first, count}; }
+#if defined(__CUDACC__) || defined(ZO_CUDA_EMULATOR)
+  __device__ T& operator[](index i) const { return data_[i]; }
+#endif
+
+ private:
+  T* data_ = nullptr;
+  index size_ = 0;
+};
+
+namespace detail {
+
+/// Bytes from the policy's pool, given back on its stream when the object goes.
+class buffer {
+ public:
+  buffer() = default;
+  buffer(const policy& on, index bytes, const char* what);
+  buffer(buffer&& other) noexcept { swap(other); }
+  buffer& operator=(buffer&& other) noexcept {
+    buffer gone(std::move(other));
+    swap(gone);
+    return *this;
+  }
+  ~buffer();
+
+  void* data() const { return data_; }
+  index bytes() const { return bytes_; }
+
+ private:
+  void swap(buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(stream_, other.stream_);
+  }
+
+  void* data_ = nullptr;
+  index bytes_ = 0;
+  cudaStream_t stream_ = nullptr;
+};
+
+// Copies between host and device; the host waits for them.
+void copy_to_device(const policy& on, const void* from, index bytes, void* to);
+void copy_to_host(const policy& on, const void* from, index bytes, void* to);
+// Enqueued: zeros, and the 0xFF bytes that make every number a NaN.
+void fill_zero(cudaStream_t stream, void* data, index bytes);
+void fill_nan(cudaStream_t stream, void* data, index bytes);
+void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to);
+
+/// Throws std::invalid_argument unless `data` is memory that the device can reach.
+void check_device_pointer(const char* who, const char* name, const void* data);
+
+}  // namespace detail
+
+/// Numbers in device memory that belong to this object. Given back on the policy's stream: work
+/// enqueued there before may still use them.
+template <class T>
+class array {
+ public:
+  using value_type = T;
+
+  /// `size` numbers, not initialized.
+  array(const policy& on, index size)
+      : on_(on),
+        memory_(on, checked(size) * static_cast<index>(sizeof(T)), "an array"),
+        size_(size) {}
+  /// A copy of host memory; waits for the copy.
+  array(const policy& on, std::span<const T> host) : array(on, static_cast<index>(host.size())) {
+    copy_from(host);
+  }
+  array(const policy& on, const std::vector<T>& host) : array(on, std::span<const T>(host)) {}
+
+  T* data() { return static_cast<T*>(memory_.data()); }
+  const T* data() const { return static_cast<const T*>(memory_.data()); }
+  index size() const { return size_; }
+  operator span<T>() { return {data(), size_}; }              // NOLINT: a view, as std::span
+  operator span<const T>() const { return {data(), size_}; }  // NOLINT
+
+  /// Waits for the copy.
+  void copy_from(std::span<const T> host) {
+    zo::detail::require(static_cast<index>(host.size()) == size_, "zo::cuda::array: ", size_,
+                        " numbers cannot be copied from ", host.size());
+    detail::copy_to_device(on_, host.data(), memory_.bytes(), data());
+  }
+  /// A copy on the host; waits for the stream.
+  std::vector<T> to_host() const {
+    std::vector<T> host(static_cast<std::size_t>(size_));
+    detail::copy_to_host(on_, data(), memory_.bytes(), host.data());
+    return host;
+  }
+
+ private:
+  static index checked(index size) {
+    zo::detail::require(size >= 0, "zo::cuda::array: size must be at least 0, got ", size);
+    return size;
+  }
+
+  policy on_;
+  detail::buffer memory_;
+  index size_ = 0;
+};
+
+/// zo::cuda::span or zo::cuda::array of float or double.
+template <class X>
+concept device_vector = requires(X& x) {
+  typename std::remove_cvref_t<X>::value_type;
+  {span<const typename std::remove_cvref_t<X>::value_type>(x)};
+}
+&&scalar<typename std::remove_cvref_t<X>::value_type>;
+
+template <device_vector X>
+using device_scalar_of = typename std::remove_cvref_t<X>::value_type;
+
+}  // namespace zo::cuda

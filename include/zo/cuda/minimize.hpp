@@ -1,0 +1,101 @@
+// Whole runs on the device.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+#include <utility>
+
+#include "zo/config.hpp"
+#include "zo/cuda/estimate.hpp"
+#include "zo/cuda/optimizer.hpp"
+#include "zo/minimize.hpp"
+
+namespace zo {
+
+namespace cuda::detail {
+
+template <class U, class T>
+concept running_updater = requires(U& u, const policy& on, span<T> x, span<const T> gradient) {
+  u.step(on, x, gradient);
+};
+
+// A run's work on the device. What it reads back a step is one report of 24 bytes.
+template <class T, class F, class How, class Updater>
+class device_machine {
+ public:
+  static constexpr bool probes = coordinate_objective<F, T>;
+
+  device_machine(const policy& on, F& f, span<T> x, const How& how, Updater& updater)
+      : on_(on), f_(f), x_(x), how_(how), updater_(updater), gradient_(on, x.size()), memory_(on) {}
+
+  index dimension() const { return x_.size(); }
+
+  estimate_result estimate(const estimate_options& place) {
+    return zo::estimate(on_, f_, x_, gradient_, how_, place, memory_).get();
+  }
+
+  void step() { updater_.step(on_, x_, gradient_); }
+
+  estimate_result value(const estimate_options& options) {
+    double* const loss = memory_.take<double>(room::base, 1);
+    double found = zo::detail::failed_query;
+    if constexpr (probes && !point_objective<F, T>) {
+      const auto bytes = static_cast<index>(sizeof(double));
+      fill_nan(on_.stream(), loss, bytes);
+      zo::detail::call_guarded(
+          how_.options().failures,
+          [&] { f_.prepare(x_, span<double>(loss, 1), on_.stream(), options.step); },
+          [&] { fill_nan(on_.stream(), loss, bytes); });
+    } else {
+      const row_problem<T> problem{x_.data(), 1, x_.size(), nullptr, nullptr};
+      asker<T, F> ask(on_, f_, problem, options, how_.options().failures, 0, memory_);
+      ask.ask_rows(loss);
+    }
+    copy_to_host(on_, loss, sizeof found, &found);
+    const bool good = std::isfinite(found);
+    return {good ? found : zo::detail::failed_query, 1, good ? 0 : 1, good};
+  }
+
+ private:
+  const policy& on_;
+  F& f_;
+  span<T> x_;
+  const How& how_;
+  Updater& updater_;
+  array<T> gradient_;
+  workspace memory_;
+};
+
+}  // namespace cuda::detail
+
+/// Minimizes `f` from `x` in device memory, in place: see zo::minimize of zo/minimize.hpp, which
+/// has the same budget, target, status and bits. `optimizer`: zo::sgd, zo::adam, … or a
+/// zo::cuda::updater that is kept between calls. Waits for the stream once a step, to read 24
+/// bytes; x and the gradient stay on the device. After a failed query, the queries of its whole
+/// estimate are counted, because all of them were made.
+template <class F, cuda::device_vector X, class How, class Optimizer>
+requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<X>>
+    minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,
+                             Optimizer&& optimizer, const minimize_options& options) {
+  using T = cuda::device_scalar_of<X>;
+  const cuda::span<T> point(x);
+  detail::check_dimension("zo::minimize", point.size());
+  cuda::detail::check_device_pointer("zo::minimize", "x", point.data());
+  detail::require(!cuda::detail::capturing(on.stream()),
+                  "zo::minimize waits for the stream, which is being captured; capture estimates "
+                  "and steps instead");
+  const auto run = [&](auto& updater) {
+    cuda::detail::device_machine<T, std::remove_reference_t<F>, How,
+                                 std::remove_reference_t<decltype(updater)>>
+        machine(on, f, point, how, updater);
+    return detail::minimize_run(machine, how, options)();
+  };
+  if constexpr (cuda::detail::running_updater<Optimizer, T>) {
+    return run(optimizer);
+  } else {
+    cuda::updater<std::remove_cvref_t<Optimizer>, T> updater(on, optimizer, point.size());
+    return run(updater);
+  }
+}
+
+}  // namespace zo

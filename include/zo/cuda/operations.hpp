@@ -1,0 +1,188 @@
+// The compiled kernels as host functions (cuda/*.cu). All pointers are device memory unless said;
+// everything is enqueued on the place's stream and waits for nothing; failures throw
+// zo::cuda::error. The numbers are the bits of the CPU's.
+#pragma once
+
+#include <cstdint>
+
+#include "zo/bfloat16.hpp"
+#include "zo/config.hpp"
+#include "zo/cuda/policy.hpp"
+#include "zo/cuda/workspace.hpp"
+#include "zo/direction.hpp"
+#include "zo/optimizer.hpp"
+#include "zo/random.hpp"
+
+namespace zo::cuda::detail {
+
+using zo::detail::law;
+
+// The type in which sums over parameters stored as T are formed.
+template <class T>
+struct working_type_of {
+  using type = T;
+};
+template <>
+struct working_type_of<bfloat16> {
+  using type = float;
+};
+
+/// Where kernels run, and what is added to the step of directions when they do.
+struct place {
+  cudaStream_t stream = nullptr;
+  const std::uint64_t* step_counter = nullptr;
+
+  place(const policy& on)  // NOLINT: a policy is a place
+      : stream(on.stream()), step_counter(on.options().step_counter) {}
+};
+
+/// Directions of rows: direction k of row b has the number from.number + b * per_row + k.
+struct row_directions {
+  law kind = law::gaussian;
+  stream from{};
+  index per_row = 0;
+  index rows = 1;
+  const double* factors = nullptr;  ///< of direction k of row b: [k * rows + b]; null: all 1
+};
+
+/// out[j - first] = candidate j for j = first … first+count-1, of `dimension` coordinates each, the
+/// directions outermost, then sides, then rows: x of its row plus or minus step times the
+/// direction.
+template <class T>
+void write_candidates(const place& at, const row_directions& directions, int sides, double step,
+                      const T* x, index dimension, index first, index count, T* out);
+
+/// g (+)= sum over k < count of weights[b * count + k] * raw values of direction k of row b, for
+/// every row b; `fresh` starts from zero. x is read once and g written once whatever `count` is.
+template <class T>
+void combine(const place& at, const row_directions& directions, index count, const T* weights,
+             index dimension, bool fresh, T* g);
+
+/// zo::cuda::perturb and zo::cuda::accumulate, without checks.
+template <class T>
+void perturb(const place& at, law kind, const stream& from, index dimension, const T* x,
+             typename working_type_of<T>::type h, T* out);
+template <class T>
+void accumulate(const place& at, law kind, const stream& from, index count,
+                const typename working_type_of<T>::type* weights, index dimension, T* x);
+
+/// factors[k * rows + b] = 1 / norm of the raw values of direction k of row b, for k < count.
+/// `partial` holds norms_at_once(dimension) * tiles(dimension) numbers.
+void inverse_norms(const place& at, const row_directions& directions, index count, index dimension,
+                   double* partial, double* factors);
+
+constexpr index tiles(index dimension) {
+  return (dimension + zo::detail::tile - 1) / zo::detail::tile;
+}
+constexpr index norms_at_once(index dimension) {
+  const index fit = (index{1} << 21) / tiles(dimension);  // 16 MiB of sums
+  return fit < 1 ? 1 : fit < 65535 ? fit : 65535;
+}
+
+/// What is known of each row, and of all rows.
+struct tally {
+  double* sums;                   // of the answers, by row
+  double* counts;                 // of them
+  unsigned long long* survivors;  // slopes that could be used, by row
+  unsigned long long* failed;     // queries, one number
+
+  static index numbers(index rows) { return 3 * rows + 1; }  // of 8 bytes, to be zeroed
+  tally(double* memory, index rows)
+      : sums(memory),
+        counts(memory + rows),
+        survivors(reinterpret_cast<unsigned long long*>(memory + 2 * rows)),
+        failed(survivors + rows) {}
+};
+
+/// Counts the values that are not finite as failed queries.
+void count_failed(const place& at, index count, const double* values, const tally& known);
+
+/// Adds the finite ones of answers[j * rows + b], j ascending, to the sum of row b.
+void add_answers(const place& at, index rows, index each, const double* answers,
+                 const tally& known);
+
+/// weights[b * count + k] from the answers of `count` directions a row (zo::detail::weight_of).
+template <class T>
+void find_weights(const place& at, index rows, index count, int sides, const double* answers,
+                  const double* base, const double* factors, double scale, double step, T* weights,
+                  const tally& known);
+
+/// How an estimate ends: what a row needs to count, and what becomes of the loss.
+struct ending {
+  index rows = 1;
+  index asked = 0;         // slopes of a row
+  bool drop = false;       // on_failure::drop
+  bool uses_base = true;   // f(x) was asked: base[b] is the loss, else the mean of the answers
+  bool needs_base = true;  // without any f(x) there is no estimate
+  bool rescale = false;    // mean over the slopes that are left
+};
+
+/// Writes the report, and losses (null or by row).
+void close(const place& at, const ending& how, const tally& known, const double* base, report* out,
+           double* losses);
+
+/// Zeroes gradients that must not be used; rescales rows that lost directions.
+template <class T>
+void mend(const place& at, const ending& how, const tally& known, const report* from,
+          index dimension, T* gradients);
+
+/// Coordinates first … of an estimate.
+template <class T>
+struct coordinate_steps {
+  const T* x = nullptr;  // rows * dimension
+  index rows = 1;
+  index dimension = 0;
+  const index* list = nullptr;  // null: all coordinates
+  index first = 0;
+  double smoothing = 0;
+  bool relative = false;
+  int sides = 1;
+};
+
+/// Fills `count` slots of one row with copies of x; then moves, and puts back, the one coordinate
+/// by which candidate first + k differs.
+template <class T>
+void begin_slots(const place& at, const coordinate_steps<T>& steps, index count, T* slots);
+template <class T>
+void move_coordinates(const place& at, const coordinate_steps<T>& steps, index first, index count,
+                      bool back, T* slots);
+/// Whole candidates of several rows.
+template <class T>
+void write_moved(const place& at, const coordinate_steps<T>& steps, index first, index count,
+                 T* slots);
+
+/// gradient_of each coordinate from its answers, into `gradients`.
+template <class T>
+void write_slopes(const place& at, const coordinate_steps<T>& steps, index count,
+                  const double* answers, const double* base, double scale, T* gradients,
+                  const tally& known);
+
+/// Coordinates and steps of probes: all upper sides, then (central) all lower ones.
+template <class T>
+void write_probes(const place& at, const coordinate_steps<T>& steps, index count,
+                  index* coordinates, T* lengths);
+/// gradient_of each coordinate from its differences.
+template <class T>
+void write_rises(const place& at, index count, int sides, const index* coordinates,
+                 const T* lengths, const double* differences, double scale, T* gradient,
+                 const tally& known);
+
+/// out[k] = (first + k) % rows.
+void write_rows(const place& at, index first, index count, index rows, index* out);
+
+/// Copies host numbers through kernel arguments: never waits, whatever memory they are in, and a
+/// captured graph holds them itself.
+void upload(const place& at, const index* host, index count, index* out);
+
+/// One step of an optimizer: zo::detail::…_update.
+template <class T>
+void sgd_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
+                T* const state[2], T* x);
+template <class T>
+void sign_sgd_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
+                     T* const state[2], T* x);
+template <class T>
+void adam_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
+                 T* const state[2], T* x);
+
+}  // namespace zo::cuda::detail

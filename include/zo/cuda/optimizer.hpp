@@ -1,0 +1,77 @@
+// Optimizers on the device: the rules of zo/optimizer.hpp with state in device memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "zo/config.hpp"
+#include "zo/cuda/memory.hpp"
+#include "zo/cuda/operations.hpp"
+#include "zo/optimizer.hpp"
+
+namespace zo::cuda {
+
+namespace detail {
+
+template <class T>
+void update(const place& at, const sgd&, const zo::detail::update_numbers& n, index count,
+            const T* g, T* const state[2], T* x) {
+  sgd_update(at, n, count, g, state, x);
+}
+template <class T>
+void update(const place& at, const sign_sgd&, const zo::detail::update_numbers& n, index count,
+            const T* g, T* const state[2], T* x) {
+  sign_sgd_update(at, n, count, g, state, x);
+}
+template <class T>
+void update(const place& at, const adam&, const zo::detail::update_numbers& n, index count,
+            const T* g, T* const state[2], T* x) {
+  adam_update(at, n, count, g, state, x);
+}
+
+}  // namespace detail
+
+/// The running state of an optimizer over d coordinates in device memory: up to two arrays of d,
+/// and the step count, which the host keeps. Schedules and corrections are evaluated when a step is
+/// enqueued: a captured step replays the numbers of its capture.
+template <class Rule, scalar T>
+class updater {
+ public:
+  updater(const policy& on, Rule rule, index dimension)
+      : rule_(std::move(rule)),
+        dimension_(dimension),
+        state_{array<T>(on, rule_.state_vectors() > 0 ? dimension : 0),
+               array<T>(on, rule_.state_vectors() > 1 ? dimension : 0)} {
+    for (array<T>& one : state_) {
+      if (one.size() > 0) {
+        detail::fill_zero(on.stream(), one.data(), one.size() * static_cast<index>(sizeof(T)));
+      }
+    }
+  }
+
+  /// Moves x by one step against `gradient` (both d numbers of device memory). Enqueued; the same
+  /// bits as on the CPU.
+  void step(const policy& on, span<T> x, span<const T> gradient) {
+    zo::detail::require(x.size() == dimension_ && gradient.size() == x.size(),
+                        "zo::cuda::updater: x and gradient must have ", dimension_,
+                        " coordinates, got ", x.size(), " and ", gradient.size());
+    T* const state[2] = {state_[0].data(), state_[1].data()};
+    detail::update(on, rule_, rule_.numbers(steps_), dimension_, gradient.data(), state, x.data());
+    ++steps_;
+  }
+
+  /// Steps done, and the state arrays (empty where the rule has none): all a checkpoint needs.
+  std::uint64_t steps() const { return steps_; }
+  std::array<span<T>, 2> state() { return {span<T>(state_[0]), span<T>(state_[1])}; }
+  /// Continues from `steps` steps done; the state arrays are written through state().
+  void resume_at(std::uint64_t steps) { steps_ = steps; }
+
+ private:
+  Rule rule_;
+  index dimension_;
+  std::uint64_t steps_ = 0;
+  std::array<array<T>, 2> state_;
+};
+
+}  // namespace zo::cuda

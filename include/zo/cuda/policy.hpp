@@ -1,0 +1,53 @@
+// The policy zo::cuda::on(stream): estimates, boundaries and whole runs on an NVIDIA GPU.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "zo/config.hpp"
+#include "zo/cuda/error.hpp"
+#include "zo/error.hpp"
+
+namespace zo::cuda {
+
+struct on_options {
+  /// Device memory that the buffers of one estimate may take together; unset: no bound but
+  /// chunk_bytes. An estimate that cannot do with it throws before it asks anything.
+  std::optional<index> max_bytes{};
+  /// Where buffers come from; null: the default pool of the device.
+  cudaMemPool_t pool = nullptr;
+  /// Device memory with a number that is added to estimate_options::step when the kernels run, so
+  /// that a captured step has new directions at each replay. Null: nothing is added.
+  const std::uint64_t* step_counter = nullptr;
+};
+
+/// Where device work is enqueued. A small value; the stream and the pool stay the caller's.
+class policy {
+ public:
+  policy(cudaStream_t stream, const on_options& options) : stream_(stream), options_(options) {}
+
+  cudaStream_t stream() const { return stream_; }
+  const on_options& options() const { return options_; }
+
+ private:
+  cudaStream_t stream_;
+  on_options options_;
+};
+
+/// Work goes to `stream` of the current device (null: the default stream). Everything is enqueued
+/// there and nothing waits for the GPU, but what says so: pending_estimate::get, zo::minimize,
+/// zo::boundary and the copies of zo::cuda::array to and from the host. Throws zo::cuda::error
+/// where there is no device or where it is older than this build supports.
+policy on(cudaStream_t stream, const on_options& options = {});
+
+/// Adds one to a counter in device memory (on_options::step_counter): the last thing in a captured
+/// step. Enqueued on the policy's stream.
+void advance(const policy& on, std::uint64_t* counter);
+
+namespace detail {
+
+/// Whether the stream is being captured into a graph.
+bool capturing(cudaStream_t stream);
+
+}  // namespace detail
+}  // namespace zo::cuda

@@ -1,0 +1,117 @@
+// Whole runs on the device against zo::seq: the same x, the same result, the same ends.
+#include "device.hpp"
+
+namespace {
+
+using namespace testing_zo;
+
+template <class T>
+struct ended {
+  std::vector<T> x;
+  zo::minimize_result result;
+};
+
+template <class T>
+void expect_same_end(const ended<T>& device, const ended<T>& host) {
+  EXPECT_TRUE(same_bits(device.x, host.x));
+  EXPECT_EQ(zo::to_string(device.result.why), zo::to_string(host.result.why));
+  EXPECT_EQ(device.result.queries, host.result.queries);
+  EXPECT_EQ(device.result.failed, host.result.failed);
+  EXPECT_EQ(device.result.steps, host.result.steps);
+  if (std::isnan(host.result.value)) {
+    EXPECT_TRUE(std::isnan(device.result.value));
+  } else {
+    EXPECT_EQ(device.result.value, host.result.value);
+  }
+}
+
+class gpu_minimize : public gpu {
+ protected:
+  template <class T, class F, class G, class How, class Optimizer>
+  void expect_cpu_run(F device_f, G host_f, const How& how, const Optimizer& optimizer,
+                      const zo::minimize_options& options, zo::index dimension = 30) {
+    ended<T> host{ramp<T>(dimension), {}};
+    host.result = zo::minimize(zo::seq, host_f, host.x, how, optimizer, options);
+    zo::cuda::array<T> x(on(), ramp<T>(dimension));
+    const auto result = zo::minimize(on(), device_f, x, how, optimizer, options);
+    expect_same_end<T>({x.to_host(), result}, host);
+  }
+};
+
+TEST_F(gpu_minimize, every_optimizer) {
+  const zo::rge how({.directions = 3, .smoothing = 1e-2});
+  const zo::minimize_options options{.max_queries = 60, .seed = 4};
+  const device_batch<float> device;
+  const host_scalar<float> host;
+  expect_cpu_run<float>(device, host, how, zo::sgd({.rate = 1e-2}), options);
+  expect_cpu_run<float>(device, host, how, zo::sgd({.rate = 1e-2, .momentum = 0.9}), options);
+  expect_cpu_run<float>(device, host, how,
+                        zo::sgd({.rate = zo::cosine({.peak = 1e-2, .steps = 20, .warmup = 3}),
+                                 .momentum = 0.9,
+                                 .weight_decay = 1e-3,
+                                 .nesterov = true}),
+                        options);
+  expect_cpu_run<float>(device, host, how, zo::sign_sgd({.rate = 1e-2, .weight_decay = 0.1}),
+                        options);
+  expect_cpu_run<float>(device, host, how, zo::adam({.rate = 1e-2, .weight_decay = 0.1}), options);
+  expect_cpu_run<double>(device_batch<double>{}, host_scalar<double>{}, how,
+                         zo::adam({.rate = 1e-2}), options);
+}
+
+TEST_F(gpu_minimize, every_kind_of_objective) {
+  const zo::minimize_options options{.max_queries = 200, .target = -0.1, .seed = 4};
+  const zo::sgd steps({.rate = 1e-2});
+  expect_cpu_run<double>(device_coordinate<double>{}, host_coordinate<double>{},
+                         zo::cge({}, zo::central{}), steps, options);
+  expect_cpu_run<double>(device_coordinate<double>{}, host_coordinate<double>{}, zo::cge(), steps,
+                         options);
+  expect_cpu_run<double>(device_batch<double>{}, host_scalar<double>{}, zo::cge(), steps, options);
+  expect_cpu_run<double>(lazy_chain{}, lazy_chain{},
+                         zo::rge({.directions = 4}, zo::sphere{}, zo::central{}), steps, options);
+}
+
+TEST_F(gpu_minimize, every_end) {
+  const device_batch<double> device;
+  const host_scalar<double> host;
+  const zo::sgd steps({.rate = 2e-2});
+  for (const zo::index queries : {1, 7, 8, 9, 100}) {
+    expect_cpu_run<double>(device, host, zo::rge({.directions = 6}), steps,
+                           {.max_queries = queries, .seed = 1});
+  }
+  const zo::rge central({.directions = 6}, zo::gaussian{}, zo::central{});
+  expect_cpu_run<double>(device, host, central, steps, {.max_queries = 5000, .target = 0.0});
+  expect_cpu_run<double>(device, host, central, steps, {.max_queries = 5000, .max_steps = 3});
+  zo::minimize_options stops{.max_queries = 5000};
+  stops.on_step = [](const zo::step_report& at) {
+    return at.step == 4 ? zo::verdict::stop : zo::verdict::go_on;
+  };
+  expect_cpu_run<double>(device, host, central, steps, stops);
+}
+
+TEST_F(gpu_minimize, a_failed_query_leaves_the_last_good_point) {
+  const fault where{-0.69, not_a_number};  // reached after some steps
+  const zo::rge how({.directions = 4, .smoothing = 1e-3}, zo::rademacher{}, zo::central{});
+  expect_cpu_run<double>(device_batch<double>{where}, host_scalar<double>{where}, how,
+                         zo::sgd({.rate = 1e-3}), {.max_queries = 5000, .seed = 2});
+}
+
+TEST_F(gpu_minimize, a_kept_updater_continues_a_run) {
+  const zo::rge how({.directions = 3, .smoothing = 1e-2});
+  const device_batch<float> f;
+  zo::cuda::array<float> whole(on(), ramp<float>(30)), parts(on(), ramp<float>(30));
+  zo::minimize(on(), f, whole, how, zo::adam(), {.max_queries = 1000, .max_steps = 8, .seed = 4});
+  zo::cuda::updater<zo::adam, float> kept(on(), zo::adam(), 30);
+  zo::minimize(on(), f, parts, how, kept, {.max_queries = 1000, .max_steps = 3, .seed = 4});
+  // What a checkpoint holds, in another updater.
+  zo::cuda::updater<zo::adam, float> resumed(on(), zo::adam(), 30);
+  resumed.resume_at(kept.steps());
+  for (std::size_t k = 0; k < 2; ++k) {
+    zo::cuda::detail::copy_on_device(stream, kept.state()[k].data(), 30 * 4,
+                                     resumed.state()[k].data());
+  }
+  zo::minimize(on(), f, parts, how, resumed,
+               {.max_queries = 1000, .max_steps = 5, .seed = 4, .first_step = 3});
+  EXPECT_TRUE(same_bits(parts.to_host(), whole.to_host()));
+}
+
+}  // namespace

@@ -9,16 +9,18 @@
 
 namespace bench {
 
-/// What one measurement of a claim found. `ours` and `peer` are in the claim's unit.
+/// What one measurement of a claim found. `ours` and `peer` are in the claim's unit; what is not a
+/// number was not measured.
 struct outcome {
   double ours = 0, peer = 0;
   double ratio = 0, low = 0, high = 0;  // median of the pairs, and their quartiles
   int pairs = 0;
   std::string note;     // what a reader of the row should know
   std::string skipped;  // why nothing was measured; the bar is then not judged
+  std::string failed;   // what went wrong; the claim then does not hold
 };
 
-enum class bar { at_least, at_most, above };
+enum class bar { at_least, at_most, above, none };  // none: for information
 
 struct claim {
   std::string name;
@@ -26,7 +28,7 @@ struct claim {
   std::string unit;
   bar kind;
   double limit;
-  std::function<outcome(const effort&)> measure;
+  std::function<outcome(const effort&)> measure;  // throws where a result is wrong
 };
 
 inline std::string note_of(const comparison& c) {
@@ -38,14 +40,15 @@ inline std::string note_of(const comparison& c) {
 /// "Times as fast as the peer": one call of each side handles `amount` of what the unit counts.
 inline outcome times_as_fast(const comparison& c, double amount) {
   constexpr double nanoseconds = 1e9;
-  return {c.ours / amount * nanoseconds,
-          c.theirs / amount * nanoseconds,
-          c.ratio,
-          c.low,
-          c.high,
-          c.pairs,
-          note_of(c),
-          ""};
+  outcome o;
+  o.ours = c.ours / amount * nanoseconds;
+  o.peer = c.theirs / amount * nanoseconds;
+  o.ratio = c.ratio;
+  o.low = c.low;
+  o.high = c.high;
+  o.pairs = c.pairs;
+  o.note = note_of(c);
+  return o;
 }
 
 /// "Time relative to the bare work": the inverse ratio.
@@ -62,10 +65,5 @@ inline outcome skip(std::string reason) {
   o.skipped = std::move(reason);
   return o;
 }
-
-// One function a source file; claims.cpp lists them.
-std::vector<claim> generation_claims();
-std::vector<claim> overhead_claims();
-std::vector<claim> peer_claims();
 
 }  // namespace bench

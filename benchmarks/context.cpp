@@ -23,7 +23,7 @@ std::string commit() {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> context() {
+facts context() {
   return {
       {"commit", commit()},      {"compiler", ZO_BENCH_COMPILER},
       {"flags", ZO_BENCH_FLAGS}, {"threads", std::to_string(std::thread::hardware_concurrency())},

@@ -7,8 +7,10 @@
 
 namespace bench {
 
+using facts = std::vector<std::pair<std::string, std::string>>;
+
 /// commit, compiler, flags of the benchmark programs, threads, CPU, instruction set of zo's
 /// kernels.
-std::vector<std::pair<std::string, std::string>> context();
+facts context();
 
 }  // namespace bench

@@ -3,7 +3,7 @@
 #include <vector>
 #include <zo/zo.hpp>
 
-#include "claim.hpp"
+#include "claims.hpp"
 #include "peers/torch_normal.hpp"
 
 namespace bench {

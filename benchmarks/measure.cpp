@@ -17,8 +17,13 @@ double seconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-clockid_t clock_of(timing clock) {
-  return clock == timing::thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+stopwatch stopwatch_of(timing timed) {
+  const clockid_t clock = timed == timing::thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  return [clock](const std::function<void()>& work) {
+    const double start = seconds(clock);
+    work();
+    return seconds(clock) - start;
+  };
 }
 
 // Seconds that the threads of this process were ready to run but had no processor (Linux; 0 where
@@ -36,7 +41,7 @@ double waited_for_processor() {
 
 class side {
  public:
-  side(clockid_t clock, const std::function<void()>& call) : clock_(clock), call_(call) {}
+  side(const stopwatch& clock, const std::function<void()>& call) : clock_(clock), call_(call) {}
 
   // Repeats until a sample is long enough; the caches and the thread pool are warm afterwards.
   void warm_up(double sample_seconds) {
@@ -45,13 +50,14 @@ class side {
   }
   // Seconds of one call.
   double sample() const {
-    const double start = seconds(clock_);
-    for (int call = 0; call < calls_; ++call) call_();
-    return (seconds(clock_) - start) / calls_;
+    const auto work = [this] {
+      for (int call = 0; call < calls_; ++call) call_();
+    };
+    return clock_(work) / calls_;
   }
 
  private:
-  clockid_t clock_;
+  const stopwatch& clock_;
   const std::function<void()>& call_;
   int calls_ = 1;
 };
@@ -73,15 +79,18 @@ struct samples {
     ratio.push_back(their_time / our_time);
   }
   int count() const { return static_cast<int>(ratio.size()); }
+  comparison summary() const {
+    return {quantile(ours, 0.5),   quantile(theirs, 0.5), quantile(ratio, 0.5),
+            quantile(ratio, 0.25), quantile(ratio, 0.75), count()};
+  }
 };
 
 // The pairs of one comparison, and those among them in which no thread waited for a processor.
 class pairs {
  public:
-  pairs(timing clock, const std::function<void()>& ours, const std::function<void()>& theirs)
-      : counts_waiting_(clock == timing::wall),
-        ours_(clock_of(clock), ours),
-        theirs_(clock_of(clock), theirs) {}
+  pairs(const stopwatch& clock, bool counts_waiting, const std::function<void()>& ours,
+        const std::function<void()>& theirs)
+      : counts_waiting_(counts_waiting), ours_(clock, ours), theirs_(clock, theirs) {}
 
   void warm_up(double sample_seconds) {
     ours_.warm_up(sample_seconds);
@@ -109,11 +118,10 @@ class pairs {
 
   comparison summary(int least_pairs) const {
     const bool enough = clean_.count() >= least_pairs;
-    const samples& used = enough ? clean_ : all_;
-    return {quantile(used.ours, 0.5),      quantile(used.theirs, 0.5),
-            quantile(used.ratio, 0.5),     quantile(used.ratio, 0.25),
-            quantile(used.ratio, 0.75),    used.count(),
-            all_.count() - clean_.count(), enough};
+    comparison found = (enough ? clean_ : all_).summary();
+    found.disturbed = all_.count() - clean_.count();
+    found.left_out = enough;
+    return found;
   }
 
  private:
@@ -124,11 +132,7 @@ class pairs {
   samples all_, clean_;
 };
 
-}  // namespace
-
-comparison compare(timing clock, const effort& how, const std::function<void()>& ours,
-                   const std::function<void()>& theirs) {
-  pairs measured(clock, ours, theirs);
+comparison compare(pairs measured, const effort& how) {
   if (how.smoke) {
     measured.measure();
     return measured.summary(1);
@@ -137,6 +141,35 @@ comparison compare(timing clock, const effort& how, const std::function<void()>&
   const double start = seconds(CLOCK_MONOTONIC);
   while (!measured.done(how, seconds(CLOCK_MONOTONIC) - start)) measured.measure();
   return measured.summary(how.least_pairs);
+}
+
+}  // namespace
+
+comparison compare(timing timed, const effort& how, const std::function<void()>& ours,
+                   const std::function<void()>& theirs) {
+  const stopwatch clock = stopwatch_of(timed);
+  return compare(pairs(clock, timed == timing::wall, ours, theirs), how);
+}
+
+comparison compare(const stopwatch& clock, const effort& how, const std::function<void()>& ours,
+                   const std::function<void()>& theirs) {
+  return compare(pairs(clock, false, ours, theirs), how);
+}
+
+comparison compare_with(double theirs, const stopwatch& clock, const effort& how,
+                        const std::function<void()>& ours) {
+  side measured(clock, ours);
+  samples all;
+  if (!how.smoke) measured.warm_up(how.sample_seconds);
+  const int least = how.smoke ? 1 : how.least_pairs;
+  const double start = seconds(CLOCK_MONOTONIC);
+  const auto on_time = [&] {
+    return !how.smoke && seconds(CLOCK_MONOTONIC) - start <= how.total_seconds;
+  };
+  while (all.count() < least || (all.count() < how.most_pairs && on_time())) {
+    all.add(measured.sample(), theirs);
+  }
+  return all.summary();
 }
 
 }  // namespace bench

@@ -19,6 +19,9 @@ struct effort {
 /// several threads needs wall time.
 enum class timing { thread, wall };
 
+/// Seconds that `work` takes, by a clock of the caller's: that of a GPU.
+using stopwatch = std::function<double(const std::function<void()>& work)>;
+
 /// Median seconds of one call of each side; median and quartiles of theirs / ours.
 struct comparison {
   double ours = 0, theirs = 0;
@@ -30,6 +33,12 @@ struct comparison {
 
 comparison compare(timing clock, const effort& how, const std::function<void()>& ours,
                    const std::function<void()>& theirs);
+comparison compare(const stopwatch& clock, const effort& how, const std::function<void()>& ours,
+                   const std::function<void()>& theirs);
+
+/// Ours alone, beside a peer that was timed elsewhere: seconds of one call of it.
+comparison compare_with(double theirs, const stopwatch& clock, const effort& how,
+                        const std::function<void()>& ours);
 
 /// The result of `value` must be computed.
 template <class Value>

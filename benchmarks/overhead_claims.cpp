@@ -6,7 +6,7 @@
 #include <zo/zo.hpp>
 
 #include "allocations.hpp"
-#include "claim.hpp"
+#include "claims.hpp"
 
 namespace bench {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 #include <zo/zo.hpp>
 
-#include "claim.hpp"
+#include "claims.hpp"
 #if defined(ZO_BENCH_HAS_EIGEN)
 #include "peers/estimators.hpp"
 #endif

@@ -10,3 +10,11 @@ if(TARGET zo_benchmarks)
 endif()
 add_test(NAME benchmarks.arguments
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/arguments_test.sh $<TARGET_FILE:zo_claims>)
+# The results of the claims about GPUs, on the emulator: a wrong one fails.
+add_test(NAME benchmarks.cuda_claims_run COMMAND zo_cuda_claims_emulated --smoke)
+set(programs $<TARGET_FILE:zo_cuda_claims_emulated>)
+if(TARGET zo_cuda_claims)
+  list(APPEND programs $<TARGET_FILE:zo_cuda_claims>)
+endif()
+add_test(NAME benchmarks.cuda_arguments
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/arguments_test.sh ${programs})

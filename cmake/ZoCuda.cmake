@@ -26,8 +26,9 @@ if(ZO_CUDA)
 endif()
 
 # CMake 3.25 does not know C++20 for nvcc. Calls between host and device code that cannot work are
-# warnings by default: errors here. No contraction: each fused multiply-add is written.
+# warnings by default: errors here. No contraction: each fused multiply-add is written. Division and
+# roots as IEEE has them, whatever CMAKE_CUDA_FLAGS say.
 function(zo_cuda_options target)
   target_compile_options(${target} PRIVATE
-    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;-diag-error=20011,20012,20013,20014,20015>")
+    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-diag-error=20011,20012,20013,20014,20015>")
 endfunction()

@@ -48,7 +48,13 @@ ZO_HD constexpr index values_per_block(law kind) {
 // compiled kernels has the same set, found by argument-dependent lookup.
 ZO_HD inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 ZO_HD inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
-ZO_HD inline float root(float a) { return __builtin_sqrtf(a); }
+ZO_HD inline float root(float a) {
+#if defined(__CUDA_ARCH__)
+  return __fsqrt_rn(a);  // exactly rounded also under a program's own -use_fast_math
+#else
+  return __builtin_sqrtf(a);
+#endif
+}
 ZO_HD inline float float_from_signed(std::uint32_t a) {
   return static_cast<float>(static_cast<std::int32_t>(a));
 }

@@ -1,0 +1,79 @@
+// How fast candidates of batch objectives are written.
+#include <string>
+
+#include "claims.hpp"
+#include "gpu.hpp"
+
+namespace bench {
+namespace {
+
+using zo::detail::law;
+
+constexpr zo::index count = 8;
+constexpr double step = 1e-3;
+
+// Candidates of one x, of new directions at each call.
+class candidates {
+ public:
+  candidates(const gpu& g, law kind, zo::index dimension)
+      : g_(g),
+        kind_(kind),
+        dimension_(dimension),
+        x_(normals<float>(g, dimension)),
+        out_(g.on(), count * dimension) {}
+
+  void operator()() {
+    ++from_.step;
+    zo::cuda::detail::write_candidates(g_.on(), {kind_, from_, count}, 1, step, x_.data(),
+                                       dimension_, 0, count, out_.data());
+  }
+
+  // The last tile of the last candidate, against the CPU.
+  void check() {
+    (*this)();
+    zo::stream last = from_;
+    last.number = count - 1;
+    const zo::index first = (dimension_ - 1) / zo::detail::tile * zo::detail::tile;
+    const zo::index length = dimension_ - first;
+    const std::vector<float> x = part<float>(g_, x_.data(), first, length);
+    std::vector<float> wanted(x.size());
+    zo::detail::perturb<float>(kind_, last, first, length, x.data(), static_cast<float>(step),
+                               wanted.data());
+    expect_same(part<float>(g_, out_.data(), (count - 1) * dimension_ + first, length), wanted,
+                "the candidates");
+  }
+
+ private:
+  const gpu& g_;
+  law kind_;
+  zo::index dimension_;
+  zo::stream from_{.seed = 1};
+  zo::cuda::array<float> x_, out_;
+};
+
+outcome written(law kind, const effort& how) {
+  gpu& g = the_gpu();
+  candidates(g, kind, 5000).check();
+  // Larger than the cache, so that each candidate reads x from memory.
+  const zo::index dimension = how.smoke ? 5000 : g.fitting(100'000'000, 4 * (count + 1) * 2);
+  candidates ours(g, kind, dimension);
+  ours.check();
+  outcome o = share_of_copies(
+      how, [&] { ours(); }, 2.0 * sizeof(float) * static_cast<double>(count * dimension));
+  o.note = "8 candidates of d = " + std::to_string(dimension) +
+           "; bytes: each candidate written, and x read once for each";
+  return o;
+}
+
+}  // namespace
+
+std::vector<claim> candidate_claims() {
+  return {
+      {"Candidates written, Rademacher", "copy on the device", "GB/s", bar::at_least, 0.85,
+       [](const effort& how) { return written(law::rademacher, how); }},
+      {"Candidates written, Gaussian", "copy on the device", "GB/s", bar::at_least, 0.60,
+       [](const effort& how) { return written(law::gaussian, how); }},
+  };
+}
+
+}  // namespace bench

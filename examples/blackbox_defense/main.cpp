@@ -43,7 +43,9 @@ void prepare(const defense::settings& s) {
   keep_large_blocks();
   torch::set_num_threads(s.threads);
   if (s.device == "cuda" && !torch::cuda::is_available()) {
-    throw std::runtime_error("--device cuda: this LibTorch finds no CUDA device; use --device cpu");
+    throw std::runtime_error(
+        "--device cuda: this LibTorch finds no CUDA device; it needs a LibTorch with CUDA and a GPU"
+        " that nvidia-smi lists; use --device cpu");
   }
 }
 

@@ -1,7 +1,11 @@
 #include "training.hpp"
 
+#include <optional>
 #include <variant>
 #include <zo/torch.hpp>
+#if defined(DEFENSE_HAS_CUDA)
+#include <zo/cuda/torch.hpp>
+#endif
 
 #include "checkpoint_tensors.hpp"
 #include "randomness.hpp"
@@ -33,10 +37,32 @@ torch::Tensor reconstruction_loss(const torch::Tensor& denoised, const minibatch
   return (denoised - batch.clean).square().sum() * (s.reconstruction / images);
 }
 
+// zo::boundary where the tensors are. On a GPU the memory of one estimate serves the next.
+class boundary_asker {
+ public:
+  template <class F, class How>
+  zo::tensor_boundary operator()(const F& losses, const torch::Tensor& z, const How& how,
+                                 const zo::estimate_options& options) {
+#if defined(DEFENSE_HAS_CUDA)
+    if (z.is_cuda()) {
+      if (!memory_) memory_.emplace(zo::cuda::on(c10::cuda::getCurrentCUDAStream()));
+      return zo::boundary(memory_->on(), losses, z, how, options, *memory_);
+    }
+#endif
+    return zo::boundary(zo::par, losses, z, how, options);
+  }
+
+ private:
+#if defined(DEFENSE_HAS_CUDA)
+  std::optional<zo::cuda::workspace> memory_;
+#endif
+};
+
 // The ZO-AE-DS step. The gradient of the loss with respect to `inner` comes from queries; the rest
 // is back-propagation of <inner, gradient>.
 double query_step(const defended& front, const problem& p, const method& m, black_box& classifier,
-                  const minibatch& batch, const zo::estimate_options& options, const settings& s) {
+                  boundary_asker& boundary, const minibatch& batch,
+                  const zo::estimate_options& options, const settings& s) {
   const torch::Tensor denoised = front.denoised(batch.noisy);
   const torch::Tensor inner = front.inner(denoised);
   const auto losses = [&](const torch::Tensor& candidates, const torch::Tensor& rows) {
@@ -44,8 +70,8 @@ double query_step(const defended& front, const problem& p, const method& m, blac
     return cross_entropy_of_rows(classifier.logits(images) / s.temperature,
                                  batch.targets.index_select(0, rows));
   };
-  const auto found = std::visit(
-      [&](const auto& how) { return zo::boundary(zo::par, losses, inner, how, options); }, m.how);
+  const auto found =
+      std::visit([&](const auto& how) { return boundary(losses, inner, how, options); }, m.how);
   torch::Tensor surrogate = (inner * found.gradients).sum() / inner.size(0);
   if (s.reconstruction > 0) surrogate = surrogate + reconstruction_loss(denoised, batch, s);
   surrogate.backward();
@@ -120,13 +146,15 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
   }
   front.train(true);
   const std::uint64_t directions = seed_for(s.seed, "directions");
+  boundary_asker boundary;
   const stage_report report = run_stage(training, s, [&](std::int64_t step) {
     const std::int64_t before = classifier.queries();
     const minibatch batch = draw(p, classifier, s, step);
     const zo::estimate_options options{.seed = directions,
                                        .step = static_cast<std::uint64_t>(step)};
-    const double loss = m.white_box ? white_box_step(front, p, batch, s)
-                                    : query_step(front, p, m, classifier, batch, options, s);
+    const double loss = m.white_box
+                            ? white_box_step(front, p, batch, s)
+                            : query_step(front, p, m, classifier, boundary, batch, options, s);
     return step_report{loss, classifier.queries() - before};
   });
   front.train(false);

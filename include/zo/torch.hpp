@@ -4,7 +4,6 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -15,7 +14,7 @@ namespace zo {
 
 /// What the black box said about a latent tensor z of B rows.
 struct tensor_boundary {
-  torch::Tensor losses;     ///< (B), float64 on the CPU
+  torch::Tensor losses;     ///< (B), float64; on the CPU, or on z's device under zo::cuda::on
   torch::Tensor gradients;  ///< shape, type and device of z: estimates of dL_b / dz_b
   index queries = 0;        ///< candidates answered, base points included
   index failed = 0;         ///< answers among them that were not finite
@@ -24,42 +23,50 @@ struct tensor_boundary {
 
 namespace detail {
 
-// Hands candidates to f as a tensor like z, and its answers back as numbers.
-template <class T, class F>
-struct tensor_black_box {
-  F& f;
-  const torch::Tensor& z;
+inline void check_latents(const torch::Tensor& z) {
+  require(z.defined() && z.dim() >= 1, "zo::boundary: z must be a tensor of rows");
+  require(z.scalar_type() == torch::kFloat32 || z.scalar_type() == torch::kFloat64,
+          "zo::boundary: z must hold float32 or float64 numbers");
+}
 
-  void operator()(points<T> candidates, std::span<const index> rows, std::span<double> losses) {
-    const torch::NoGradGuard no_gradient;
-    std::vector<std::int64_t> shape = z.sizes().vec();
-    shape[0] = candidates.count;
-    // from_blob has no const form; f gets tensors it must not write to.
-    const torch::Tensor batch = torch::from_blob(const_cast<T*>(candidates.data.data()), shape,
-                                                 torch::CppTypeToScalarType<T>::value)
-                                    .to(z.device());
-    const torch::Tensor numbers =
-        torch::from_blob(const_cast<index*>(rows.data()), {candidates.count}, torch::kInt64)
-            .to(z.device());
-    const torch::Tensor answers =
-        f(batch, numbers).to(torch::kCPU, torch::kFloat64).contiguous().reshape({-1});
-    require(answers.numel() == candidates.count, "zo::boundary: the black box must return ",
-            candidates.count, " losses, got ", static_cast<index>(answers.numel()));
-    std::copy_n(answers.template data_ptr<double>(), candidates.count, losses.data());
-  }
-};
+// Numbers of one row of z.
+inline index row_size(const torch::Tensor& z) { return z.size(0) == 0 ? 0 : z.numel() / z.size(0); }
+
+// Hands `count` candidates to f as a tensor like z, and writes its answers to `losses`. The three
+// arrays are memory of the device `memory`.
+template <class T, class F>
+void ask_tensors(F& f, const torch::Tensor& z, const torch::Device& memory, const T* candidates,
+                 const index* rows, index count, double* losses) {
+  const torch::NoGradGuard no_gradient;
+  const auto numbers = torch::TensorOptions().device(memory);
+  std::vector<std::int64_t> shape = z.sizes().vec();
+  shape[0] = count;
+  // from_blob has no const form; f gets tensors it must not write to.
+  const torch::Tensor batch =
+      torch::from_blob(const_cast<T*>(candidates), shape, numbers.dtype(z.scalar_type()))
+          .to(z.device());
+  const torch::Tensor batch_rows =
+      torch::from_blob(const_cast<index*>(rows), {count}, numbers.dtype(torch::kInt64))
+          .to(z.device());
+  const torch::Tensor answers = f(batch, batch_rows);
+  require(answers.numel() == count, "zo::boundary: the black box must return ", count,
+          " losses, got ", static_cast<index>(answers.numel()));
+  torch::from_blob(losses, {count}, numbers.dtype(torch::kFloat64)).copy_(answers.reshape({-1}));
+}
 
 template <class T, execution_policy Policy, class F, class How>
 tensor_boundary boundary_of(const Policy& policy, F& f, const torch::Tensor& z, const How& how,
                             const estimate_options& options) {
   const torch::Tensor rows = z.detach().to(torch::kCPU).contiguous();
-  const index count = rows.size(0);
-  const index dimension = count == 0 ? 0 : rows.numel() / count;
   const std::span<const T> values{rows.template data_ptr<T>(),
                                   static_cast<std::size_t>(rows.numel())};
-  tensor_black_box<T, F> black_box{f, z};
+  const auto black_box = [&](points<T> candidates, std::span<const index> numbers,
+                             std::span<double> losses) {
+    ask_tensors(f, z, torch::kCPU, candidates.data.data(), numbers.data(), candidates.count,
+                losses.data());
+  };
   const boundary_result<T> found =
-      boundary(policy, black_box, points<T>{values, count, dimension}, how, options);
+      boundary(policy, black_box, points<T>{values, rows.size(0), row_size(rows)}, how, options);
   return {torch::tensor(found.losses, torch::kFloat64),
           torch::tensor(found.gradients, rows.options()).view(z.sizes()).to(z.device()),
           found.queries, found.failed, found.ok};
@@ -75,11 +82,10 @@ tensor_boundary boundary_of(const Policy& policy, F& f, const torch::Tensor& z, 
 template <execution_policy Policy, class F, class How>
 tensor_boundary boundary(const Policy& policy, F&& f, const torch::Tensor& z, const How& how,
                          const estimate_options& options = {}) {
-  detail::require(z.defined() && z.dim() >= 1, "zo::boundary: z must be a tensor of rows");
-  const auto type = z.scalar_type();
-  detail::require(type == torch::kFloat32 || type == torch::kFloat64,
-                  "zo::boundary: z must hold float32 or float64 numbers");
-  if (type == torch::kFloat64) return detail::boundary_of<double>(policy, f, z, how, options);
+  detail::check_latents(z);
+  if (z.scalar_type() == torch::kFloat64) {
+    return detail::boundary_of<double>(policy, f, z, how, options);
+  }
   return detail::boundary_of<float>(policy, f, z, how, options);
 }
 

@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(block_threads)
   const zo::index number = first + blockIdx.y;
   const stream from =
       direction_of(directions, step_counter, number % directions.rows, number / directions.rows);
-  double* const out = tile_sums + blockIdx.y;
+  double* const out = tile_sums + blockIdx.y * tile_count;
   // Every thread of a block takes every turn, so that all of them meet at each barrier.
   const zo::index turn = static_cast<zo::index>(gridDim.x) * (block_threads / lanes);
   for (zo::index start = zo::index{blockIdx.x} * (block_threads / lanes); start < tile_count;
@@ -148,25 +148,31 @@ __global__ void __launch_bounds__(block_threads)
       __syncthreads();
       lane_tree_level(own, lane, half);
     }
-    if (lane == 0 && tile < tile_count) out[tile * gridDim.y] = own[0];
+    if (lane == 0 && tile < tile_count) out[tile] = own[0];
     __syncthreads();
   }
 }
 
-// One thread a direction: the tiles are added one after another, as on the CPU. Sums of one tile
-// lie side by side, so that the threads of a warp read together.
-struct invert_piece {
-  zo::index directions;
-  zo::index tile_count;
-  const double* tile_sums;
-  double* factors;
-
-  __device__ void operator()(zo::index k) const {
-    double total = 0;
-    for (zo::index tile = 0; tile < tile_count; ++tile) total += tile_sums[tile * directions + k];
-    factors[k] = 1.0 / sqrt(total);
+// A block a direction: the tiles are added one after another, as on the CPU, by one thread; the
+// others bring them, so that it never waits for memory.
+__global__ void __launch_bounds__(block_threads)
+    invert_norms(zo::index tile_count, const double* tile_sums, double* factors) {
+  __shared__ double staged[block_threads];
+  const double* const mine = tile_sums + blockIdx.x * tile_count;
+  double total = 0;
+  for (zo::index first = 0; first < tile_count; first += block_threads) {
+    const zo::index at = first + threadIdx.x;
+    if (at < tile_count) staged[threadIdx.x] = mine[at];
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      const zo::index left = tile_count - first;
+      const int here = left < block_threads ? static_cast<int>(left) : block_threads;
+      for (int k = 0; k < here; ++k) total += staged[k];
+    }
+    __syncthreads();
   }
-};
+  if (threadIdx.x == 0) factors[blockIdx.x] = 1.0 / sqrt(total);
+}
 
 }  // namespace
 
@@ -207,19 +213,23 @@ void accumulate(const place& at, law kind, const stream& from, zo::index count,
 }
 
 void inverse_norms(const place& at, const row_directions& directions, zo::index count,
-                   zo::index dimension, double* partial, double* factors) {
+                   zo::index dimension, zo::index at_once, double* partial, double* factors) {
   const zo::index tile_count = tiles(dimension);
   const zo::index all = count * directions.rows;
-  for (zo::index first = 0; first < all; first += norms_at_once(dimension)) {
-    const zo::index here = std::min(norms_at_once(dimension), all - first);
-    launch_shape shape{static_cast<unsigned>(std::min((tile_count + 15) / 16, zo::index{4096})),
-                       static_cast<unsigned>(here), block_threads};
-    const cudaLaunchConfig_t config = configuration(at.stream, shape);
-    check(cudaLaunchKernelEx(&config, square_tiles, directions, at.step_counter, first, dimension,
+  for (zo::index first = 0; first < all; first += at_once) {
+    const zo::index here = std::min(at_once, all - first);
+    const launch_shape shape{
+        static_cast<unsigned>(std::min((tile_count + 15) / 16, zo::index{4096})),
+        static_cast<unsigned>(here), block_threads};
+    const cudaLaunchConfig_t squares = configuration(at.stream, shape);
+    check(cudaLaunchKernelEx(&squares, square_tiles, directions, at.step_counter, first, dimension,
                              tile_count, partial),
           "launching the kernel of squares");
-    for_items(at.stream, here, invert_piece{here, tile_count, partial, factors + first},
-              "launching the kernel of norms");
+    const cudaLaunchConfig_t norms =
+        configuration(at.stream, {static_cast<unsigned>(here), 1, block_threads});
+    check(cudaLaunchKernelEx(&norms, invert_norms, tile_count, static_cast<const double*>(partial),
+                             factors + first),
+          "launching the kernel of norms");
   }
 }
 

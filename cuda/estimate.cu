@@ -16,24 +16,34 @@ struct count_failed_piece {
   }
 };
 
-// One thread a row, answer after answer, as on the CPU.
-struct add_answers_piece {
-  zo::index rows, each;
-  const double* answers;
-  tally known;
-
-  __device__ void operator()(zo::index row) const {
+// A block a row: its answers are added one after another, as on the CPU, by one thread; the others
+// bring them, so that it never waits for memory.
+__global__ void __launch_bounds__(block_threads)
+    add_answers_kernel(zo::index rows, zo::index each, const double* answers, tally known) {
+  __shared__ double staged[block_threads];
+  for (zo::index row = blockIdx.x; row < rows; row += gridDim.x) {
     double sum = known.sums[row], count = known.counts[row];
-    for (zo::index j = 0; j < each; ++j) {
-      const double answer = answers[j * rows + row];
-      if (!__builtin_isfinite(answer)) continue;
-      sum += answer;
-      count += 1;
+    for (zo::index first = 0; first < each; first += block_threads) {
+      const zo::index j = first + threadIdx.x;
+      if (j < each) staged[threadIdx.x] = answers[j * rows + row];
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        const zo::index left = each - first;
+        const int here = left < block_threads ? static_cast<int>(left) : block_threads;
+        for (int k = 0; k < here; ++k) {
+          if (!__builtin_isfinite(staged[k])) continue;
+          sum += staged[k];
+          count += 1;
+        }
+      }
+      __syncthreads();
     }
-    known.sums[row] = sum;
-    known.counts[row] = count;
+    if (threadIdx.x == 0) {
+      known.sums[row] = sum;
+      known.counts[row] = count;
+    }
   }
-};
+}
 
 template <class T>
 struct weight_piece {
@@ -137,8 +147,10 @@ void count_failed(const place& at, zo::index count, const double* values, const 
 
 void add_answers(const place& at, zo::index rows, zo::index each, const double* answers,
                  const tally& known) {
-  for_items(at.stream, rows, add_answers_piece{rows, each, answers, known},
-            "launching the kernel that adds answers");
+  const auto blocks = static_cast<unsigned>(std::min(rows, zo::index{1} << 16));
+  const cudaLaunchConfig_t config = configuration(at.stream, {blocks, 1, block_threads});
+  check(cudaLaunchKernelEx(&config, add_answers_kernel, rows, each, answers, known),
+        "launching the kernel that adds answers");
 }
 
 template <class T>
@@ -194,7 +206,8 @@ template void mend(const place&, const ending&, const tally&, const report*, zo:
 namespace zo::cuda {
 
 void advance(const policy& on, std::uint64_t* counter) {
-  zo::detail::require(counter != nullptr, "zo::cuda::advance: there is no counter");
+  detail::check_device(on, "zo::cuda::advance");
+  detail::check_device_pointer(on, "zo::cuda::advance", "counter", counter);
   detail::for_items(on.stream(), 1, detail::advance_piece{counter},
                     "launching the kernel that advances a step counter");
 }

@@ -49,20 +49,46 @@ policy on(cudaStream_t stream, const on_options& options) {
            code);
   }
   detail::check(code, "cudaFuncGetAttributes");
-  return policy(stream, options);
+  int device = 0;
+  detail::check(cudaGetDevice(&device), "cudaGetDevice");
+  const policy made(stream, device, options);
+  if (options.step_counter != nullptr) {
+    detail::check_device_pointer(made, "zo::cuda::on", "step_counter", options.step_counter);
+  }
+  return made;
+}
+
+void workspace::begin(const char* who) {
+  detail::check_device(on_, who);
+  taken_.fill(false);
+  if (!from_graph_ && detail::capturing(on_.stream())) in_a_graph_ = true;
 }
 
 void* workspace::bytes_for(detail::room which, index bytes) {
-  detail::buffer& place = buffers_[static_cast<std::size_t>(which)];
-  if (place.bytes() >= bytes) return place.data();
+  const auto number = static_cast<std::size_t>(which);
+  detail::buffer& place = buffers_[number];
+  taken_[number] = true;
   const auto& bound = on_.options().max_bytes;
-  const index others = this->bytes() - place.bytes();
-  zo::detail::require(!bound || others + bytes <= *bound, "zo::cuda: this estimate needs ",
-                      others + bytes, " bytes of device memory or more, and max_bytes is ",
-                      bound.value_or(0), "; allow more, or ask fewer directions or rows");
+  // Under a bound a larger buffer would take the room of others.
+  const bool keeps = place.bytes() == bytes || !bound || in_a_graph_;
+  if (place.bytes() >= bytes && keeps) return place.data();
+  zo::detail::require(
+      !in_a_graph_ || detail::capturing(on_.stream()),
+      "zo::cuda::workspace: a graph replays with this memory, so that it cannot grow; "
+      "use another workspace for larger estimates");
   zo::detail::require(from_graph_ || !detail::capturing(on_.stream()),
                       "zo::cuda::workspace: a captured estimate must find its memory ready; make "
                       "the same estimate once with this workspace before the capture");
+  const auto others = [&] { return this->bytes() - place.bytes(); };
+  if (bound && others() + bytes > *bound) {
+    // What other estimates have left here goes first.
+    for (std::size_t k = 0; k < buffers_.size(); ++k) {
+      if (!taken_[k]) buffers_[k] = {};
+    }
+  }
+  zo::detail::require(!bound || others() + bytes <= *bound, "zo::cuda: this estimate needs ",
+                      others() + bytes, " bytes of device memory or more, and max_bytes is ",
+                      bound.value_or(0), "; allow more, or ask fewer directions or rows");
   place = {};  // before the new one, so that both never exist together
   place = detail::buffer(on_, bytes, "an estimate");
   return place.data();
@@ -76,8 +102,16 @@ bool capturing(cudaStream_t stream) {
   return status != cudaStreamCaptureStatusNone;
 }
 
+void check_device(const policy& on, const char* who) {
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  zo::detail::require(device == on.device(), who, ": the policy is of device ", on.device(),
+                      ", and device ", device, " is the current one; call cudaSetDevice(",
+                      on.device(), ") first");
+}
+
 buffer::buffer(const policy& on, index bytes, const char* what)
-    : bytes_(bytes), stream_(on.stream()) {
+    : bytes_(bytes), stream_(on.stream()), device_(on.device()) {
   if (bytes == 0) return;
   const auto size = static_cast<std::size_t>(bytes);
   const cudaError_t result =
@@ -94,7 +128,23 @@ buffer::buffer(const policy& on, index bytes, const char* what)
 }
 
 buffer::~buffer() {
-  if (data_ != nullptr) cudaFreeAsync(data_, stream_);  // a failure here is an earlier one's echo
+  if (data_ == nullptr) return;
+  // A default stream is that of the current device, which may have changed.
+  int current = device_;
+  const bool elsewhere = cudaGetDevice(&current) == cudaSuccess && current != device_;
+  if (elsewhere) cudaSetDevice(device_);
+  // It fails where an earlier fault has ended everything, or in a capture; nobody is left to tell.
+  if (cudaFreeAsync(data_, stream_) != cudaSuccess) cudaGetLastError();
+  if (elsewhere) cudaSetDevice(current);
+}
+
+buffer lasting(const policy& on, index bytes) {
+  check_device(on, "zo::cuda::array");
+  zo::detail::require(
+      bytes == 0 || !capturing(on.stream()),
+      "zo::cuda::array: the stream is being captured, and what is allocated now would "
+      "belong to the graph; make arrays and updaters before the capture");
+  return {on, bytes, "an array"};
 }
 
 namespace {
@@ -135,17 +185,22 @@ void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to
       "cudaMemcpyAsync on the device");
 }
 
-void check_device_pointer(const char* who, const char* name, const void* data) {
+void check_device_pointer(const policy& on, const char* who, const char* name, const void* data) {
+  zo::detail::require(data != nullptr, who, ": ", name, " must be device memory, and it is null");
   cudaPointerAttributes attributes{};
   check(cudaPointerGetAttributes(&attributes, data), "cudaPointerGetAttributes");
-  if (attributes.type != cudaMemoryTypeUnregistered) return;
-  int device = 0, reaches_host = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&reaches_host, cudaDevAttrPageableMemoryAccess, device),
-        "cudaDeviceGetAttribute");
-  zo::detail::require(reaches_host != 0, who, ": ", name,
-                      " must be device memory, and this is host memory; copy it into a "
-                      "zo::cuda::array");
+  if (attributes.type == cudaMemoryTypeUnregistered) {
+    // Some machines let a GPU reach all memory of the host.
+    int reaches_host = 0;
+    check(cudaDeviceGetAttribute(&reaches_host, cudaDevAttrPageableMemoryAccess, on.device()),
+          "cudaDeviceGetAttribute");
+    zo::detail::require(reaches_host != 0, who, ": ", name,
+                        " must be device memory, and this is host memory; copy it into a "
+                        "zo::cuda::array");
+  }
+  zo::detail::require(attributes.type != cudaMemoryTypeDevice || attributes.device == on.device(),
+                      who, ": ", name, " is memory of device ", attributes.device,
+                      ", and the policy is of device ", on.device());
 }
 
 }  // namespace detail

@@ -111,8 +111,8 @@ if(ZO_INSTALL)
   add_test(NAME consume.cuda
            COMMAND ${CMAKE_COMMAND} -DHAS_CUDA=${ZO_HAS_CUDA} -DBUILD=${PROJECT_BINARY_DIR}
                    -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/cuda -DGENERATOR=${CMAKE_GENERATOR}
-                   -DCOMPILER=${CMAKE_CXX_COMPILER} -DFLAGS=${consumer_flags}
-                   -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/cuda.cmake)
+                   -DCOMPILER=${CMAKE_CXX_COMPILER} -DNVCC=${CMAKE_CUDA_COMPILER}
+                   -DFLAGS=${consumer_flags} -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/cuda.cmake)
 endif()
 
 # The example at the top of the README.

@@ -1,6 +1,10 @@
 // What every other header needs: the index type, the version, the host/device marker.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "zo is written in C++20: compile with -std=c++20"
+#endif
+
 #include <concepts>
 #include <cstdint>
 

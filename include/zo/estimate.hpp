@@ -22,17 +22,6 @@ concept estimator_for = objective<F, T> &&
   detail::estimate_one(sequential_policy{}, f, x, gradient, how, options, memory);
 };
 
-namespace detail {
-
-// Whether two arrays of `count` numbers have none in common.
-template <class T>
-bool apart(const T* a, const T* b, index count) {
-  const std::less_equal<const T*> before;  // a total order, also between different arrays
-  return before(a + count, b) || before(b + count, a);
-}
-
-}  // namespace detail
-
 /// Writes an estimate of the gradient of `f` at `x` into `gradient` (both d numbers, float or
 /// double).
 ///
@@ -54,8 +43,10 @@ requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scala
   detail::require(from.size() == to.size(), who,
                   ": gradient must have as many coordinates as x, got ", to.size(), " and ",
                   from.size());
-  detail::require(detail::apart(from.data(), to.data(), static_cast<index>(to.size())), who,
-                  ": gradient must not overlap x");
+  const std::less_equal<const T*> before;  // a total order, also between different arrays
+  detail::require(
+      before(to.data() + to.size(), from.data()) || before(from.data() + from.size(), to.data()),
+      who, ": gradient must not overlap x");
   detail::check_options(who, options);
   return detail::estimate_one(policy, f, from, to, how, options, memory);
 }

@@ -41,7 +41,7 @@ void expect_replays_are_steps(cudaStream_t stream, const How& how, F f, cudaGrap
     sgd.step(eager, expected, gradient);
   }
 
-  zo::cuda::array<std::uint64_t> counter(eager, std::vector<std::uint64_t>{0});
+  zo::cuda::array<std::uint64_t> counter(eager, {0});
   const auto replayed = zo::cuda::on(stream, {.step_counter = counter.data()});
   zo::cuda::array<T> x(eager, ramp<T>(dimension));
   zo::cuda::workspace memory(replayed);
@@ -118,6 +118,30 @@ TEST_F(gpu_graph, what_would_wait_says_so_while_capturing) {
                          "before the capture"));
   });
   check(cudaGraphLaunch(ready, stream), "launch");
+  check(cudaGraphExecDestroy(ready), "destroy");
+}
+
+// Memory in a graph must stay where it is.
+TEST_F(gpu_graph, a_captured_workspace_does_not_grow) {
+  zo::cuda::array<float> x(on(), ramp<float>(70)), gradient(on(), 70);
+  zo::cuda::workspace memory(on());
+  const zo::rge small({.directions = 3}), large({.directions = 300});
+  const device_batch<float> f;
+  zo::estimate(on(), f, x, gradient, small, {}, memory);
+  cudaGraphExec_t ready = captured([&] {
+    zo::estimate(on(), f, x, gradient, small, {}, memory);
+    EXPECT_TRUE(contains(complaint([&] { zo::cuda::array<float>(on(), 5); }),
+                         "make arrays and updaters before the capture"));
+    EXPECT_TRUE(
+        contains(complaint([&] { zo::cuda::updater<zo::adam, float>(on(), zo::adam(), 70); }),
+                 "make arrays and updaters before the capture"));
+  });
+  EXPECT_TRUE(contains(complaint([&] { zo::estimate(on(), f, x, gradient, large, {}, memory); }),
+                       "a graph replays with this memory"));
+  zo::estimate(on(), f, x, gradient, small, {.step = 1}, memory);  // no larger: it may
+  check(cudaGraphLaunch(ready, stream), "launch");
+  EXPECT_TRUE(same_bits(gradient.to_host(),
+                        on_host<float>(host_scalar<float>{}, ramp<float>(70), small).gradient));
   check(cudaGraphExecDestroy(ready), "destroy");
 }
 

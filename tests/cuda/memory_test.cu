@@ -14,10 +14,37 @@ TEST_F(gpu_memory, arrays_copy_and_check_sizes) {
                          numbers.copy_from(std::vector<double>{1, 2});
                        }),
                        "3 numbers cannot be copied from 2"));
-  EXPECT_TRUE(contains(complaint([&] { zo::cuda::array<double>(on(), -1); }), "at least 0"));
+  EXPECT_TRUE(
+      contains(complaint([&] { zo::cuda::array<double>(on(), -1); }), "size must be in 0 … "));
   zo::cuda::array<double> moved = std::move(numbers);
   EXPECT_EQ(moved.to_host(), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(numbers.size(), 0);
+  EXPECT_EQ(numbers.to_host(), std::vector<double>{});
+  const zo::cuda::array<std::uint64_t> listed(on(), {0});
+  EXPECT_EQ(listed.to_host(), std::vector<std::uint64_t>{0});
+  EXPECT_TRUE(contains(complaint([&] { zo::cuda::array<double>(on(), zo::index{1} << 61); }),
+                       "size must be in 0 … 1152921504606846975"));
   EXPECT_EQ(zo::cuda::array<double>(on(), 0).to_host(), std::vector<double>{});
+}
+
+TEST_F(gpu_memory, overlaps_are_refused) {
+  zo::cuda::array<float> x(on(), 9);
+  const zo::cuda::span<float> all = x;
+  EXPECT_TRUE(contains(complaint([&] {
+                         zo::cuda::perturb(on(), zo::gaussian{}, {}, all.subspan(0, 8), 1.0F,
+                                           all.subspan(1, 8));
+                       }),
+                       "must be x itself or lie apart"));
+  zo::cuda::workspace memory(on());
+  zo::cuda::array<double> losses(on(), 4);
+  const zo::cuda::span<double> inside(reinterpret_cast<double*>(x.data()), 2);
+  zo::cuda::array<float> z(on(), 8);
+  EXPECT_TRUE(contains(complaint([&] {
+                         zo::boundary(on(), device_rowwise<float>{},
+                                      zo::cuda::points<float>{z, 2, 4}, zo::cge(), {},
+                                      all.subspan(0, 8), inside, memory);
+                       }),
+                       "losses must not overlap gradients"));
 }
 
 TEST_F(gpu_memory, bad_vectors_are_refused) {
@@ -54,6 +81,61 @@ TEST_F(gpu_memory, an_estimate_keeps_to_max_bytes) {
   });
   EXPECT_TRUE(contains(text, "bytes of device memory or more, and max_bytes is 3000")) << text;
   EXPECT_EQ(calls, 0);
+}
+
+// What is refused for its memory has asked nothing, in whatever order memory is needed.
+TEST_F(gpu_memory, a_bound_is_judged_before_anything_is_asked) {
+  zo::index calls = 0, refused = 0;
+  for (zo::index bound = 100; bound < 30'000; bound += 700) {
+    calls = 0;
+    const auto bounded = on({.max_bytes = bound});
+    const auto judge = [&](const auto& how) {
+      const std::string text = complaint([&] {
+        on_gpu<float>(bounded, device_batch<float>{{}, &calls}, ramp<float>(1000), how);
+      });
+      refused += text.empty() ? 0 : 1;
+      EXPECT_EQ(calls == 0, !text.empty()) << bound;
+      calls = 0;
+    };
+    judge(zo::rge({.directions = 20}));
+    judge(zo::rge({.directions = 20}, zo::sphere{}));
+    judge(zo::cge());
+  }
+  EXPECT_GT(refused, 10);
+}
+
+// What another estimate has left in the workspace makes room.
+TEST_F(gpu_memory, a_bounded_workspace_serves_one_estimate_after_another) {
+  const auto bounded = on({.max_bytes = 20'000});
+  const zo::cuda::array<float> x(bounded, ramp<float>(1000));
+  zo::cuda::array<float> gradient(bounded, 1000);
+  zo::cuda::workspace memory(bounded);
+  zo::cge_options some;
+  some.coordinates = zo::random_coordinates{500};
+  const zo::cge by_coordinates(some);
+  const zo::rge by_directions({.directions = 64}, zo::sphere{});
+  for (int turn = 0; turn < 2; ++turn) {
+    zo::estimate(bounded, device_batch<float>{}, x, gradient, by_directions, {}, memory);
+    EXPECT_TRUE(
+        same_bits(gradient.to_host(),
+                  on_host<float>(host_scalar<float>{}, ramp<float>(1000), by_directions).gradient));
+    zo::estimate(bounded, device_batch<float>{}, x, gradient, by_coordinates, {}, memory);
+    EXPECT_TRUE(same_bits(
+        gradient.to_host(),
+        on_host<float>(host_scalar<float>{}, ramp<float>(1000), by_coordinates).gradient));
+    EXPECT_LE(memory.bytes(), 20'000);
+  }
+}
+
+TEST_F(gpu_memory, lazy_estimates_and_norms_shrink_to_the_bound) {
+  const std::vector<float> x = ramp<float>(100'000);
+  const zo::rge plain({.directions = 300});
+  const zo::rge on_sphere({.directions = 20}, zo::sphere{});
+  const auto bounded = on({.max_bytes = 8000});
+  expect_same(on_gpu<float>(bounded, lazy_chain{}, x, plain),
+              on_host<float>(lazy_chain{}, x, plain), "lazy");
+  expect_same(on_gpu<float>(bounded, lazy_chain{}, x, on_sphere),
+              on_host<float>(lazy_chain{}, x, on_sphere), "sphere");
 }
 
 TEST_F(gpu_memory, a_workspace_is_used_again) {

@@ -43,9 +43,9 @@ TEST_F(gpu_rge, sphere) {
 // More candidates than the estimate keeps answers for at once.
 TEST_F(gpu_rge, several_groups_of_answers) {
   const std::vector<float> x = ramp<float>(3);
-  const zo::rge how({.directions = 5000, .smoothing = 1e-2}, zo::sphere{}, zo::central{});
+  const zo::rge how({.directions = 40'000, .smoothing = 1e-2}, zo::gaussian{}, zo::central{});
   expect_same(on_gpu<float>(on(), device_batch<float>{}, x, how),
-              on_host<float>(host_scalar<float>{}, x, how), "5000 directions");
+              on_host<float>(host_scalar<float>{}, x, how), "40,000 directions");
 }
 
 TEST_F(gpu_rge, chunks_change_nothing) {
@@ -108,6 +108,33 @@ TEST_F(gpu_rge, exceptions_of_the_objective) {
     throw std::runtime_error("the service went down");
   };
   EXPECT_EQ(on_gpu<float>(on(), late, x, drop).result.failed, 3);
+}
+
+// What the objective's own calls to CUDA do wrong is no answer, whatever the policy.
+TEST_F(gpu_rge, errors_of_cuda_are_not_failed_queries) {
+  const std::vector<float> x = ramp<float>(4);
+  const zo::rge drop({.directions = 2, .failures = zo::on_failure::drop});
+  auto thrower = [](zo::cuda::points<float>, zo::cuda::span<double>, cudaStream_t) {
+    check(cudaErrorInvalidValue, "a call of the objective");
+  };
+  EXPECT_THROW(on_gpu<float>(on(), thrower, x, drop), zo::cuda::error);
+  auto careless = [](zo::cuda::points<float> at, zo::cuda::span<double> losses,
+                     cudaStream_t where) {
+    launch_losses(where, at, {}, losses);
+    cudaLaunchConfig_t config{};
+    config.stream = where;
+    config.gridDim = dim3(1, 1, 1);
+    config.blockDim = dim3(4096, 1, 1);  // more than there may be
+    cudaLaunchKernelEx(&config, losses_kernel<float>, at.data.data(), at.count, at.dimension,
+                       fault{}, losses.data());
+  };
+  try {
+    on_gpu<float>(on(), careless, x, drop);
+    FAIL() << "the error went by";
+  } catch (const zo::cuda::error& problem) {
+    EXPECT_TRUE(contains(problem.what(), "the objective has left a CUDA error behind"));
+  }
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
 }
 
 TEST_F(gpu_rge, the_sample_reaches_the_objective) {

@@ -101,7 +101,7 @@ std::string complaint(Call call) {
 
 // Needs no GPU: nothing is asked of one before the arguments are in order.
 TEST(TorchCudaRefusals, TensorsOfTheCpuAndOfOtherTypes) {
-  const zo::cuda::policy on(nullptr, {});
+  const zo::cuda::policy on(nullptr, 0, {});
   const auto ask = [&](const torch::Tensor& z) {
     return complaint([&] { zo::boundary(on, steady_box{}, z, zo::cge()); });
   };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <string>
 
 #include "zo/config.hpp"
 #include "zo/cuda/objective.hpp"
@@ -22,21 +23,33 @@ struct row_problem {
   double* losses;  // rows, or null
 };
 
+// Calls an objective of the host. Its exceptions count as they do on the CPU, but for those of
+// CUDA: they and errors that it leaves behind, such as a launch of its own that failed, are no
+// answers.
+template <class Call, class Thrown>
+void call_objective(on_failure failures, const Call& call, const Thrown& thrown) {
+  const cudaError_t before = cudaPeekAtLastError();
+  try {
+    call();
+  } catch (const error&) {
+    throw;
+  } catch (const std::exception&) {
+    if (failures == on_failure::stop) throw;
+    thrown();
+  }
+  const cudaError_t after = cudaPeekAtLastError();
+  if (after == cudaSuccess || after == before) return;
+  cudaGetLastError();
+  throw error(std::string("zo::cuda: the objective has left a CUDA error behind: ") +
+                  cudaGetErrorString(after) + " (" + cudaGetErrorName(after) + ")",
+              after);
+}
+
 // The lazy half is in zo/cuda/lazy.hpp, where device code is compiled: losses[j - first] of the
 // candidates first … first+count-1, of which none is in memory.
-#if defined(__CUDACC__) || defined(ZO_CUDA_EMULATOR)
-inline constexpr bool compiles_device_code = true;
-#else
-inline constexpr bool compiles_device_code = false;
-#endif
 template <class T, class F, class Maker>
 void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index first,
                 index count, double* partial, double* losses);
-// Numbers of `partial` for one candidate, and how many candidates are asked at once.
-constexpr index lazy_numbers(index dimension) { return zo::detail::slices(dimension); }
-constexpr index lazy_at_once(index dimension) {
-  return std::clamp((index{1} << 21) / lazy_numbers(dimension), index{1}, index{65535});
-}
 
 // x itself, as lazy objectives are asked at it.
 template <class T>
@@ -62,17 +75,33 @@ class asker {
         sample_(options.sample.value_or(options.step)),
         failures_(failures),
         memory_(memory) {
-    const index dimension = problem.dimension;
+#if !defined(__CUDACC__) && !defined(ZO_CUDA_EMULATOR)
     static_assert(
-        !lazy || compiles_device_code,
+        !lazy,
         "zo::cuda: a lazy objective runs on the GPU: compile this file with nvcc (name it "
         "*.cu), or hand in a batch objective f(points, losses, stream)");
+#endif
+    const index dimension = problem.dimension;
     if constexpr (lazy) {
-      slots_ = lazy_at_once(dimension);
+      constexpr index bytes_at_once = index{16} << 20, most_at_once = 65535;
+      const index bytes = zo::detail::slices(dimension) * static_cast<index>(sizeof(double));
+      slots_ = std::clamp(memory.left_of(bytes_at_once, others) / bytes, index{1}, most_at_once);
     } else {
       const index bytes = dimension * static_cast<index>(sizeof(T)) +
                           (rowwise_objective<F, T> ? static_cast<index>(sizeof(index)) : 0);
-      slots_ = std::max<index>(1, memory.left_for_candidates(options.chunk_bytes, others) / bytes);
+      slots_ = std::max<index>(1, memory.left_of(options.chunk_bytes, others) / bytes);
+    }
+  }
+
+  // Takes the memory for asking `count` candidates at a time, before anything is asked.
+  void reserve(index count) {
+    slots_ = std::min(slots_, std::max(count, problem_.rows));
+    if constexpr (lazy) {
+      partial_ =
+          memory_.take<double>(room::partial, slots_ * zo::detail::slices(problem_.dimension));
+    } else {
+      candidates_ = memory_.take<T>(room::candidates, std::min(slots_, count) * problem_.dimension);
+      if constexpr (rowwise_objective<F, T>) rows_ = memory_.take<index>(room::rows, slots_);
     }
   }
 
@@ -82,20 +111,17 @@ class asker {
     const index slots = std::min(slots_, count);
     queries += count;
     if constexpr (lazy) {
-      double* const partial =
-          memory_.take<double>(room::partial, slots * lazy_numbers(problem_.dimension));
       for (index first = 0; first < count; first += slots) {
-        ask_lazily<T>(at_, f_, maker, sample_, first, std::min(slots, count - first), partial,
+        ask_lazily<T>(at_, f_, maker, sample_, first, std::min(slots, count - first), partial_,
                       losses + first);
       }
     } else {
-      T* const buffer = memory_.take<T>(room::candidates, slots * problem_.dimension);
-      maker.begin(at_, slots, buffer);
+      maker.begin(at_, slots, candidates_);
       for (index first = 0; first < count; first += slots) {
         const index here = std::min(slots, count - first);
-        maker.write(at_, first, here, buffer);
-        call(buffer, first, here, losses + first);
-        maker.restore(at_, first, here, buffer);
+        maker.write(at_, first, here, candidates_);
+        call(candidates_, first, here, losses + first);
+        maker.restore(at_, first, here, candidates_);
       }
     }
   }
@@ -124,16 +150,12 @@ class asker {
     const span<double> answers(losses, count);
     const index bytes = count * static_cast<index>(sizeof(double));
     fill_nan(at_.stream, losses, bytes);  // an answer that is never written is a failed one
-    index* rows = nullptr;
-    if constexpr (rowwise_objective<F, T>) {
-      rows = memory_.take<index>(room::rows, count);
-      write_rows(at_, first, count, problem_.rows, rows);
-    }
-    zo::detail::call_guarded(
+    if constexpr (rowwise_objective<F, T>) write_rows(at_, first, count, problem_.rows, rows_);
+    call_objective(
         failures_,
         [&] {
           if constexpr (rowwise_objective<F, T>) {
-            f_(chunk, span<const index>(rows, count), answers, at_.stream);
+            f_(chunk, span<const index>(rows_, count), answers, at_.stream);
           } else if constexpr (sampled_batch_objective<F, T>) {
             f_(chunk, answers, at_.stream, sample_);
           } else {
@@ -150,6 +172,9 @@ class asker {
   on_failure failures_;
   workspace& memory_;
   index slots_ = 1;
+  T* candidates_ = nullptr;
+  double* partial_ = nullptr;
+  index* rows_ = nullptr;
 };
 
 }  // namespace zo::cuda::detail

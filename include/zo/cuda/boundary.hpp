@@ -28,18 +28,19 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
                   " numbers, got ", gradients.size(), " and ", losses.size());
   detail::require(memory.on().stream() == on.stream(), who,
                   ": the workspace belongs to another stream; make one a stream");
-  detail::require(
-      detail::apart(z.data.data(), static_cast<const T*>(gradients.data()), gradients.size()), who,
-      ": gradients must not overlap z");
-  cuda::detail::check_device_pointer(who, "z", z.data.data());
-  cuda::detail::check_device_pointer(who, "gradients", gradients.data());
-  cuda::detail::check_device_pointer(who, "losses", losses.data());
+  detail::require(cuda::detail::apart(z.data, gradients), who, ": gradients must not overlap z");
+  detail::require(cuda::detail::apart(losses, gradients) && cuda::detail::apart(losses, z.data),
+                  who, ": losses must not overlap gradients or z");
+  cuda::detail::check_device_pointer(on, who, "z", z.data.data());
+  cuda::detail::check_device_pointer(on, who, "gradients", gradients.data());
+  cuda::detail::check_device_pointer(on, who, "losses", losses.data());
   const cuda::detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, gradients.data(),
                                              losses.data()};
   // Asked by rows, also where F can answer single points as well.
   auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index> rows,
                       cuda::span<double> answers,
                       cudaStream_t stream) { f(candidates, rows, answers, stream); };
+  memory.begin(who);
   const index queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);
   return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
 }

@@ -74,17 +74,17 @@ index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const
   const index rows = problem.rows;
   const cge_options& asked = how.options();
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
-  const index group = std::min(
-      chosen.count(), std::max<index>(1, zo::detail::answers_at_once / (rows * S::points)));
+  const index group = group_of(rows, chosen.count(), S::points);
   const index own_bytes =
       chosen.list_bytes() + 8 * (tally::numbers(rows) + rows + group * S::points * rows + 3);
   asker<T, F> ask(on, f, problem, options, asked.failures, own_bytes, memory);
   double* const numbers = memory.take<double>(room::tally, tally::numbers(rows));
-  fill_zero(at.stream, numbers, tally::numbers(rows) * 8);
-  const tally known(numbers, rows);
+  report* const out = memory.take<report>(room::report, 1);
   double* const base = memory.take<double>(room::base, rows);
   double* const answers = memory.take<double>(room::answers, group * S::points * rows);
-  report* const out = memory.take<report>(room::report, 1);
+  ask.reserve(group * S::points * rows);
+  fill_zero(at.stream, numbers, tally::numbers(rows) * 8);
+  const tally known(numbers, rows);
   fill_zero(at.stream, problem.gradients, rows * problem.dimension * static_cast<index>(sizeof(T)));
   if constexpr (S::uses_base) {
     ask.ask_rows(base);
@@ -112,7 +112,7 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
   const cge_options& asked = how.options();
   const sample_id sample = options.sample.value_or(options.step);
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
-  const index group = std::min(chosen.count(), zo::detail::answers_at_once / S::points);
+  const index group = group_of(1, chosen.count(), S::points);
   double* const numbers = memory.take<double>(room::tally, tally::numbers(1));
   fill_zero(at.stream, numbers, tally::numbers(1) * 8);
   const tally known(numbers, 1);
@@ -123,7 +123,7 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
   report* const out = memory.take<report>(room::report, 1);
   fill_zero(at.stream, problem.gradients, problem.dimension * static_cast<index>(sizeof(T)));
   fill_nan(at.stream, base, 8);
-  zo::detail::call_guarded(
+  call_objective(
       asked.failures,
       [&] {
         f.prepare(span<const T>(problem.x, problem.dimension), span<double>(base, 1), at.stream,
@@ -136,7 +136,7 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
     const index probes = count * S::points;
     write_probes(at, chosen.from(first), count, coordinates, lengths);
     fill_nan(at.stream, differences, probes * 8);
-    zo::detail::call_guarded(
+    call_objective(
         asked.failures,
         [&] {
           f.probe(span<const index>(coordinates, probes), span<const T>(lengths, probes),

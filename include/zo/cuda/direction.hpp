@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <type_traits>
 
 #include "zo/bfloat16.hpp"
 #include "zo/config.hpp"
@@ -23,30 +24,62 @@ concept storage = scalar<T> || std::same_as<T, bfloat16>;
 template <storage T>
 using working_type = typename detail::working_type_of<T>::type;
 
-/// out = x + h u for direction `from` (out may be x): the bits of a candidate of the estimators.
-/// For bfloat16 rounded once, at the end. Enqueued; reads x once, writes out once. Gaussian and
-/// Rademacher; a direction of the sphere needs its norm first.
-template <distribution D, storage T>
-requires(!D::unit_norm) void perturb(const policy& on, D, const zo::stream& from,
-                                     std::type_identity_t<span<const T>> x, working_type<T> h,
-                                     span<T> out) {
-  zo::detail::check_dimension("zo::cuda::perturb", x.size());
-  zo::detail::require(x.size() == out.size(),
-                      "zo::cuda::perturb: out must have as many coordinates "
-                      "as x, got ",
-                      out.size(), " and ", x.size());
-  detail::perturb<T>(on, D::law, from, x.size(), x.data(), h, out.data());
+namespace detail {
+
+template <class X>
+using stored_in = typename std::remove_cvref_t<X>::value_type;
+
+template <class X>
+concept stored_vector = requires(X& x) {
+  span<const stored_in<X>>(x);
+}
+&&storage<stored_in<X>>;
+
+}  // namespace detail
+
+/// out = x + h u for direction `from` (out may be x itself): the bits of a candidate of the
+/// estimators. For bfloat16 rounded once, at the end. Enqueued; reads x once, writes out once.
+/// Gaussian and Rademacher; a direction of the sphere needs its norm first. x and out: device
+/// memory of float, double or bfloat16.
+template <distribution D, detail::stored_vector X, detail::stored_vector Y>
+requires(!D::unit_norm && std::same_as<detail::stored_in<X>, detail::stored_in<Y>>) void perturb(
+    const policy& on, D, const zo::stream& from, const X& x, working_type<detail::stored_in<X>> h,
+    Y&& out) {
+  using T = detail::stored_in<X>;
+  constexpr const char* who = "zo::cuda::perturb";
+  const span<const T> in(x);
+  const span<T> to(out);
+  zo::detail::check_dimension(who, in.size());
+  zo::detail::require(in.size() == to.size(), who, ": out must have as many coordinates as x, got ",
+                      to.size(), " and ", in.size());
+  zo::detail::require(in.data() == to.data() || detail::apart(in, to), who,
+                      ": out must be x itself or lie apart from it");
+  detail::check_device(on, who);
+  detail::check_device_pointer(on, who, "x", in.data());
+  detail::check_device_pointer(on, who, "out", to.data());
+  detail::perturb<T>(on, D::law, from, in.size(), in.data(), h, to.data());
 }
 
-/// x += sum over k of weights[k] u_k for the directions from.number + k; the weights are device
-/// memory. The sum is formed in the working type and rounded once. Enqueued; reads and writes x
-/// once whatever the number of directions.
-template <distribution D, storage T>
-requires(!D::unit_norm) void accumulate(const policy& on, D, const zo::stream& from,
-                                        std::type_identity_t<span<const working_type<T>>> weights,
-                                        span<T> x) {
-  zo::detail::check_dimension("zo::cuda::accumulate", x.size());
-  detail::accumulate<T>(on, D::law, from, weights.size(), weights.data(), x.size(), x.data());
+/// x += sum over k of weights[k] u_k for the directions from.number + k; weights and x are device
+/// memory, weights in the working type of x. The sum is formed in that type and rounded once.
+/// Enqueued; reads and writes x once whatever the number of directions.
+template <distribution D, device_vector W, detail::stored_vector X>
+requires(!D::unit_norm &&
+         std::same_as<device_scalar_of<W>,
+                      working_type<detail::stored_in<X>>>) void accumulate(const policy& on, D,
+                                                                           const zo::stream& from,
+                                                                           const W& weights,
+                                                                           X&& x) {
+  using T = detail::stored_in<X>;
+  constexpr const char* who = "zo::cuda::accumulate";
+  const span<const working_type<T>> all(weights);
+  const span<T> to(x);
+  zo::detail::check_dimension(who, to.size());
+  zo::detail::require(all.size() >= 1, who, ": weights must hold at least 1 number");
+  detail::check_device(on, who);
+  detail::check_device_pointer(on, who, "weights", all.data());
+  detail::check_device_pointer(on, who, "x", to.data());
+  detail::accumulate<T>(on, D::law, from, all.size(), all.data(), to.size(), to.data());
 }
 
 }  // namespace zo::cuda

@@ -67,16 +67,15 @@ index estimate_one(const policy& on, F& f, span<const T> x, span<T> gradient, co
 }
 
 template <class T>
-void check_vectors(span<const T> x, span<T> gradient) {
+void check_vectors(const policy& on, span<const T> x, span<T> gradient) {
   constexpr const char* who = "zo::estimate";
   zo::detail::check_dimension(who, x.size());
   zo::detail::require(x.size() == gradient.size(), who,
                       ": gradient must have as many coordinates as x, got ", gradient.size(),
                       " and ", x.size());
-  zo::detail::require(zo::detail::apart(x.data(), gradient.data(), x.size()), who,
-                      ": gradient must not overlap x");
-  check_device_pointer(who, "x", x.data());
-  check_device_pointer(who, "gradient", gradient.data());
+  zo::detail::require(apart(x, gradient), who, ": gradient must not overlap x");
+  check_device_pointer(on, who, "x", x.data());
+  check_device_pointer(on, who, "gradient", gradient.data());
 }
 
 }  // namespace detail
@@ -90,7 +89,7 @@ void check_vectors(span<const T> x, span<T> gradient) {
 /// an exception of `f` (on_failure::stop) leaves the gradient as far as it got. Memory: candidates
 /// of at most chunk_bytes for batch objectives, none for lazy ones; some numbers a direction.
 /// Throws std::invalid_argument for bad sizes and options, zo::cuda::error for failed CUDA calls.
-template <class F, cuda::device_vector X, cuda::device_vector G, class How>
+template <class F, cuda::device_vector X, cuda::writable_device_vector G, class How>
 requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
     cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
         cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,
@@ -99,15 +98,16 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
   using T = cuda::device_scalar_of<G>;
   const cuda::span<const T> from(x);
   const cuda::span<T> to(gradient);
-  cuda::detail::check_vectors(from, to);
+  cuda::detail::check_vectors(on, from, to);
   detail::check_options("zo::estimate", options);
   detail::require(memory.on().stream() == on.stream(),
                   "zo::estimate: the workspace belongs to another stream; make one a stream");
+  memory.begin("zo::estimate");
   const index queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);
   return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
 }
 
-template <class F, cuda::device_vector X, cuda::device_vector G, class How>
+template <class F, cuda::device_vector X, cuda::writable_device_vector G, class How>
 requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
     cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
         cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,

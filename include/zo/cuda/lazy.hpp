@@ -12,6 +12,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "zo/cge.hpp"
 #include "zo/config.hpp"
@@ -108,6 +109,9 @@ __global__ void __launch_bounds__(slice)
 template <class F, class Shares>
 void ask_shares(const place& at, const F& f, const Shares& shares, sample_id sample, index first,
                 index count, index dimension, double* partial, double* losses) {
+  static_assert(std::is_trivially_copyable_v<F>,
+                "zo::cuda: a lazy objective is copied to the GPU byte by byte: give it numbers and "
+                "pointers to device memory, no std::vector");
   const index slice_count = slices(dimension);
   constexpr index most_blocks = index{1} << 16;
   cudaLaunchConfig_t config{};

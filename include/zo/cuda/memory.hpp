@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -64,12 +67,17 @@ class buffer {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     std::swap(stream_, other.stream_);
+    std::swap(device_, other.device_);
   }
 
   void* data_ = nullptr;
   index bytes_ = 0;
   cudaStream_t stream_ = nullptr;
+  int device_ = 0;
 };
+
+/// A buffer that outlives what is enqueued now: not to be had while the stream is captured.
+buffer lasting(const policy& on, index bytes);
 
 // Copies between host and device; the host waits for them.
 void copy_to_device(const policy& on, const void* from, index bytes, void* to);
@@ -79,8 +87,9 @@ void fill_zero(cudaStream_t stream, void* data, index bytes);
 void fill_nan(cudaStream_t stream, void* data, index bytes);
 void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to);
 
-/// Throws std::invalid_argument unless `data` is memory that the device can reach.
-void check_device_pointer(const char* who, const char* name, const void* data);
+/// Throws std::invalid_argument unless `data` is memory of the policy's device, or memory of the
+/// host that the machine lets every device read and write.
+void check_device_pointer(const policy& on, const char* who, const char* name, const void* data);
 
 }  // namespace detail
 
@@ -91,16 +100,24 @@ class array {
  public:
   using value_type = T;
 
-  /// `size` numbers, not initialized.
+  /// `size` numbers, not initialized. Throws while the stream is captured, and beyond the memory.
   array(const policy& on, index size)
-      : on_(on),
-        memory_(on, checked(size) * static_cast<index>(sizeof(T)), "an array"),
-        size_(size) {}
+      : on_(on), memory_(detail::lasting(on, bytes_of(size))), size_(size) {}
   /// A copy of host memory; waits for the copy.
   array(const policy& on, std::span<const T> host) : array(on, static_cast<index>(host.size())) {
     copy_from(host);
   }
   array(const policy& on, const std::vector<T>& host) : array(on, std::span<const T>(host)) {}
+  array(const policy& on, std::initializer_list<T> host)
+      : array(on, std::span<const T>(host.begin(), host.size())) {}
+  array(array&& other) noexcept
+      : on_(other.on_), memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+  array& operator=(array&& other) noexcept {
+    on_ = other.on_;
+    memory_ = std::move(other.memory_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
 
   T* data() { return static_cast<T*>(memory_.data()); }
   const T* data() const { return static_cast<const T*>(memory_.data()); }
@@ -122,15 +139,31 @@ class array {
   }
 
  private:
-  static index checked(index size) {
-    zo::detail::require(size >= 0, "zo::cuda::array: size must be at least 0, got ", size);
-    return size;
+  static index bytes_of(index size) {
+    constexpr index most = std::numeric_limits<index>::max() / static_cast<index>(sizeof(T));
+    zo::detail::require(size >= 0 && size <= most, "zo::cuda::array: size must be in 0 … ", most,
+                        ", got ", size);
+    return size * static_cast<index>(sizeof(T));
   }
 
   policy on_;
   detail::buffer memory_;
   index size_ = 0;
 };
+
+namespace detail {
+
+/// Whether two views have no byte in common.
+template <class A, class B>
+bool apart(const span<A>& a, const span<B>& b) {
+  const auto first = [](const auto& s) { return reinterpret_cast<std::uintptr_t>(s.data()); };
+  const auto end = [&](const auto& s) {
+    return first(s) + static_cast<std::uintptr_t>(s.size()) * sizeof(*s.data());
+  };
+  return end(a) <= first(b) || end(b) <= first(a);
+}
+
+}  // namespace detail
 
 /// zo::cuda::span or zo::cuda::array of float or double.
 template <class X>
@@ -139,6 +172,12 @@ concept device_vector = requires(X& x) {
   {span<const typename std::remove_cvref_t<X>::value_type>(x)};
 }
 &&scalar<typename std::remove_cvref_t<X>::value_type>;
+
+/// One that may be written to.
+template <class X>
+concept writable_device_vector = device_vector<X> && requires(X& x) {
+  {span<typename std::remove_cvref_t<X>::value_type>(x)};
+};
 
 template <device_vector X>
 using device_scalar_of = typename std::remove_cvref_t<X>::value_type;

@@ -37,18 +37,20 @@ class device_machine {
   void step() { updater_.step(on_, x_, gradient_); }
 
   estimate_result value(const estimate_options& options) {
+    memory_.begin("zo::minimize");
     double* const loss = memory_.take<double>(room::base, 1);
     double found = zo::detail::failed_query;
     if constexpr (probes && !point_objective<F, T>) {
       const auto bytes = static_cast<index>(sizeof(double));
       fill_nan(on_.stream(), loss, bytes);
-      zo::detail::call_guarded(
+      call_objective(
           how_.options().failures,
           [&] { f_.prepare(x_, span<double>(loss, 1), on_.stream(), options.step); },
           [&] { fill_nan(on_.stream(), loss, bytes); });
     } else {
       const row_problem<T> problem{x_.data(), 1, x_.size(), nullptr, nullptr};
       asker<T, F> ask(on_, f_, problem, options, how_.options().failures, 0, memory_);
+      ask.reserve(1);
       ask.ask_rows(loss);
     }
     copy_to_host(on_, loss, sizeof found, &found);
@@ -73,14 +75,15 @@ class device_machine {
 /// zo::cuda::updater that is kept between calls. Waits for the stream once a step, to read 24
 /// bytes; x and the gradient stay on the device. After a failed query, the queries of its whole
 /// estimate are counted, because all of them were made.
-template <class F, cuda::device_vector X, class How, class Optimizer>
+template <class F, cuda::writable_device_vector X, class How, class Optimizer>
 requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<X>>
     minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,
                              Optimizer&& optimizer, const minimize_options& options) {
   using T = cuda::device_scalar_of<X>;
   const cuda::span<T> point(x);
   detail::check_dimension("zo::minimize", point.size());
-  cuda::detail::check_device_pointer("zo::minimize", "x", point.data());
+  cuda::detail::check_device(on, "zo::minimize");
+  cuda::detail::check_device_pointer(on, "zo::minimize", "x", point.data());
   detail::require(!cuda::detail::capturing(on.stream()),
                   "zo::minimize waits for the stream, which is being captured; capture estimates "
                   "and steps instead");

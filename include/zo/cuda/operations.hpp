@@ -67,16 +67,21 @@ void accumulate(const place& at, law kind, const stream& from, index count,
                 const typename working_type_of<T>::type* weights, index dimension, T* x);
 
 /// factors[k * rows + b] = 1 / norm of the raw values of direction k of row b, for k < count.
-/// `partial` holds norms_at_once(dimension) * tiles(dimension) numbers.
+/// `at_once` of them are found together, at most most_norms; `partial` holds at_once *
+/// tiles(dimension) numbers.
 void inverse_norms(const place& at, const row_directions& directions, index count, index dimension,
-                   double* partial, double* factors);
+                   index at_once, double* partial, double* factors);
+inline constexpr index most_norms = 65535;
 
 constexpr index tiles(index dimension) {
   return (dimension + zo::detail::tile - 1) / zo::detail::tile;
 }
-constexpr index norms_at_once(index dimension) {
-  const index fit = (index{1} << 21) / tiles(dimension);  // 16 MiB of sums
-  return fit < 1 ? 1 : fit < 65535 ? fit : 65535;
+
+/// Slopes of each row that are found together: what makes the memory independent of their number.
+constexpr index group_of(index rows, index slopes, int sides) {
+  constexpr index answers_at_once = index{1} << 16;
+  const index fit = answers_at_once / (rows * sides);
+  return fit < 1 ? 1 : fit < slopes ? fit : slopes;
 }
 
 /// What is known of each row, and of all rows.

@@ -56,6 +56,9 @@ class updater {
     zo::detail::require(x.size() == dimension_ && gradient.size() == x.size(),
                         "zo::cuda::updater: x and gradient must have ", dimension_,
                         " coordinates, got ", x.size(), " and ", gradient.size());
+    detail::check_device(on, "zo::cuda::updater");
+    detail::check_device_pointer(on, "zo::cuda::updater", "x", x.data());
+    detail::check_device_pointer(on, "zo::cuda::updater", "gradient", gradient.data());
     T* const state[2] = {state_[0].data(), state_[1].data()};
     detail::update(on, rule_, rule_.numbers(steps_), dimension_, gradient.data(), state, x.data());
     ++steps_;

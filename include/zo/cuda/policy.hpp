@@ -21,23 +21,28 @@ struct on_options {
   const std::uint64_t* step_counter = nullptr;
 };
 
-/// Where device work is enqueued. A small value; the stream and the pool stay the caller's.
+/// Where device work is enqueued. A small value; the stream and the pool stay the caller's, and
+/// must outlive every array and workspace made with it.
 class policy {
  public:
-  policy(cudaStream_t stream, const on_options& options) : stream_(stream), options_(options) {}
+  policy(cudaStream_t stream, int device, const on_options& options)
+      : stream_(stream), device_(device), options_(options) {}
 
   cudaStream_t stream() const { return stream_; }
+  /// The device that was current when the policy was made; it must be current whenever it is used.
+  int device() const { return device_; }
   const on_options& options() const { return options_; }
 
  private:
   cudaStream_t stream_;
+  int device_;
   on_options options_;
 };
 
 /// Work goes to `stream` of the current device (null: the default stream). Everything is enqueued
 /// there and nothing waits for the GPU, but what says so: pending_estimate::get, zo::minimize,
-/// zo::boundary and the copies of zo::cuda::array to and from the host. Throws zo::cuda::error
-/// where there is no device or where it is older than this build supports.
+/// zo::boundary of tensors (zo/cuda/torch.hpp) and the copies of zo::cuda::array to and from the
+/// host. Throws zo::cuda::error where there is no device, or one this build has no code for.
 policy on(cudaStream_t stream, const on_options& options = {});
 
 /// Adds one to a counter in device memory (on_options::step_counter): the last thing in a captured
@@ -45,6 +50,9 @@ policy on(cudaStream_t stream, const on_options& options = {});
 void advance(const policy& on, std::uint64_t* counter);
 
 namespace detail {
+
+/// Throws std::invalid_argument unless the policy's device is the current one.
+void check_device(const policy& on, const char* who);
 
 /// Whether the stream is being captured into a graph.
 bool capturing(cudaStream_t stream);

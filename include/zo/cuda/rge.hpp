@@ -37,84 +37,98 @@ class rge_run {
       : at_(on),
         problem_(problem),
         how_(how.options()),
-        group_(std::min(how_.directions, std::max<index>(1, zo::detail::answers_at_once /
-                                                                (problem.rows * S::points)))),
-        memory_(memory),
-        asker_(on, f, problem, options, how_.failures, own_bytes(), memory),
         step_(zo::detail::checked_step<T>(how_.smoothing)),
+        group_(group_of(problem.rows, how_.directions, S::points)),
+        norms_(norms_at_once(memory)),
+        asker_(on, f, problem, options, how_.failures, own_bytes(), memory),
         directions_{D::law,
                     {options.seed, options.step, 0, purpose::direction},
                     how_.directions,
                     problem.rows,
                     nullptr} {
     zo::detail::check_row_directions(problem.rows, how_.directions);
+    const index rows = problem.rows;
+    known_ = memory.take<double>(room::tally, tally::numbers(rows));
+    report_ = memory.take<report>(room::report, 1);
+    base_ = memory.take<double>(room::base, rows);
+    answers_ = memory.take<double>(room::answers, group_ * S::points * rows);
+    weights_ = memory.take<T>(room::weights, group_ * rows);
+    if constexpr (D::unit_norm) {
+      factors_ = memory.take<double>(room::factors, group_ * rows);
+      partial_ = memory.take<double>(room::norms, norms_ * tiles(problem.dimension));
+    }
+    asker_.reserve(group_ * S::points * rows);
   }
 
   /// Enqueues the estimate; returns the queries. The report lies in the workspace.
   index operator()() {
     const index rows = problem_.rows;
-    double* const known_numbers = memory_.take<double>(room::tally, tally::numbers(rows));
-    fill_zero(at_.stream, known_numbers, tally::numbers(rows) * 8);
-    const tally known(known_numbers, rows);
-    double* const base = memory_.take<double>(room::base, rows);
-    double* const answers = memory_.take<double>(room::answers, group_ * S::points * rows);
-    T* const weights = memory_.take<T>(room::weights, group_ * rows);
-    report* const out = memory_.take<report>(room::report, 1);
+    fill_zero(at_.stream, known_, tally::numbers(rows) * 8);
+    const tally known(known_, rows);
     if constexpr (S::uses_base) {
-      asker_.ask_rows(base);
-      count_failed(at_, rows, base, known);
+      asker_.ask_rows(base_);
+      count_failed(at_, rows, base_, known);
     }
-    const double scale = D::scale(problem_.dimension) / static_cast<double>(how_.directions);
     for (index first = 0; first < how_.directions; first += group_) {
-      const index count = std::min(group_, how_.directions - first);
-      row_directions some = directions_;
-      some.from.number = static_cast<std::uint32_t>(first);
-      some.factors = factors(some, count);
-      asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, problem_.dimension},
-                 answers, count * S::points * rows);
-      find_weights(at_, rows, count, S::points, answers, base, some.factors, scale, step_, weights,
-                   known);
-      if constexpr (!S::uses_base) add_answers(at_, rows, count * S::points, answers, known);
-      combine(at_, some, count, weights, problem_.dimension, first == 0, problem_.gradients);
+      add_directions(first, std::min(group_, how_.directions - first), known);
     }
     const ending end{rows,         how_.directions, how_.failures == on_failure::drop,
                      S::uses_base, S::uses_base,    true};
-    close(at_, end, known, base, out, problem_.losses);
-    mend(at_, end, known, out, problem_.dimension, problem_.gradients);
+    close(at_, end, known, base_, report_, problem_.losses);
+    mend(at_, end, known, report_, problem_.dimension, problem_.gradients);
     return asker_.queries;
   }
 
  private:
-  // Bytes beside candidates; for the bound that the user may have set.
-  index own_bytes() const {
-    const index rows = problem_.rows;
-    const index norms = D::unit_norm ? group_ * rows + partial_numbers() : 0;
-    return 8 * (tally::numbers(rows) + rows + group_ * S::points * rows + norms + 3) +
-           static_cast<index>(sizeof(T)) * group_ * rows;
-  }
-  index partial_numbers() const {
-    return std::min(norms_at_once(problem_.dimension), group_ * problem_.rows) *
-           tiles(problem_.dimension);
+  void add_directions(index first, index count, const tally& known) {
+    const index rows = problem_.rows, dimension = problem_.dimension;
+    row_directions some = directions_;
+    some.from.number = static_cast<std::uint32_t>(first);
+    if constexpr (D::unit_norm) {
+      inverse_norms(at_, some, count, dimension, norms_, partial_, factors_);
+      some.factors = factors_;
+    }
+    const index candidates = count * S::points * rows;
+    asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, dimension}, answers_,
+               candidates);
+    const double scale = D::scale(dimension) / static_cast<double>(how_.directions);
+    find_weights(at_, rows, count, S::points, answers_, base_, some.factors, scale, step_, weights_,
+                 known);
+    if constexpr (!S::uses_base) add_answers(at_, rows, count * S::points, answers_, known);
+    combine(at_, some, count, weights_, dimension, first == 0, problem_.gradients);
   }
 
-  const double* factors(const row_directions& some, index count) {
-    if constexpr (D::unit_norm) {
-      double* const found = memory_.take<double>(room::factors, group_ * problem_.rows);
-      inverse_norms(at_, some, count, problem_.dimension,
-                    memory_.take<double>(room::partial, partial_numbers()), found);
-      return found;
-    }
-    return nullptr;
+  // Bytes of what grows with the problem, beside norms and candidates.
+  index plain_bytes() const {
+    const index rows = problem_.rows, factors = D::unit_norm ? group_ * rows : 0;
+    return 8 * (tally::numbers(rows) + rows + group_ * S::points * rows + factors + 3) +
+           static_cast<index>(sizeof(T)) * group_ * rows;
+  }
+  index own_bytes() const {
+    return plain_bytes() + (D::unit_norm ? 8 * norms_ * tiles(problem_.dimension) : 0);
+  }
+  // Norms that are found together: some MiB of sums, and one candidate's place left beside them.
+  index norms_at_once(const workspace& memory) const {
+    const index candidate = problem_.dimension * static_cast<index>(sizeof(T));
+    const index bytes = memory.left_of(index{16} << 20, plain_bytes() + candidate);
+    return std::clamp(bytes / (8 * tiles(problem_.dimension)), index{1},
+                      std::min(group_ * problem_.rows, most_norms));
   }
 
   place at_;
   const row_problem<T>& problem_;
   const rge_options& how_;
-  index group_;
-  workspace& memory_;
-  asker<T, F> asker_;
   double step_;
+  index group_, norms_;
+  asker<T, F> asker_;
   row_directions directions_;
+  double* known_ = nullptr;
+  report* report_ = nullptr;
+  double* base_ = nullptr;
+  double* answers_ = nullptr;
+  T* weights_ = nullptr;
+  double* factors_ = nullptr;
+  double* partial_ = nullptr;
 };
 
 template <class T, class F, distribution D, difference_scheme S>

@@ -30,13 +30,9 @@ inline c10::cuda::CUDAStream torch_stream(const policy& on, const torch::Tensor&
   zo::detail::require(stream != cudaStreamLegacy && stream != cudaStreamPerThread,
                       "zo::boundary: torch has no name for cudaStreamLegacy and "
                       "cudaStreamPerThread; give zo::cuda::on(c10::cuda::getCurrentCUDAStream())");
-#if CUDART_VERSION >= 12080
-  int device = z.get_device();
-  if (stream != nullptr) check(cudaStreamGetDevice(stream, &device), "cudaStreamGetDevice");
-  zo::detail::require(device == z.get_device(), "zo::boundary: z is on GPU ", z.get_device(),
-                      " and the stream of the policy on GPU ", device,
-                      "; give zo::cuda::on a stream of the device of z");
-#endif
+  zo::detail::require(on.device() == z.get_device(), "zo::boundary: z is on GPU ", z.get_device(),
+                      " and the policy on GPU ", on.device(),
+                      "; make zo::cuda::on where the device of z is the current one");
   zo::detail::require(!capturing(stream),
                       "zo::boundary of tensors waits for the stream, which is being captured; "
                       "capture zo::boundary of zo/cuda/boundary.hpp");

@@ -1,6 +1,7 @@
 // Device memory of estimates, kept from one to the next.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <limits>
@@ -22,24 +23,26 @@ struct report {
 
 enum class room : std::size_t {
   candidates,
-  rows,
-  base,
+  rows,  // of candidates; coordinates of probes
+  base,  // f(x)
   answers,
-  factors,
-  partial,
+  factors,  // 1 / norm
+  norms,    // sums of tiles on the way to them
+  partial,  // sums of slices of lazy losses
   weights,
   tally,
-  list,
-  steps,
-  report,
+  list,    // of coordinates
+  steps,   // of probes
+  report,  // the last, see keep_report
   count
 };
 
 }  // namespace detail
 
 /// Device memory that may be kept between estimates of any size on one stream: with it, an estimate
-/// allocates nothing that an earlier one has allocated, and can be captured into a graph. A
-/// workspace serves one estimate at a time and never changes a result.
+/// allocates nothing that an earlier one has allocated, and can be captured into a graph, which it
+/// must then outlive. A workspace serves one estimate at a time and never changes a result. Its own
+/// policy says how much it may take (max_bytes) and from which pool.
 class workspace {
  public:
   explicit workspace(const policy& on) : on_(on) {}
@@ -53,6 +56,9 @@ class workspace {
     return total;
   }
 
+  /// For the estimators: a new estimate, which has taken nothing yet.
+  void begin(const char* who);
+
   /// For the estimators: room for `count` numbers, not initialized. Throws std::invalid_argument
   /// beyond max_bytes, zo::cuda::error when the device has no more.
   template <class T>
@@ -60,10 +66,10 @@ class workspace {
     return static_cast<T*>(bytes_for(which, count * static_cast<index>(sizeof(T))));
   }
 
-  /// For the estimators: bytes that candidates may take beside `others` bytes.
-  index left_for_candidates(index chunk_bytes, index others) const {
+  /// For the estimators: what is left of `wanted` bytes beside `others` bytes.
+  index left_of(index wanted, index others) const {
     const index bound = on_.options().max_bytes.value_or(std::numeric_limits<index>::max());
-    return std::min(chunk_bytes, bound - std::min(bound, others));
+    return std::min(wanted, bound - std::min(bound, others));
   }
 
   /// For captured estimates without a workspace of the user's: memory is taken from the graph.
@@ -78,7 +84,9 @@ class workspace {
 
   policy on_;
   std::array<detail::buffer, static_cast<std::size_t>(detail::room::count)> buffers_;
+  std::array<bool, static_cast<std::size_t>(detail::room::count)> taken_{};  // by this estimate
   bool from_graph_ = false;
+  bool in_a_graph_ = false;  // some graph replays with this memory
 };
 
 }  // namespace zo::cuda

@@ -62,7 +62,7 @@ endif()
 
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
-     ${PROJECT_SOURCE_DIR}/include/zo/*.hpp)
+     ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/nn/*.hpp)
 list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp)  # need more: compiled with their own tests
 if(NOT TARGET Eigen3::Eigen)
   list(REMOVE_ITEM headers zo/eigen.hpp)

@@ -1,0 +1,100 @@
+// Losses of a batch, and their differences without cancellation.
+#pragma once
+
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+
+namespace zo::nn {
+
+/// Mean softmax cross entropy of `classes` logits a sample.
+class cross_entropy {
+ public:
+  cross_entropy(std::span<const index> targets, index classes)
+      : targets_(targets.begin(), targets.end()), classes_(classes) {
+    for (const index target : targets) {
+      zo::detail::require(target >= 0 && target < classes, "zo::nn::cross_entropy: target ", target,
+                          " is not in 0 … ", classes - 1);
+    }
+  }
+
+  /// The loss at these logits, which later differences are taken from.
+  template <class T>
+  double prepare(std::span<const T> logits) {
+    zo::detail::require(logits.size() == targets_.size() * static_cast<std::size_t>(classes_),
+                        "zo::nn::cross_entropy: ", targets_.size(), " samples of ", classes_,
+                        " classes need ", targets_.size() * static_cast<std::size_t>(classes_),
+                        " logits, got ", logits.size());
+    probabilities_.resize(logits.size());
+    double sum = 0;
+    for (std::size_t b = 0; b < targets_.size(); ++b) {
+      const T* const z = logits.data() + b * static_cast<std::size_t>(classes_);
+      double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
+      double largest = static_cast<double>(z[0]), total = 0;
+      for (index k = 1; k < classes_; ++k) largest = std::fmax(largest, static_cast<double>(z[k]));
+      for (index k = 0; k < classes_; ++k) {
+        total += p[k] = std::exp(static_cast<double>(z[k]) - largest);
+      }
+      for (index k = 0; k < classes_; ++k) p[k] /= total;
+      sum += std::log(total) + largest - static_cast<double>(z[targets_[b]]);
+    }
+    return sum / static_cast<double>(targets_.size());
+  }
+
+  /// Loss at logits + changes minus loss at logits: mean of log1p(sum p expm1(d)) - d_target.
+  template <class T>
+  double difference(const T* changes) const {
+    double sum = 0;
+    for (std::size_t b = 0; b < targets_.size(); ++b) {
+      const T* const d = changes + b * static_cast<std::size_t>(classes_);
+      const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
+      double grown = 0;
+      for (index k = 0; k < classes_; ++k) grown += p[k] * std::expm1(static_cast<double>(d[k]));
+      sum += std::log1p(grown) - static_cast<double>(d[targets_[b]]);
+    }
+    return sum / static_cast<double>(targets_.size());
+  }
+
+ private:
+  std::vector<index> targets_;
+  index classes_;
+  std::vector<double> probabilities_;
+};
+
+/// Mean squared error over all outputs.
+class squared_error {
+ public:
+  explicit squared_error(std::vector<double> targets) : targets_(std::move(targets)) {}
+
+  template <class T>
+  double prepare(std::span<const T> outputs) {
+    zo::detail::require(outputs.size() == targets_.size(),
+                        "zo::nn::squared_error: ", targets_.size(), " targets and ", outputs.size(),
+                        " outputs");
+    residuals_.resize(outputs.size());
+    double sum = 0;
+    for (std::size_t k = 0; k < outputs.size(); ++k) {
+      residuals_[k] = static_cast<double>(outputs[k]) - targets_[k];
+      sum += residuals_[k] * residuals_[k];
+    }
+    return sum / static_cast<double>(targets_.size());
+  }
+
+  template <class T>
+  double difference(const T* changes) const {
+    double sum = 0;
+    for (std::size_t k = 0; k < residuals_.size(); ++k) {
+      const auto d = static_cast<double>(changes[k]);
+      sum += d * (2 * residuals_[k] + d);
+    }
+    return sum / static_cast<double>(targets_.size());
+  }
+
+ private:
+  std::vector<double> targets_, residuals_;
+};
+
+}  // namespace zo::nn

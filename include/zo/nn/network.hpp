@@ -1,0 +1,152 @@
+// A network described once: what is computed from what, and which parameters it has. No values and
+// no gradients: evaluation is zo/nn/forward.hpp, questions about parameters zo/nn/objective.hpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+
+namespace zo::nn {
+
+/// Of one sample: channels of height x width. A plain vector has height and width 1.
+struct shape {
+  index channels = 1;
+  index height = 1;
+  index width = 1;
+
+  index area() const { return height * width; }
+  index size() const { return channels * area(); }
+  bool operator==(const shape&) const = default;
+};
+
+std::string text_of(const shape& s);  // 16 x 32 x 32
+
+enum class operation : std::uint8_t {
+  input,
+  convolution,
+  linear,
+  batch_norm,
+  relu,
+  max_pool,
+  average_pool,
+  global_average_pool,
+  add,
+  subsample,  // every second row and column, and zero channels around: option A of ResNet
+};
+
+/// One value of the network: the output of an operation on earlier values.
+struct node {
+  operation what = operation::input;
+  std::string name{};
+  index first = -1;   ///< the value it works on
+  index second = -1;  ///< the other one (add)
+  shape in{}, out{};
+  index kernel = 1, stride = 1, padding = 0;
+  index weight = -1, bias = -1;               ///< parameters, by number
+  index running_mean = -1, running_var = -1;  ///< statistics, by number
+  double epsilon = 1e-5;                      ///< batch_norm
+};
+
+/// A named part of the flat vector of parameters, or of that of statistics.
+struct view {
+  std::string name{};
+  std::vector<index> dims{};
+  index offset = 0;
+  index size = 0;
+  index node = -1;  ///< whose it is
+
+  /// Elements that one output channel (of a convolution or linear map) depends on.
+  index per_channel() const { return size / dims.front(); }
+};
+
+struct convolution_options {
+  index channels = 1;
+  index kernel = 3;
+  index stride = 1;
+  index padding = 1;
+  bool bias = false;
+};
+
+struct pool_options {
+  index kernel = 2;
+  index stride = 2;
+};
+
+/// A network as a graph in the order of its making. Every function returns the number of the value
+/// it adds; names are PyTorch's, parameters are called name.weight and name.bias.
+///
+/// Throws std::invalid_argument for sizes that do not fit, naming the layer and its shapes.
+class network {
+ public:
+  /// Of samples of this shape; value 0.
+  explicit network(shape input);
+
+  index input() const { return 0; }
+  index convolution(index from, const std::string& name, const convolution_options& options);
+  index linear(index from, const std::string& name, index outputs, bool bias = true);
+  index batch_norm(index from, const std::string& name, double epsilon = 1e-5);
+  index relu(index from);
+  index max_pool(index from, const pool_options& options = {});
+  index average_pool(index from, const pool_options& options = {});
+  index global_average_pool(index from);
+  index add(index a, index b);
+  index subsample(index from, index channels);
+
+  const std::vector<node>& nodes() const { return nodes_; }
+  const std::vector<view>& parameters() const { return parameters_; }
+  /// Running means and variances, which are no parameters: training updates them by itself.
+  const std::vector<view>& statistics() const { return statistics_; }
+
+  index parameter_count() const { return parameter_count_; }
+  index statistic_count() const { return statistic_count_; }
+  shape output() const { return nodes_.back().out; }
+  /// Multiplications of one forward pass of one sample.
+  index multiplications() const;
+
+  /// The view of a name. Throws std::invalid_argument with the names there are.
+  const view& parameter(const std::string& name) const;
+  /// The parameter that holds coordinate i of the flat vector.
+  const view& parameter_of(index coordinate) const;
+
+ private:
+  index append(node added);
+  index add_parameter(const std::string& name, std::vector<index> dims);
+  index add_statistic(const std::string& name, index size);
+  const node& at(index value, const char* what) const;
+
+  std::vector<node> nodes_;
+  std::vector<view> parameters_, statistics_;
+  index parameter_count_ = 0, statistic_count_ = 0;
+};
+
+/// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2), with option-A shortcuts.
+/// Source: He et al., CVPR 2016, section 4.2. Names as in pytorch_resnet_cifar10.
+network resnet(index depth, index classes = 10);
+
+/// The adjustable CNN of DeepZero (ICLR 2024): `depth` stages of 3x3 convolution with bias, batch
+/// norm, ReLU and max pooling, then the mean over the image and a linear map.
+network adjustable_cnn(shape input, index channels, index depth, index classes = 10);
+
+/// Linear maps with ReLU between: sizes {784, 128, 10}.
+network mlp(const std::vector<index>& sizes);
+
+enum class initialization {
+  kaiming_normal,  ///< weights N(0, 2 / fan_in) (He et al., ICCV 2015); biases zero
+  kaiming_uniform  ///< PyTorch's default of conv and linear: U(-1, 1) / sqrt(fan_in), biases too
+};
+
+/// Parameters from a seed: weights and biases as `how` says, batch norms 1 and 0. The same numbers
+/// on every machine.
+template <class T>
+void initialize(const network& net, initialization how, std::uint64_t seed,
+                std::span<T> parameters);
+
+/// Running means of 0 and variances of 1.
+template <class T>
+void initialize_statistics(const network& net, std::span<T> statistics);
+
+}  // namespace zo::nn

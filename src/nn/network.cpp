@@ -1,0 +1,310 @@
+// Builders of networks: shapes and names are checked here, once.
+#include "zo/nn/network.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "zo/direction.hpp"
+#include "zo/random.hpp"
+
+namespace zo::nn {
+
+using zo::detail::require;
+
+std::string text_of(const shape& s) {
+  return std::to_string(s.channels) + " x " + std::to_string(s.height) + " x " +
+         std::to_string(s.width);
+}
+
+network::network(shape input) {
+  require(input.channels >= 1 && input.height >= 1 && input.width >= 1,
+          "zo::nn::network: an input of ", text_of(input), " holds nothing");
+  node first;
+  first.name = "input";
+  first.in = first.out = input;
+  nodes_.push_back(first);
+}
+
+const node& network::at(index value, const char* what) const {
+  require(value >= 0 && value < static_cast<index>(nodes_.size()), "zo::nn::network: ", what,
+          " works on value ", value, ", and there are only 0 … ", nodes_.size() - 1);
+  return nodes_[static_cast<std::size_t>(value)];
+}
+
+index network::append(node added) {
+  nodes_.push_back(std::move(added));
+  return static_cast<index>(nodes_.size()) - 1;
+}
+
+index network::add_parameter(const std::string& name, std::vector<index> dims) {
+  view v{name, std::move(dims), parameter_count_, 1, static_cast<index>(nodes_.size())};
+  for (const index n : v.dims) v.size *= n;
+  for (const view& other : parameters_) {
+    require(other.name != name, "zo::nn::network: two parameters are called ", name);
+  }
+  parameter_count_ += v.size;
+  parameters_.push_back(std::move(v));
+  return static_cast<index>(parameters_.size()) - 1;
+}
+
+index network::add_statistic(const std::string& name, index size) {
+  statistics_.push_back({name, {size}, statistic_count_, size, static_cast<index>(nodes_.size())});
+  statistic_count_ += size;
+  return static_cast<index>(statistics_.size()) - 1;
+}
+
+index network::convolution(index from, const std::string& name, const convolution_options& o) {
+  const shape in = at(from, name.c_str()).out;
+  require(o.channels >= 1 && o.kernel >= 1 && o.stride >= 1 && o.padding >= 0,
+          "zo::nn::network: ", name,
+          ": channels, kernel and stride must be at least 1 and padding at least 0");
+  require(in.height + 2 * o.padding >= o.kernel && in.width + 2 * o.padding >= o.kernel,
+          "zo::nn::network: ", name, ": a kernel of ", o.kernel, " does not fit into ", text_of(in),
+          " with padding ", o.padding);
+  node n;
+  n.what = operation::convolution;
+  n.name = name;
+  n.first = from;
+  n.in = in;
+  n.kernel = o.kernel;
+  n.stride = o.stride;
+  n.padding = o.padding;
+  n.out = {o.channels, (in.height + 2 * o.padding - o.kernel) / o.stride + 1,
+           (in.width + 2 * o.padding - o.kernel) / o.stride + 1};
+  n.weight = add_parameter(name + ".weight", {o.channels, in.channels, o.kernel, o.kernel});
+  if (o.bias) n.bias = add_parameter(name + ".bias", {o.channels});
+  return append(std::move(n));
+}
+
+index network::linear(index from, const std::string& name, index outputs, bool bias) {
+  const shape in = at(from, name.c_str()).out;
+  require(outputs >= 1, "zo::nn::network: ", name, ": outputs must be at least 1, got ", outputs);
+  node n;
+  n.what = operation::linear;
+  n.name = name;
+  n.first = from;
+  n.in = in;
+  n.out = {outputs, 1, 1};
+  n.weight = add_parameter(name + ".weight", {outputs, in.size()});
+  if (bias) n.bias = add_parameter(name + ".bias", {outputs});
+  return append(std::move(n));
+}
+
+index network::batch_norm(index from, const std::string& name, double epsilon) {
+  const shape in = at(from, name.c_str()).out;
+  require(epsilon > 0, "zo::nn::network: ", name, ": epsilon must be above 0, got ", epsilon);
+  node n;
+  n.what = operation::batch_norm;
+  n.name = name;
+  n.first = from;
+  n.in = n.out = in;
+  n.epsilon = epsilon;
+  n.weight = add_parameter(name + ".weight", {in.channels});
+  n.bias = add_parameter(name + ".bias", {in.channels});
+  n.running_mean = add_statistic(name + ".running_mean", in.channels);
+  n.running_var = add_statistic(name + ".running_var", in.channels);
+  return append(std::move(n));
+}
+
+index network::relu(index from) {
+  node n;
+  n.what = operation::relu;
+  n.first = from;
+  n.in = n.out = at(from, "relu").out;
+  return append(std::move(n));
+}
+
+namespace {
+
+node pooled(operation what, index from, const shape& in, const pool_options& o) {
+  require(o.kernel >= 1 && o.stride >= 1 && o.kernel <= in.height && o.kernel <= in.width,
+          "zo::nn::network: a pool of ", o.kernel, " with stride ", o.stride, " does not fit into ",
+          text_of(in));
+  node n;
+  n.what = what;
+  n.first = from;
+  n.in = in;
+  n.kernel = o.kernel;
+  n.stride = o.stride;
+  n.out = {in.channels, (in.height - o.kernel) / o.stride + 1,
+           (in.width - o.kernel) / o.stride + 1};
+  return n;
+}
+
+}  // namespace
+
+index network::max_pool(index from, const pool_options& o) {
+  return append(pooled(operation::max_pool, from, at(from, "max_pool").out, o));
+}
+
+index network::average_pool(index from, const pool_options& o) {
+  return append(pooled(operation::average_pool, from, at(from, "average_pool").out, o));
+}
+
+index network::global_average_pool(index from) {
+  node n;
+  n.what = operation::global_average_pool;
+  n.first = from;
+  n.in = at(from, "global_average_pool").out;
+  n.out = {n.in.channels, 1, 1};
+  return append(std::move(n));
+}
+
+index network::add(index a, index b) {
+  const shape first = at(a, "add").out, second = at(b, "add").out;
+  require(first == second, "zo::nn::network: ", text_of(first), " and ", text_of(second),
+          " cannot be added");
+  node n;
+  n.what = operation::add;
+  n.first = a;
+  n.second = b;
+  n.in = n.out = first;
+  return append(std::move(n));
+}
+
+index network::subsample(index from, index channels) {
+  const shape in = at(from, "subsample").out;
+  require(channels >= in.channels && (channels - in.channels) % 2 == 0,
+          "zo::nn::network: subsample pads ", in.channels, " channels evenly, and not to ",
+          channels);
+  node n;
+  n.what = operation::subsample;
+  n.first = from;
+  n.in = in;
+  n.stride = 2;
+  n.out = {channels, (in.height + 1) / 2, (in.width + 1) / 2};
+  return append(std::move(n));
+}
+
+index network::multiplications() const {
+  index sum = 0;
+  for (const node& n : nodes_) {
+    if (n.weight < 0 || n.what == operation::batch_norm) continue;
+    sum += parameters_[static_cast<std::size_t>(n.weight)].size * n.out.area();
+  }
+  return sum;
+}
+
+const view& network::parameter(const std::string& name) const {
+  const auto found = std::ranges::find(parameters_, name, &view::name);
+  if (found != parameters_.end()) return *found;
+  std::string names;
+  for (const view& v : parameters_) names += (names.empty() ? "" : ", ") + v.name;
+  require(false, "zo::nn::network: no parameter is called ", name, "; there are ", names);
+  return *found;
+}
+
+const view& network::parameter_of(index coordinate) const {
+  require(coordinate >= 0 && coordinate < parameter_count_, "zo::nn::network: coordinate ",
+          coordinate, " is not in 0 … ", parameter_count_ - 1);
+  const auto after = std::ranges::upper_bound(parameters_, coordinate, {}, &view::offset);
+  return *(after - 1);
+}
+
+network resnet(index depth, index classes) {
+  require(depth >= 8 && (depth - 2) % 6 == 0,
+          "zo::nn::resnet: depth must be 6 n + 2 for n of at least 1 (20, 32, 44, 56, 110), got ",
+          depth);
+  network net({3, 32, 32});
+  const auto convolve = [&](index from, const std::string& name, index channels, index stride) {
+    return net.convolution(from, name, {.channels = channels, .stride = stride});
+  };
+  index x = net.relu(net.batch_norm(convolve(net.input(), "conv1", 16, 1), "bn1"));
+  for (index stage = 1; stage <= 3; ++stage) {
+    const index channels = index{8} << stage;
+    for (index block = 0; block < (depth - 2) / 6; ++block) {
+      const std::string name = "layer" + std::to_string(stage) + "." + std::to_string(block) + ".";
+      const bool shrinks = stage > 1 && block == 0;
+      index y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
+      y = net.relu(net.batch_norm(y, name + "bn1"));
+      y = net.batch_norm(convolve(y, name + "conv2", channels, 1), name + "bn2");
+      x = net.relu(net.add(y, shrinks ? net.subsample(x, channels) : x));
+    }
+  }
+  net.linear(net.global_average_pool(x), "linear", classes);
+  return net;
+}
+
+network adjustable_cnn(shape input, index channels, index depth, index classes) {
+  require(depth >= 1, "zo::nn::adjustable_cnn: depth must be at least 1, got ", depth);
+  network net(input);
+  index x = net.input();
+  for (index stage = 0; stage < depth; ++stage) {
+    const std::string number = std::to_string(stage);
+    x = net.convolution(x, "conv" + number, {.channels = channels, .bias = true});
+    x = net.max_pool(net.relu(net.batch_norm(x, "bn" + number)));
+  }
+  net.linear(net.global_average_pool(x), "linear", classes);
+  return net;
+}
+
+network mlp(const std::vector<index>& sizes) {
+  require(sizes.size() >= 2, "zo::nn::mlp: give at least the sizes of input and output, got ",
+          sizes.size());
+  network net({sizes.front(), 1, 1});
+  index x = net.input();
+  for (std::size_t k = 1; k < sizes.size(); ++k) {
+    x = net.linear(x, "linear" + std::to_string(k), sizes[k]);
+    if (k + 1 < sizes.size()) x = net.relu(x);
+  }
+  return net;
+}
+
+namespace {
+
+// Uniform in (0, 1) from the word that would make the radius of a normal.
+double uniform(const stream& from, index i) {
+  const auto words = from.words(static_cast<std::uint32_t>(i / 4));
+  const std::uint32_t all[4] = {words.w0, words.w1, words.w2, words.w3};
+  return (static_cast<double>(all[i % 4]) + 0.5) / 4294967296.0;
+}
+
+}  // namespace
+
+template <class T>
+void initialize(const network& net, initialization how, std::uint64_t seed,
+                std::span<T> parameters) {
+  require(static_cast<index>(parameters.size()) == net.parameter_count(),
+          "zo::nn::initialize: the network has ", net.parameter_count(),
+          " parameters, got room for ", parameters.size());
+  std::uint32_t number = 0;
+  for (const view& v : net.parameters()) {
+    const node& owner = net.nodes()[static_cast<std::size_t>(v.node)];
+    const stream from{seed, 0, number++, purpose::direction};
+    const bool is_weight = v.dims.size() > 1;
+    const index fan_in = net.parameters()[static_cast<std::size_t>(owner.weight)].per_channel();
+    for (index i = 0; i < v.size; ++i) {
+      double value = 0;
+      if (owner.what == operation::batch_norm) {
+        value = v.offset == net.parameters()[static_cast<std::size_t>(owner.weight)].offset ? 1 : 0;
+      } else if (how == initialization::kaiming_uniform) {
+        value = (2 * uniform(from, i) - 1) / std::sqrt(static_cast<double>(fan_in));
+      } else if (is_weight) {
+        value = static_cast<double>(zo::detail::raw_value(zo::detail::law::gaussian, from, i)) *
+                std::sqrt(2.0 / static_cast<double>(fan_in));
+      }
+      parameters[static_cast<std::size_t>(v.offset + i)] = static_cast<T>(value);
+    }
+  }
+}
+
+template <class T>
+void initialize_statistics(const network& net, std::span<T> statistics) {
+  require(static_cast<index>(statistics.size()) == net.statistic_count(),
+          "zo::nn::initialize_statistics: the network has ", net.statistic_count(),
+          " statistics, got room for ", statistics.size());
+  for (const node& n : net.nodes()) {
+    if (n.what != operation::batch_norm) continue;
+    const view& mean = net.statistics()[static_cast<std::size_t>(n.running_mean)];
+    const view& var = net.statistics()[static_cast<std::size_t>(n.running_var)];
+    std::fill_n(statistics.begin() + mean.offset, mean.size, T(0));
+    std::fill_n(statistics.begin() + var.offset, var.size, T(1));
+  }
+}
+
+template void initialize(const network&, initialization, std::uint64_t, std::span<float>);
+template void initialize(const network&, initialization, std::uint64_t, std::span<double>);
+template void initialize_statistics(const network&, std::span<float>);
+template void initialize_statistics(const network&, std::span<double>);
+
+}  // namespace zo::nn

@@ -1,0 +1,61 @@
+// Losses against their definitions, differences against subtraction where that can be trusted.
+#include "zo/nn/loss.hpp"
+
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::index;
+namespace nn = zo::nn;
+
+double naive_cross_entropy(const std::vector<double>& z, const std::vector<index>& targets,
+                           index classes) {
+  double sum = 0;
+  for (std::size_t b = 0; b < targets.size(); ++b) {
+    double total = 0;
+    for (index k = 0; k < classes; ++k) total += std::exp(z[b * 3 + static_cast<std::size_t>(k)]);
+    sum += std::log(total) - z[b * 3 + static_cast<std::size_t>(targets[b])];
+  }
+  return sum / static_cast<double>(targets.size());
+}
+
+TEST(nn_loss, cross_entropy_and_its_differences) {
+  const std::vector<index> targets{2, 0, 1, 1};
+  const std::vector<double> z = ramp<double>(12);
+  nn::cross_entropy loss(targets, 3);
+  EXPECT_NEAR(loss.prepare<double>(z), naive_cross_entropy(z, targets, 3), 1e-14);
+  std::vector<double> d = ramp<double>(12, 0.3, -0.21), moved = z;
+  for (std::size_t i = 0; i < 12; ++i) moved[i] += d[i];
+  EXPECT_NEAR(loss.difference(d.data()),
+              naive_cross_entropy(moved, targets, 3) - naive_cross_entropy(z, targets, 3), 1e-14);
+  // Steps of 1e-12 keep all their digits: the loss is smooth, so the differences are linear.
+  double large = 0;
+  for (double& v : d) v *= 1e-8;
+  large = loss.difference(d.data());
+  for (double& v : d) v *= 1e-6;
+  EXPECT_NEAR(loss.difference(d.data()) / large, 1e-6, 1e-12);
+}
+
+TEST(nn_loss, large_logits_do_not_overflow) {
+  nn::cross_entropy loss(std::vector<index>{0}, 2);
+  EXPECT_NEAR(loss.prepare<double>(std::vector<double>{-1000, 1000}), 2000, 1e-9);
+}
+
+TEST(nn_loss, squared_error_and_its_differences) {
+  nn::squared_error loss({1, 2, 3});
+  EXPECT_DOUBLE_EQ(loss.prepare<double>(std::vector<double>{2, 2, 5}), 5.0 / 3);
+  const double d[3] = {1, -1, 2};
+  EXPECT_DOUBLE_EQ(loss.difference(d), (4.0 + 1 + 16) / 3 - 5.0 / 3);
+}
+
+TEST(nn_loss, wrong_sizes_and_targets_are_named) {
+  const std::vector<index> wrong{3};
+  EXPECT_TRUE(
+      contains(complaint([&] { nn::cross_entropy(wrong, 3); }), "target 3 is not in 0 … 2"));
+  nn::cross_entropy loss(std::vector<index>{0, 1}, 2);
+  const std::vector<double> three(3);
+  EXPECT_TRUE(contains(complaint([&] { loss.prepare<double>(three); }), "need 4 logits, got 3"));
+}
+
+}  // namespace

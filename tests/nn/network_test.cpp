@@ -1,0 +1,109 @@
+// Descriptions of networks: their sizes, their names, and what does not fit.
+#include "zo/nn/network.hpp"
+
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+using zo::index;
+namespace nn = zo::nn;
+
+// He et al. 2016, table 6, and DeepZero: 0.27, 0.46, 0.66, 0.85 and 1.7 million parameters.
+TEST(nn_network, resnets_have_the_published_sizes) {
+  EXPECT_EQ(nn::resnet(20).parameter_count(), 269'722);
+  EXPECT_EQ(nn::resnet(32).parameter_count(), 464'154);
+  EXPECT_EQ(nn::resnet(44).parameter_count(), 658'586);
+  EXPECT_EQ(nn::resnet(56).parameter_count(), 853'018);
+  EXPECT_EQ(nn::resnet(110).parameter_count(), 1'727'962);
+  EXPECT_NEAR(static_cast<double>(nn::resnet(20).multiplications()), 40.55e6, 0.01e6);
+  EXPECT_EQ(nn::resnet(20).output(), (nn::shape{10, 1, 1}));
+}
+
+// DeepZero (ICLR 2024), figure 5: the sizes of its small CNN of depth 1 to 5.
+TEST(nn_network, the_adjustable_cnn_has_the_published_sizes) {
+  const index published[] = {730, 3700, 6670, 9640, 12610};
+  for (index depth = 1; depth <= 5; ++depth) {
+    EXPECT_EQ(nn::adjustable_cnn({3, 32, 32}, 18, depth).parameter_count(), published[depth - 1]);
+  }
+}
+
+TEST(nn_network, parameters_are_named_and_lie_one_after_another) {
+  const nn::network net = nn::resnet(20);
+  EXPECT_EQ(net.parameters().front().name, "conv1.weight");
+  EXPECT_EQ(net.parameters().back().name, "linear.bias");
+  EXPECT_EQ(net.parameter("layer2.0.conv1.weight").dims, (std::vector<index>{32, 16, 3, 3}));
+  EXPECT_EQ(net.statistics().front().name, "bn1.running_mean");
+  index offset = 0;
+  for (const nn::view& v : net.parameters()) {
+    EXPECT_EQ(v.offset, offset);
+    EXPECT_EQ(net.parameter_of(offset).name, v.name);
+    offset += v.size;
+    EXPECT_EQ(net.parameter_of(offset - 1).name, v.name);
+  }
+  EXPECT_EQ(offset, net.parameter_count());
+}
+
+TEST(nn_network, what_does_not_fit_is_named) {
+  const auto says = [](const auto& make, const char* part) {
+    EXPECT_TRUE(contains(complaint(make), part)) << complaint(make);
+  };
+  says([] { nn::network({3, 0, 4}); }, "an input of 3 x 0 x 4 holds nothing");
+  says([] { nn::resnet(21); }, "depth must be 6 n + 2");
+  says([] { nn::mlp({5}); }, "got 1");
+  says(
+      [] {
+        nn::adjustable_cnn({3, 8, 8}, 4, 4);
+      },
+      "a pool of 2 with stride 2 does not fit into 4 x 1 x 1");
+  nn::network net({3, 8, 8});
+  says([&] { net.convolution(0, "a", {.channels = 4, .kernel = 11}); },
+       "a: a kernel of 11 does not fit into 3 x 8 x 8 with padding 1");
+  says([&] { net.convolution(0, "a", {.channels = 0}); }, "a: channels, kernel and stride");
+  says([&] { net.relu(7); }, "works on value 7, and there are only 0 … 0");
+  const index a = net.convolution(0, "a", {.channels = 4});
+  says([&] { net.add(a, net.input()); }, "4 x 8 x 8 and 3 x 8 x 8 cannot be added");
+  says([&] { net.convolution(0, "a", {.channels = 4}); }, "two parameters are called a.weight");
+  says([&] { net.parameter("b.weight"); }, "no parameter is called b.weight; there are a.weight");
+  says([&] { net.parameter_of(108); }, "coordinate 108 is not in 0 … 107");
+}
+
+// Mean 0 and variance 2 / fan_in, by a z-score from the known variance of each.
+TEST(nn_network, kaiming_weights_have_their_variance) {
+  const nn::network net = nn::resnet(20);
+  std::vector<double> p(static_cast<std::size_t>(net.parameter_count()));
+  nn::initialize<double>(net, nn::initialization::kaiming_normal, 5, p);
+  const nn::view& v = net.parameter("layer3.1.conv1.weight");
+  const double expected = 2.0 / (64 * 9);
+  double sum = 0, squares = 0;
+  for (index i = v.offset; i < v.offset + v.size; ++i) {
+    const double w = p[static_cast<std::size_t>(i)];
+    sum += w;
+    squares += w * w;
+  }
+  const auto n = static_cast<double>(v.size);
+  EXPECT_LT(std::abs(sum / n) / std::sqrt(expected / n), 4);
+  EXPECT_LT(std::abs(squares / n - expected) / (expected * std::sqrt(2 / n)), 4);
+  EXPECT_EQ(p[static_cast<std::size_t>(net.parameter("bn1.weight").offset)], 1);
+  EXPECT_EQ(p[static_cast<std::size_t>(net.parameter("bn1.bias").offset)], 0);
+  std::vector<double> other = p;
+  nn::initialize<double>(net, nn::initialization::kaiming_normal, 6, other);
+  EXPECT_NE(p, other);
+  nn::initialize<double>(net, nn::initialization::kaiming_normal, 5, other);
+  EXPECT_TRUE(same_bits(p, other));
+}
+
+TEST(nn_network, uniform_weights_keep_to_their_bound) {
+  const nn::network net = nn::mlp({100, 50, 3});
+  std::vector<float> p(static_cast<std::size_t>(net.parameter_count()));
+  nn::initialize<float>(net, nn::initialization::kaiming_uniform, 5, p);
+  const nn::view& v = net.parameter("linear1.weight");
+  double largest = 0;
+  for (index i = v.offset; i < v.offset + v.size; ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(p[static_cast<std::size_t>(i)])));
+  }
+  EXPECT_LE(largest, 0.1 + 1e-8);
+  EXPECT_GT(largest, 0.099);
+}
+
+}  // namespace

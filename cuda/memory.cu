@@ -61,7 +61,7 @@ policy on(cudaStream_t stream, const on_options& options) {
 void workspace::begin(const char* who) {
   detail::check_device(on_, who);
   taken_.fill(false);
-  if (!from_graph_ && detail::capturing(on_.stream())) in_a_graph_ = true;
+  captured_ = detail::capturing(on_.stream());
 }
 
 void* workspace::bytes_for(detail::room which, index bytes) {
@@ -71,12 +71,15 @@ void* workspace::bytes_for(detail::room which, index bytes) {
   const auto& bound = on_.options().max_bytes;
   // Under a bound a larger buffer would take the room of others.
   const bool keeps = place.bytes() == bytes || !bound || in_a_graph_;
-  if (place.bytes() >= bytes && keeps) return place.data();
+  if (place.bytes() >= bytes && keeps) {
+    in_a_graph_ = in_a_graph_ || (captured_ && !from_graph_);
+    return place.data();
+  }
   zo::detail::require(
-      !in_a_graph_ || detail::capturing(on_.stream()),
+      !in_a_graph_ || captured_,
       "zo::cuda::workspace: a graph replays with this memory, so that it cannot grow; "
       "use another workspace for larger estimates");
-  zo::detail::require(from_graph_ || !detail::capturing(on_.stream()),
+  zo::detail::require(from_graph_ || !captured_,
                       "zo::cuda::workspace: a captured estimate must find its memory ready; make "
                       "the same estimate once with this workspace before the capture");
   const auto others = [&] { return this->bytes() - place.bytes(); };

@@ -119,6 +119,7 @@ TEST_F(gpu_graph, what_would_wait_says_so_while_capturing) {
   });
   check(cudaGraphLaunch(ready, stream), "launch");
   check(cudaGraphExecDestroy(ready), "destroy");
+  zo::estimate(on(), f, x, gradient, how, {}, fresh);  // it is in no graph
 }
 
 // Memory in a graph must stay where it is.

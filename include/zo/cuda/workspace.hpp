@@ -85,7 +85,8 @@ class workspace {
   policy on_;
   std::array<detail::buffer, static_cast<std::size_t>(detail::room::count)> buffers_;
   std::array<bool, static_cast<std::size_t>(detail::room::count)> taken_{};  // by this estimate
-  bool from_graph_ = false;
+  bool captured_ = false;                                                    // this estimate
+  bool from_graph_ = false;  // memory belongs to the graph that is being captured
   bool in_a_graph_ = false;  // some graph replays with this memory
 };
 

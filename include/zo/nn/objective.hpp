@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -47,15 +48,13 @@ class objective {
 
   double prepare(std::span<const T> parameters, sample_id sample) {
     parameters_ = parameters;
-    batch_.emplace_back(batch_of_(sample));
-    if (batch_.size() > 1) batch_.erase(batch_.begin());
-    pass_.run(parameters, statistics_, batch_.front().inputs, batch_.front().count, mode_,
-              threads_);
+    batch_.emplace(batch_of_(sample));
+    pass_.run(parameters, statistics_, batch_->inputs, batch_->count, mode_, threads_);
     makers_.clear();
     for (int k = 0; k < threads_; ++k) {
       makers_.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
     }
-    return batch_.front().loss.template prepare<T>(pass_.outputs());
+    return batch_->loss.template prepare<T>(pass_.outputs());
   }
 
   void probe(std::span<const index> coordinates, std::span<const T> steps,
@@ -64,7 +63,7 @@ class objective {
       const auto at = static_cast<std::size_t>(k);
       const std::span<const T> changed =
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
-      differences[at] = batch_.front().loss.template difference<T>(changed.data());
+      differences[at] = batch_->loss.template difference<T>(changed.data());
     };
     zo::detail::run_loop(threads_, static_cast<index>(coordinates.size()),
                          zo::detail::loop_body(one));
@@ -88,7 +87,7 @@ class objective {
   norm_mode mode_;
   int threads_;
   forward_pass<T> pass_;
-  std::vector<minibatch<T, Loss>> batch_;  // the one of the last prepare
+  std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
   std::span<const T> parameters_;
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;
 };

@@ -231,8 +231,7 @@ void difference_pass<T>::follow(index id, const change& in, change& out) {
             parameter(n.weight).data() + (single ? in.channel * n.in.area() : 0);
         for (index o = 0; o < n.out.channels; ++o) {
           T sum = 0;
-          for (index i = 0; i < in_size; ++i)
-            sum = std::fma(weight[o * n.in.size() + i], d[i], sum);
+          for (index i = 0; i < in_size; ++i) sum += weight[o * n.in.size() + i] * d[i];
           to[o] = sum;
         }
         multiplications_ += n.out.channels * in_size;

@@ -135,7 +135,7 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
           for (index i = at; i < at + n.in.area(); ++i) {
             const double centred = static_cast<double>(x[i]) - mean;
             out[static_cast<std::size_t>(i)] =
-                static_cast<T>(std::fma(centred, scale, static_cast<double>(bias[k])));
+                static_cast<T>(centred * scale + static_cast<double>(bias[k]));
           }
         }
       });

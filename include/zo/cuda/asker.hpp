@@ -10,18 +10,11 @@
 #include "zo/cuda/operations.hpp"
 #include "zo/cuda/workspace.hpp"
 #include "zo/objective.hpp"
+#include "zo/rge.hpp"
 
 namespace zo::cuda::detail {
 
-/// B independent rows of d coordinates, in device memory; an ordinary estimate has one.
-template <class T>
-struct row_problem {
-  const T* x;  // rows * dimension
-  index rows;
-  index dimension;
-  T* gradients;    // rows * dimension
-  double* losses;  // rows, or null
-};
+using zo::detail::row_problem;  // here in device memory; losses may be null
 
 // Calls an objective of the host. Its exceptions count as they do on the CPU, but for those of
 // CUDA: they and errors that it leaves behind, such as a launch of its own that failed, are no

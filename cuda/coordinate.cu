@@ -65,6 +65,21 @@ struct moved_piece {
   }
 };
 
+// Counts failed answers, `stride` apart, and keeps the slope if it is a number.
+template <class T>
+__device__ void keep_slope(const double* answers, int sides, zo::index stride, double scale,
+                           double rise, double run, T* gradient, unsigned long long* survivors,
+                           const tally& known) {
+  for (int side = 0; side < sides; ++side) {
+    if (!__builtin_isfinite(answers[side * stride])) atomicAdd(known.failed, 1ULL);
+  }
+  bool good = false;
+  const T value = gradient_of<T>(scale, rise, run, good);
+  if (!good) return;  // the coordinate stays at zero
+  *gradient = value;
+  atomicAdd(survivors, 1ULL);
+}
+
 template <class T>
 struct slope_piece {
   coordinate_steps<T> steps;
@@ -77,9 +92,6 @@ struct slope_piece {
   __device__ void operator()(zo::index item) const {
     const zo::index row = item % steps.rows;
     const zo::index j = item / steps.rows * steps.sides * steps.rows + row;
-    for (int side = 0; side < steps.sides; ++side) {
-      if (!__builtin_isfinite(answers[j + side * steps.rows])) atomicAdd(known.failed, 1ULL);
-    }
     const auto upper_x = static_cast<double>(moved(steps, j));
     double rise = answers[j], run = upper_x;
     if (steps.sides == 1) {
@@ -89,11 +101,9 @@ struct slope_piece {
       rise -= answers[j + steps.rows];
       run -= static_cast<double>(moved(steps, j + steps.rows));
     }
-    bool good = false;
-    const T value = gradient_of<T>(scale, rise, run, good);
-    if (!good) return;  // the coordinate stays at zero
-    gradients[row * steps.dimension + coordinate_of(steps, j)] = value;
-    atomicAdd(known.survivors + row, 1ULL);
+    keep_slope(answers + j, steps.sides, steps.rows, scale, rise, run,
+               gradients + row * steps.dimension + coordinate_of(steps, j), known.survivors + row,
+               known);
   }
 };
 
@@ -124,20 +134,14 @@ struct rise_piece {
   tally known;
 
   __device__ void operator()(zo::index k) const {
-    for (int side = 0; side < sides; ++side) {
-      if (!__builtin_isfinite(differences[k + side * count])) atomicAdd(known.failed, 1ULL);
-    }
     double rise = differences[k];
     auto run = static_cast<double>(lengths[k]);
     if (sides == 2) {
       rise -= differences[count + k];
       run -= static_cast<double>(lengths[count + k]);
     }
-    bool good = false;
-    const T value = gradient_of<T>(scale, rise, run, good);
-    if (!good) return;
-    gradient[coordinates[k]] = value;
-    atomicAdd(known.survivors, 1ULL);
+    keep_slope(differences + k, sides, count, scale, rise, run, gradient + coordinates[k],
+               known.survivors, known);
   }
 };
 

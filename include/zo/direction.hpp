@@ -119,6 +119,12 @@ ZO_HD inline void normal_pair(U radius_word, U angle_word, F& first, F& second) 
   second = radius * float_of_bits(b ^ exchange);
 }
 
+// The four normals of one counter block.
+ZO_HD inline void block_normals(const words4<std::uint32_t>& words, float value[4]) {
+  normal_pair(words.w0, words.w1, value[0], value[1]);
+  normal_pair(words.w2, words.w3, value[2], value[3]);
+}
+
 // Raw value of one coordinate, for code that needs a single element. The kernels give the same
 // bits.
 ZO_HD inline float raw_value(law kind, const stream& from, index coordinate) {

@@ -75,8 +75,7 @@ struct lane_sum {
   ZO_HD static void add(T weight, const words4<std::uint32_t>& words, int word, T* sum) {
     if constexpr (Kind == law::gaussian) {
       float value[4];
-      normal_pair(words.w0, words.w1, value[0], value[1]);
-      normal_pair(words.w2, words.w3, value[2], value[3]);
+      block_normals(words, value);
       for (int v = 0; v < 4; ++v) sum[v] = fused(weight, static_cast<T>(value[v]), sum[v]);
     } else {
       // Shifts, not an array: a GPU keeps what is indexed at run time in memory.
@@ -103,8 +102,7 @@ struct lane_squares {
     for (index at = first; at < end; at += gaussian_group) {
       const auto words = from.words(static_cast<std::uint32_t>(at / gaussian_group * lanes + lane));
       float value[4];
-      normal_pair(words.w0, words.w1, value[0], value[1]);
-      normal_pair(words.w2, words.w3, value[2], value[3]);
+      block_normals(words, value);
       for (int v = 0; v < 4; ++v) {
         const double one = at + v * lanes + lane < end ? value[v] : 0.0;
         sum += one * one;  // exact: fused or not, the same bits

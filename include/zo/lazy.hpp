@@ -97,8 +97,7 @@ class perturbed_share {
       const auto words = from_.words(static_cast<std::uint32_t>(at / group * lanes + lane));
       if constexpr (Kind == law::gaussian) {
         float value[4];
-        normal_pair(words.w0, words.w1, value[0], value[1]);
-        normal_pair(words.w2, words.w3, value[2], value[3]);
+        block_normals(words, value);
         for (int v = 0; v < 4; ++v) {
           const index i = at + v * lanes + lane;
           if (Whole || i < dimension_) body(i, fused(h_, static_cast<T>(value[v]), x_[i]));

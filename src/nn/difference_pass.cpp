@@ -1,316 +1,423 @@
-// Differences of values, operation by operation.
+// Differences of values, operation by operation, group by group.
 #include "zo/nn/difference_pass.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "operations.hpp"
+#include "plan.hpp"
 
 namespace zo::nn {
+
+namespace {
+
+using detail::lanes;
+
+std::size_t at(index i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
 
 template <class T>
 difference_pass<T>::difference_pass(const network& net, const forward_pass<T>& base,
                                     std::span<const T> parameters)
-    : net_(net), base_(base), parameters_(parameters), changes_(net.nodes().size()) {}
+    : net_(net),
+      base_(base),
+      parameters_(parameters),
+      changes_(net.nodes().size()),
+      sums_(net.nodes().size()) {}
 
 template <class T>
 std::span<const T> difference_pass<T>::parameter(index number) const {
-  const view& v = net_.parameters()[static_cast<std::size_t>(number)];
-  return parameters_.subspan(static_cast<std::size_t>(v.offset), static_cast<std::size_t>(v.size));
+  const view& v = net_.parameters()[at(number)];
+  return parameters_.subspan(at(v.offset), at(v.size));
 }
 
 template <class T>
 std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
   const view& moved = net_.parameter_of(coordinate);
-  for (change& c : changes_) c.how = extent::none;
-  start(moved, coordinate - moved.offset, step, changes_[static_cast<std::size_t>(moved.node)]);
-  for (index id = moved.node + 1; id < static_cast<index>(net_.nodes().size()); ++id) {
-    const node& n = net_.nodes()[static_cast<std::size_t>(id)];
-    const change& first = changes_[static_cast<std::size_t>(n.first)];
-    change& out = changes_[static_cast<std::size_t>(id)];
-    if (n.what == operation::add) {
-      follow_sum(n, first, changes_[static_cast<std::size_t>(n.second)], out);
-    } else if (first.how != extent::none) {
-      follow(id, first, out);
+  start(moved, coordinate - moved.offset, step, changes_[at(moved.node)]);
+  return finish(moved.node);
+}
+
+// Room for a difference, from memory that is no longer needed.
+template <class T>
+void difference_pass<T>::reserve(change& c, extent how, index channel, const shape& s) {
+  if (c.data.capacity() == 0 && !spare_.empty()) {
+    c.data = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  c.how = how;
+  c.channel = channel;
+  const index numbers = how == extent::channel ? s.area() : s.size();
+  c.data.resize(at(detail::groups_of(base_.count()) * numbers * lanes));
+}
+
+template <class T>
+void difference_pass<T>::release(index id, index user) {
+  if (id < 0 || base_.plan_->last_use[at(id)] > user) return;
+  change& c = changes_[at(id)];
+  c.how = extent::none;
+  if (c.data.capacity() > 0) spare_.push_back(std::exchange(c.data, {}));
+}
+
+// Everything after node `from`, of which the difference is known; then the outputs.
+template <class T>
+std::span<const T> difference_pass<T>::finish(index from) {
+  const detail::plan& plan = *base_.plan_;
+  const auto nodes = static_cast<index>(net_.nodes().size());
+  for (index id = from + 1; id < nodes; ++id) {
+    if (plan.absorbed[at(id)]) continue;
+    const detail::norm_chain& chain = plan.chains[at(id)];
+    const node& n = net_.nodes()[at(id)];
+    if (chain.norm >= 0) {
+      follow_chain(id);
+      for (const index used : {net_.nodes()[at(chain.norm)].first, chain.other}) release(used, id);
+      for (const index inner : {chain.norm, chain.add}) {
+        if (inner >= 0 && inner != id) release(inner, id);
+      }
+    } else {
+      follow(id);
+      for (const index used : {n.first, n.second}) release(used, id);
     }
   }
+  const shape& s = net_.output();
   change& last = changes_.back();
-  const node& n = net_.nodes().back();
-  if (last.how == extent::full) return last.data;
-  widen(n, last, widened_);
-  return widened_.data;
+  outputs_.assign(at(base_.count() * s.size()), T(0));
+  if (last.how != extent::none) {
+    widen(s, last);
+    detail::from_lanes(s, base_.count(), last.data.data(), outputs_.data());
+  }
+  release(nodes - 1, nodes);
+  return outputs_;
 }
 
 // The layer's own outputs: linear in its parameters.
 template <class T>
 void difference_pass<T>::start(const view& moved, index element, T step, change& out) {
-  const node& n = net_.nodes()[static_cast<std::size_t>(moved.node)];
-  const index count = base_.count(), area = n.out.area();
-  const bool is_bias =
-      n.bias >= 0 && moved.offset == net_.parameters()[static_cast<std::size_t>(n.bias)].offset;
+  const node& n = net_.nodes()[at(moved.node)];
+  const index area = n.out.area(), groups = detail::groups_of(base_.count());
+  const bool is_bias = n.bias >= 0 && moved.offset == net_.parameters()[at(n.bias)].offset;
   const index per_channel = is_bias ? 1 : moved.per_channel();
-  out.how = extent::channel;
-  out.channel = element / per_channel;
-  out.data.resize(static_cast<std::size_t>(count * area));
+  reserve(out, extent::channel, element / per_channel, n.out);
   if (is_bias) {
     std::ranges::fill(out.data, step);
     return;
   }
-  const T* const in = base_.value(n.first).data();
-  for (index b = 0; b < count; ++b) {
-    T* const to = out.data.data() + b * area;
-    const T* const x = in + b * n.in.size();
+  const index within = element % per_channel, taps = per_channel / n.in.channels;
+  for (index g = 0; g < groups; ++g) {
+    T* const to = out.data.data() + g * area * lanes;
+    const T* const x = base_.data(n.first) + g * n.in.size() * lanes;
+    if (n.what == operation::batch_norm) {
+      const T* const from = x + out.channel * lanes;
+      const double mean = base_.means(moved.node)[at(out.channel)];
+      const double root = base_.roots(moved.node)[at(out.channel)];
+      for (index p = 0; p < area; ++p) {
+        for (index k = 0; k < lanes; ++k) {
+          const double centred = static_cast<double>(from[p * n.in.channels * lanes + k]) - mean;
+          to[p * lanes + k] = static_cast<T>(static_cast<double>(step) * (centred / root));
+        }
+      }
+      continue;
+    }
+    const T* const from = x + within / taps * lanes;
+    const auto write = [&](index position, index in) {
+      const T* const row = from + in * n.in.channels * lanes;
+      for (index k = 0; k < lanes; ++k) to[position * lanes + k] = step * row[k];
+    };
     if (n.what == operation::linear) {
-      to[0] = step * x[element % per_channel];
-    } else if (n.what == operation::batch_norm) {
-      const auto c = static_cast<std::size_t>(out.channel);
-      const double mean = base_.means(moved.node)[c], root = base_.roots(moved.node)[c];
-      for (index i = 0; i < area; ++i) {
-        const double centred = static_cast<double>(x[out.channel * area + i]) - mean;
-        to[i] = static_cast<T>(static_cast<double>(step) * (centred / root));
-      }
-    } else {
-      const index within = element % per_channel;
-      const index kx = within % n.kernel, ky = within / n.kernel % n.kernel;
-      const T* const image = x + within / (n.kernel * n.kernel) * n.in.area();
-      for (index y = 0; y < n.out.height; ++y) {
-        const index from = y * n.stride + ky - n.padding;
-        for (index c = 0; c < n.out.width; ++c) {
-          const index at = c * n.stride + kx - n.padding;
-          const bool inside = from >= 0 && from < n.in.height && at >= 0 && at < n.in.width;
-          to[y * n.out.width + c] = inside ? step * image[from * n.in.width + at] : T(0);
+      write(0, within % taps);
+      continue;
+    }
+    const index kx = within % n.kernel, ky = within % taps / n.kernel;
+    for (index y = 0; y < n.out.height; ++y) {
+      const index row = y * n.stride + ky - n.padding;
+      for (index c = 0; c < n.out.width; ++c) {
+        const index column = c * n.stride + kx - n.padding;
+        const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
+        if (inside) {
+          write(y * n.out.width + c, row * n.in.width + column);
+        } else {
+          std::fill_n(to + (y * n.out.width + c) * lanes, lanes, T(0));
         }
       }
     }
   }
 }
 
-// One channel of a batch norm: base value c (centred), change d. With d' = d - mean(d),
-//   variance changes by mean(d' (2 c + d')), and the output by
-//   gamma (d' / root' + c (1 / root' - 1 / root)), 1/root' - 1/root = -dv / (root root' (root +
-//   root')).
+// Adds the sums that a batch norm needs of its input's difference: whole groups to the first half
+// of its sums, the last group to the second where it is not full.
 template <class T>
-void difference_pass<T>::norm_channel(index id, index channel, index stride, const T* in,
-                                      T* out) const {
-  const node& n = net_.nodes()[static_cast<std::size_t>(id)];
-  const index count = base_.count(), area = n.in.area();
-  const auto c = static_cast<std::size_t>(channel);
-  const T* const x = base_.value(n.first).data() + channel * area;
-  const double mean = base_.means(id)[c], root = base_.roots(id)[c];
-  const auto gamma = static_cast<double>(parameter(n.weight)[c]);
+void difference_pass<T>::measure(index norm, const change& d, index group, index first,
+                                 index positions) {
+  const node& n = net_.nodes()[at(norm)];
+  const bool single = d.how == extent::channel;
+  const index channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
+  const index room = n.in.channels * 2 * lanes;
+  const bool partial = (group + 1) * lanes > base_.count();
+  const index place = group * n.in.area() + first;
+  detail::best_loops<T>().norm_sums(
+      {{positions, channels},
+       {d.data.data() + place * channels * lanes, channels},
+       {base_.data(n.first) + (place * n.in.channels + offset) * lanes, n.in.channels},
+       base_.factors_[at(norm)].mean.data() + offset,
+       sums_[at(norm)].data() + (partial ? room : 0)});
+}
+
+// Of the input of a batch norm: base value c (centred), change d. With s = mean(d),
+//   the variance changes by dv = mean(d (2 c + d)) - s^2, and the output by
+//   gamma ((d - s) / root' + c (1 / root' - 1 / root)), 1/root' - 1/root = -dv / (root root' (root
+//   + root')).
+template <class T>
+void difference_pass<T>::factors_of(index norm, const change& d) {
+  const node& n = net_.nodes()[at(norm)];
+  const index channels = d.how == extent::channel ? 1 : n.in.channels;
+  const index offset = d.how == extent::channel ? d.channel : 0;
+  const std::span<const T> gamma = parameter(n.weight);
+  scale_.resize(at(channels));
+  slope_.assign(at(channels), T(0));
+  shift_.assign(at(channels), T(0));
   if (base_.mode() == norm_mode::eval) {
-    const double scale = gamma / root;
-    for (index b = 0; b < count; ++b) {
-      for (index i = 0; i < area; ++i) {
-        out[b * stride + i] = static_cast<T>(static_cast<double>(in[b * stride + i]) * scale);
-      }
-    }
+    std::copy_n(base_.factors_[at(norm)].scale.begin() + offset, channels, scale_.begin());
     return;
   }
-  const auto numbers = static_cast<double>(count * area);
-  double sum = 0;
-  for (index b = 0; b < count; ++b) {
-    for (index i = 0; i < area; ++i) sum += static_cast<double>(in[b * stride + i]);
+  const auto numbers = static_cast<double>(base_.count() * n.in.area());
+  const index room = n.in.channels * 2 * lanes;
+  const index last = base_.count() % lanes;
+  for (index c = 0; c < channels; ++c) {
+    const double* const whole = sums_[at(norm)].data() + c * 2 * lanes;
+    double sum = 0, squares = 0;
+    for (index k = 0; k < lanes; ++k) sum += whole[k];
+    for (index k = 0; k < lanes; ++k) squares += whole[lanes + k];
+    for (index k = 0; k < last; ++k) sum += whole[room + k];
+    for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
+    const double root = base_.roots(norm)[at(offset + c)];
+    const double shift = sum / numbers;
+    // Sums are of c = x - mean with the mean rounded; `rest` is what rounding left of it.
+    const double rest = base_.means(norm)[at(offset + c)] -
+                        static_cast<double>(base_.factors_[at(norm)].mean[at(offset + c)]);
+    const double change_of_variance = squares / numbers - shift * (shift + 2 * rest);
+    const double new_root = std::sqrt(root * root + change_of_variance);
+    const auto factor = static_cast<double>(gamma[at(offset + c)]);
+    scale_[at(c)] = static_cast<T>(factor / new_root);
+    shift_[at(c)] = static_cast<T>(shift);
+    slope_[at(c)] =
+        static_cast<T>(-factor * change_of_variance / (root * new_root * (root + new_root)));
   }
-  const double shift = sum / numbers;
-  double change_of_squares = 0;
-  for (index b = 0; b < count; ++b) {
-    for (index i = 0; i < area; ++i) {
-      const double d = static_cast<double>(in[b * stride + i]) - shift;
-      const double centred = static_cast<double>(x[b * n.in.size() + i]) - mean;
-      change_of_squares += d * (2 * centred + d);
+}
+
+template <class T>
+void difference_pass<T>::follow_chain(index id) {
+  const detail::norm_chain& chain = base_.plan_->chains[at(id)];
+  const node& n = net_.nodes()[at(chain.norm)];
+  const change none;
+  const bool at_norm = chain.norm != id && changes_[at(chain.norm)].how != extent::none;
+  const bool at_sum =
+      chain.add >= 0 && chain.add != id && changes_[at(chain.add)].how != extent::none;
+  const change* other = chain.other < 0 || at_sum ? &none : &changes_[at(chain.other)];
+  change& d = changes_[at(at_sum ? chain.add : at_norm ? chain.norm : n.first)];
+  if (d.how == extent::none && other->how == extent::none) return;
+  const index groups = detail::groups_of(base_.count()), area = n.in.area();
+
+  // The difference of the norm's output is known where the change began there.
+  bool plain = at_norm || at_sum;
+  change made;  // stands for d where d has another extent than the result
+  change* in = &d;
+  if (d.how == extent::none) {
+    reserve(made, other->how, other->channel, n.out);
+    std::ranges::fill(made.data, T(0));
+    in = &made;
+    plain = true;
+  }
+  if (!plain && base_.mode() == norm_mode::train && sums_[at(chain.norm)].empty()) {
+    sums_[at(chain.norm)].assign(at(n.in.channels * 4 * lanes), 0);
+    for (index g = 0; g < groups; ++g) measure(chain.norm, d, g, 0, area);
+  }
+  if (plain) {
+    scale_.assign(at(n.in.channels), T(1));
+    slope_.assign(at(n.in.channels), T(0));
+    shift_.assign(at(n.in.channels), T(0));
+  } else {
+    factors_of(chain.norm, d);
+    sums_[at(chain.norm)].clear();
+  }
+  const bool widens = in->how == extent::channel && other->how != extent::none &&
+                      !(other->how == extent::channel && other->channel == in->channel);
+  if (widens) {
+    // Only the factors of one channel are known; the others have nothing to scale.
+    const index channel = in->channel;
+    if (in == &d) {
+      made = std::exchange(d, {});
+      in = &made;
     }
+    widen(n.out, *in);
+    const auto spread = [&](std::vector<T>& factors) {
+      const T one = factors[plain ? at(channel) : 0];
+      factors.assign(at(n.in.channels), T(0));
+      factors[at(channel)] = one;
+    };
+    spread(scale_), spread(slope_), spread(shift_);
   }
-  const double change_of_variance = change_of_squares / numbers;
-  const double new_root = std::sqrt(root * root + change_of_variance);
-  const double scale = gamma / new_root;
-  const double slope = -gamma * change_of_variance / (root * new_root * (root + new_root));
-  for (index b = 0; b < count; ++b) {
-    for (index i = 0; i < area; ++i) {
-      const double d = static_cast<double>(in[b * stride + i]) - shift;
-      const double centred = static_cast<double>(x[b * n.in.size() + i]) - mean;
-      out[b * stride + i] = static_cast<T>(d * scale + centred * slope);
+  const bool single = in->how == extent::channel;
+  const index channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
+
+  change& out = changes_[at(id)];
+  const bool in_place = in == &made || base_.plan_->last_use[at(at_sum    ? chain.add
+                                                                : at_norm ? chain.norm
+                                                                          : n.first)] <= id;
+  const extent how = in->how;
+  const index moved = in->channel;
+  if (in_place) {
+    out.data = std::exchange(in->data, {});
+    in->how = extent::none;
+    out.how = how;
+    out.channel = moved;
+  } else {
+    reserve(out, how, moved, n.out);
+  }
+  const T* const from = in_place ? out.data.data() : in->data.data();
+  const auto& factors = base_.factors_[at(chain.norm)];
+  for (index g = 0; g < groups; ++g) {
+    const index place = g * area;
+    const auto base = [&](index value, index channel) {
+      return detail::source<T>{
+          value < 0 ? nullptr : base_.data(value) + (place * n.in.channels + channel) * lanes,
+          n.in.channels};
+    };
+    const auto run = [&](index first, index count, detail::source<T> added) {
+      detail::best_loops<T>().norm_difference(
+          {{area, count},
+           {from + (place * channels + first - offset) * lanes, channels},
+           base(n.first, first),
+           added,
+           base(chain.add >= 0 && chain.relu >= 0 ? chain.add : -1, first),
+           factors.mean.data() + first,
+           scale_.data() + first - (single && !plain ? offset : 0),
+           slope_.data() + first - (single && !plain ? offset : 0),
+           shift_.data() + first - (single && !plain ? offset : 0),
+           factors.scale.data() + first,
+           factors.shift.data() + first,
+           chain.relu >= 0,
+           out.data.data() + (place * channels + first - offset) * lanes,
+           channels});
+    };
+    if (other->how == extent::channel && !single) {
+      const index c = other->channel;
+      run(0, c, {});
+      run(c, 1, {other->data.data() + place * lanes, 1});
+      run(c + 1, n.in.channels - c - 1, {});
+    } else if (other->how == extent::none) {
+      run(offset, channels, {});
+    } else {
+      run(offset, channels, {other->data.data() + place * channels * lanes, channels});
     }
   }
 }
 
 template <class T>
-void difference_pass<T>::follow_norm(index id, const change& in, change& out) {
-  const node& n = net_.nodes()[static_cast<std::size_t>(id)];
-  if (in.how == extent::channel) {
-    norm_channel(id, in.channel, n.in.area(), in.data.data(), out.data.data());
-    return;
-  }
-  for (index c = 0; c < n.in.channels; ++c) {
-    norm_channel(id, c, n.in.size(), in.data.data() + c * n.in.area(),
-                 out.data.data() + c * n.in.area());
-  }
-}
-
-namespace {
-
-// Windows of a pool, before and after: the difference of the largest needs both.
-template <class T>
-void max_difference(const node& n, const T* base, const T* change, T* out) {
-  for (index y = 0; y < n.out.height; ++y) {
-    for (index x = 0; x < n.out.width; ++x) {
-      const index corner = y * n.stride * n.in.width + x * n.stride;
-      index was = corner;
-      for (index ky = 0; ky < n.kernel; ++ky) {
-        for (index kx = 0; kx < n.kernel; ++kx) {
-          const index at = corner + ky * n.in.width + kx;
-          if (base[at] > base[was]) was = at;
+void difference_pass<T>::follow(index id) {
+  const node& n = net_.nodes()[at(id)];
+  change& first = changes_[at(n.first)];
+  if (n.what == operation::add) {
+    change& second = changes_[at(n.second)];
+    if (first.how == extent::none && second.how == extent::none) return;
+    const bool same =
+        first.how == second.how && (first.how == extent::full || first.channel == second.channel);
+    if (!same) {
+      for (change* c : {&first, &second}) {
+        if (c->how == extent::none) {
+          reserve(*c, extent::full, 0, n.in);
+          std::ranges::fill(c->data, T(0));
         }
+        widen(n.in, *c);
       }
-      // max over (base + change) - base[was], each candidate as (base - base[was]) + change.
-      T best = change[was];
-      for (index ky = 0; ky < n.kernel; ++ky) {
-        for (index kx = 0; kx < n.kernel; ++kx) {
-          const index at = corner + ky * n.in.width + kx;
-          const T grown = (base[at] - base[was]) + change[at];
-          best = grown > best ? grown : best;
-        }
-      }
-      out[y * n.out.width + x] = best;
     }
   }
-}
-
-template <class T>
-T relu_difference(T base, T change) {
-  if (base > T(0)) return change > -base ? change : -base;
-  const T after = base + change;
-  return after > T(0) ? after : T(0);
-}
-
-}  // namespace
-
-template <class T>
-void difference_pass<T>::follow(index id, const change& in, change& out) {
-  const node& n = net_.nodes()[static_cast<std::size_t>(id)];
-  const index count = base_.count();
-  const bool single = in.how == extent::channel;
-  const bool mixes = n.what == operation::convolution || n.what == operation::linear;
-  out.how = mixes ? extent::full : in.how;
-  out.channel = in.channel;
-  if (n.what == operation::subsample) out.channel += (n.out.channels - n.in.channels) / 2;
-  const index size = out.how == extent::channel ? n.out.area() : n.out.size();
-  const index in_size = single ? n.in.area() : n.in.size();
-  out.data.resize(static_cast<std::size_t>(count * size));
-  if (n.what == operation::batch_norm) {
-    follow_norm(id, in, out);
-    return;
-  }
-  const T* const base = base_.value(n.first).data();
-  const index channels = single ? 1 : n.in.channels;
-  for (index b = 0; b < count; ++b) {
-    const T* const d = in.data.data() + b * in_size;
-    const T* const x = base + b * n.in.size() + (single ? in.channel * n.in.area() : 0);
-    T* const to = out.data.data() + b * size;
+  if (first.how == extent::none) return;
+  const bool single = first.how == extent::channel;
+  const bool mixes = n.weight >= 0;
+  change& out = changes_[at(id)];
+  index channel = first.channel;
+  if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
+  reserve(out, mixes ? extent::full : first.how, channel, n.out);
+  const index norm = base_.plan_->norm_after[at(id)];
+  const bool sums = mixes && norm >= 0 && base_.mode() == norm_mode::train;
+  if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
+  const index in_size = (single ? n.in.area() : n.in.size()) * lanes;
+  const index out_size = (out.how == extent::channel ? n.out.area() : n.out.size()) * lanes;
+  for (index g = 0; g < detail::groups_of(base_.count()); ++g) {
+    const T* const d = first.data.data() + g * in_size;
+    T* const to = out.data.data() + g * out_size;
+    const T* const x = base_.data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
     switch (n.what) {
-      case operation::convolution: {
-        const T* const weight = parameter(n.weight).data();
-        if (!single) {
-          detail::convolve<T>(n, weight, nullptr, d, to);
-          multiplications_ += n.out.size() * n.in.channels * n.kernel * n.kernel;
-          break;
-        }
-        // Only this channel's part of the product.
-        const index depth = n.kernel * n.kernel, all = n.in.channels * depth;
-        T* const some = detail::scratch<T>(depth * (detail::strip_positions + n.out.channels));
-        for (index o = 0; o < n.out.channels; ++o) {
-          std::copy_n(weight + o * all + in.channel * depth, depth, some + o * depth);
-        }
-        const T* const none = nullptr;
-        detail::convolve<T>(n, 1, some, none, d, some + depth * n.out.channels, to);
-        multiplications_ += n.out.size() * depth;
-        break;
-      }
+      case operation::convolution:
       case operation::linear: {
-        const T* const weight =
-            parameter(n.weight).data() + (single ? in.channel * n.in.area() : 0);
-        for (index o = 0; o < n.out.channels; ++o) {
-          T sum = 0;
-          for (index i = 0; i < in_size; ++i) sum += weight[o * n.in.size() + i] * d[i];
-          to[o] = sum;
+        detail::convolution_loop<T> loop = detail::whole_convolution<T>(
+            n, base_.plan_->runs[at(id)], base_.packed_[at(id)].data());
+        if (single) {
+          loop.in_channels = 1;
+          loop.weights += first.channel * detail::block_channels;
         }
-        multiplications_ += n.out.channels * in_size;
+        loop.in = d;
+        loop.out = to;
+        for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
+          loop.runs = base_.plan_->runs[at(id)].data() + piece.first_run;
+          loop.count = piece.runs;
+          detail::best_loops<T>().convolve(loop);
+          if (sums) measure(norm, out, g, piece.first_position, piece.positions);
+        }
         break;
       }
       case operation::relu:
-        for (index i = 0; i < in_size; ++i) to[i] = relu_difference(x[i], d[i]);
-        break;
-      case operation::max_pool:
-        for (index c = 0; c < channels; ++c) {
-          max_difference(n, x + c * n.in.area(), d + c * n.in.area(), to + c * n.out.area());
+        for (index p = 0; p < n.in.area(); ++p) {
+          const index row = (single ? 1 : n.in.channels) * lanes;
+          const T* const before = x + p * n.in.channels * lanes;
+          for (index i = 0; i < row; ++i) {
+            to[p * row + i] = detail::relu_difference(before[i], d[p * row + i]);
+          }
         }
         break;
-      case operation::average_pool:
-      case operation::global_average_pool:
-        for (index c = 0; c < channels; ++c) {
-          detail::pool(n, d + c * n.in.area(), to + c * n.out.area());
-        }
-        break;
-      case operation::subsample: {
-        const index before = single ? 0 : (n.out.channels - n.in.channels) / 2;
-        if (!single) std::fill_n(to, size, T(0));
-        for (index c = 0; c < channels; ++c) {
-          detail::subsample(n, d + c * n.in.area(), to + (before + c) * n.out.area());
-        }
+      case operation::max_pool: {
+        const index place = single ? channel : 0, step = single ? 1 : n.in.channels;
+        detail::best_loops<T>().max_difference(
+            {n.out.width,
+             n.out.height,
+             n.kernel,
+             n.stride,
+             n.in.width,
+             step,
+             {d, step},
+             {x, n.in.channels},
+             {base_.data(id) + (g * n.out.size() + place) * lanes, n.in.channels},
+             to});
         break;
       }
       default:
-        break;
+        detail::evaluate_linear(
+            n, single, d, n.second < 0 ? nullptr : changes_[at(n.second)].data.data() + g * in_size,
+            to);
     }
   }
-}
-
-template <class T>
-void difference_pass<T>::follow_sum(const node& n, const change& a, const change& b, change& out) {
-  if (a.how == extent::none && b.how == extent::none) return;
-  if (a.how == extent::none || b.how == extent::none) {
-    const change& only = a.how == extent::none ? b : a;
-    out.how = only.how;
-    out.channel = only.channel;
-    out.data = only.data;
-    return;
-  }
-  const bool same = a.how == extent::channel && b.how == extent::channel && a.channel == b.channel;
-  if (same) {
-    out.how = extent::channel;
-    out.channel = a.channel;
-    out.data = a.data;
-    for (std::size_t i = 0; i < out.data.size(); ++i) out.data[i] += b.data[i];
-    return;
-  }
-  widen(n, a, out);
-  out.how = extent::full;
-  const index count = base_.count(), size = n.out.size();
-  if (b.how == extent::full) {
-    for (std::size_t i = 0; i < out.data.size(); ++i) out.data[i] += b.data[i];
-    return;
-  }
-  for (index s = 0; s < count; ++s) {
-    T* const to = out.data.data() + s * size + b.channel * n.out.area();
-    const T* const d = b.data.data() + s * n.out.area();
-    for (index i = 0; i < n.out.area(); ++i) to[i] += d[i];
+  if (mixes) {
+    const index depth = net_.parameters()[at(n.weight)].per_channel();
+    multiplications_ += base_.count() * n.out.size() * depth / (single ? n.in.channels : 1);
   }
 }
 
 // All channels, of which only one has moved.
 template <class T>
-void difference_pass<T>::widen(const node& n, const change& in, change& out) const {
-  if (in.how == extent::full) {
-    out.data = in.data;
-    return;
+void difference_pass<T>::widen(const shape& s, change& c) {
+  if (c.how == extent::full) return;
+  change wide;
+  reserve(wide, extent::full, 0, s);
+  std::ranges::fill(wide.data, T(0));
+  const index rows = detail::groups_of(base_.count()) * s.area();
+  for (index row = 0; row < rows; ++row) {
+    std::copy_n(c.data.data() + row * lanes, lanes,
+                wide.data.data() + (row * s.channels + c.channel) * lanes);
   }
-  const index count = base_.count(), size = n.out.size();
-  out.data.assign(static_cast<std::size_t>(count * size), T(0));
-  if (in.how == extent::none) return;
-  for (index s = 0; s < count; ++s) {
-    std::copy_n(in.data.data() + s * n.out.area(), n.out.area(),
-                out.data.data() + s * size + in.channel * n.out.area());
-  }
+  std::swap(c, wide);
+  spare_.push_back(std::move(wide.data));
 }
 
 template class difference_pass<float>;

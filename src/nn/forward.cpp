@@ -1,51 +1,54 @@
-// Values of a network, sample by sample; batch norms channel by channel.
+// Values of a network, group by group; batch norms by statistics of the whole batch.
 #include "zo/nn/forward.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 #include "operations.hpp"
-#include "product.hpp"
-#include "zo/direction.hpp"
+#include "plan.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn {
 
 namespace detail {
 
-namespace {
-
-const product_table& chosen() {
-  static const product_table table = [] {
-    [[maybe_unused]] const std::string_view set = instruction_set();
-#if defined(ZO_HAS_X86_KERNELS)
-    if (set == "avx512") return avx512_products();
-    if (set == "avx2") return avx2_products();
-#endif
-    return generic_products();
-  }();
-  return table;
+template <class T>
+void to_lanes(const shape& s, index count, const T* rows, T* in_lanes) {
+  for (index g = 0; g < groups_of(count); ++g) {
+    T* const group = in_lanes + g * s.size() * lanes;
+    for (index k = 0; k < lanes; ++k) {
+      const index sample = g * lanes + k;
+      for (index c = 0; c < s.channels; ++c) {
+        for (index p = 0; p < s.area(); ++p) {
+          group[(p * s.channels + c) * lanes + k] =
+              sample < count ? rows[sample * s.size() + c * s.area() + p] : T(0);
+        }
+      }
+    }
+  }
 }
 
-}  // namespace
+template <class T>
+void from_lanes(const shape& s, index count, const T* in_lanes, T* rows) {
+  for (index sample = 0; sample < count; ++sample) {
+    const T* const group = in_lanes + sample / lanes * s.size() * lanes + sample % lanes;
+    for (index c = 0; c < s.channels; ++c) {
+      for (index p = 0; p < s.area(); ++p) {
+        rows[sample * s.size() + c * s.area() + p] = group[(p * s.channels + c) * lanes];
+      }
+    }
+  }
+}
 
-template <>
-void product(const product_shape<float>& p) {
-  chosen().of_float(p);
-}
-template <>
-void product(const product_shape<double>& p) {
-  chosen().of_double(p);
-}
+template void to_lanes(const shape&, index, const float*, float*);
+template void to_lanes(const shape&, index, const double*, double*);
+template void from_lanes(const shape&, index, const float*, float*);
+template void from_lanes(const shape&, index, const double*, double*);
 
 }  // namespace detail
 
 namespace {
 
-using detail::convolve;
-using detail::pool;
-using detail::subsample;
 using zo::detail::loop_body;
 using zo::detail::require;
 using zo::detail::run_loop;
@@ -55,36 +58,29 @@ void each(int threads, index items, Body&& body) {
   run_loop(threads, items, loop_body(body));
 }
 
-template <class T>
-std::span<const T> part(const network& net, std::span<const T> parameters, index number) {
-  if (number < 0) return {};
-  const view& v = net.parameters()[static_cast<std::size_t>(number)];
-  return parameters.subspan(static_cast<std::size_t>(v.offset), static_cast<std::size_t>(v.size));
-}
+std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
-// Mean and variance of one channel of a batch, in two passes and ascending order.
-template <class T>
-void moments(const T* x, index count, const shape& s, index channel, double& mean,
-             double& variance) {
-  const double numbers = static_cast<double>(count * s.area());
-  double sum = 0;
-  for (index b = 0; b < count; ++b) {
-    const T* const row = x + b * s.size() + channel * s.area();
-    for (index i = 0; i < s.area(); ++i) sum += static_cast<double>(row[i]);
-  }
-  mean = sum / numbers;
-  double squares = 0;
-  for (index b = 0; b < count; ++b) {
-    const T* const row = x + b * s.size() + channel * s.area();
-    for (index i = 0; i < s.area(); ++i) {
-      const double off = static_cast<double>(row[i]) - mean;
-      squares += off * off;
-    }
-  }
-  variance = squares / numbers;
-}
+// Positions of a batch norm that one item of a loop takes.
+constexpr index positions_an_item = 64;
 
 }  // namespace
+
+template <class T>
+forward_pass<T>::forward_pass(const network& net)
+    : net_(net),
+      plan_(std::make_shared<detail::plan>(net)),
+      values_(net.nodes().size()),
+      packed_(net.nodes().size()),
+      means_(net.nodes().size()),
+      roots_(net.nodes().size()),
+      factors_(net.nodes().size()) {}
+
+template <class T>
+std::span<const T> forward_pass<T>::parameter(std::span<const T> parameters, index number) const {
+  if (number < 0) return {};
+  const view& v = net_.parameters()[at(number)];
+  return parameters.subspan(at(v.offset), at(v.size));
+}
 
 template <class T>
 void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> statistics,
@@ -101,86 +97,157 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
           count * sample.size(), " numbers, got ", inputs.size());
   count_ = count;
   mode_ = mode;
-  for (std::size_t id = 0; id < net_.nodes().size(); ++id) {
-    const node& n = net_.nodes()[id];
-    std::vector<T>& out = values_[id];
-    out.resize(static_cast<std::size_t>(count * n.out.size()));
+  const index groups = detail::groups_of(count);
+  const auto size_of = [&](const shape& s) { return at(groups * s.size() * detail::lanes); };
+  for (index id = 0; id < static_cast<index>(net_.nodes().size()); ++id) {
+    const node& n = net_.nodes()[at(id)];
+    if (plan_->absorbed[at(id)]) continue;
+    detail::lane_vector<T>& out = values_[at(id)];
+    out.resize(size_of(n.out));
+    if (plan_->chains[at(id)].norm >= 0) {
+      const detail::norm_chain& chain = plan_->chains[at(id)];
+      if (chain.add >= 0) values_[at(chain.add)].resize(out.size());
+      normalize(id, parameters, statistics, threads);
+      continue;
+    }
+    if (n.weight >= 0) {
+      detail::pack_weights(n, parameter(parameters, n.weight).data(), packed_[at(id)]);
+      convolve(id, parameter(parameters, n.bias), threads);
+      continue;
+    }
     if (n.what == operation::input) {
-      std::ranges::copy(inputs, out.begin());
+      detail::to_lanes(sample, count, inputs.data(), out.data());
       continue;
     }
-    const T* const x = values_[static_cast<std::size_t>(n.first)].data();
-    const std::span<const T> weight = part(net_, parameters, n.weight);
-    const std::span<const T> bias = part(net_, parameters, n.bias);
-    if (n.what == operation::batch_norm) {
-      means_[id].resize(static_cast<std::size_t>(n.in.channels));
-      roots_[id].resize(static_cast<std::size_t>(n.in.channels));
-      each(threads, n.in.channels, [&](index c, int) {
-        const auto k = static_cast<std::size_t>(c);
-        double mean = 0, variance = 0;
-        if (mode == norm_mode::train) {
-          moments(x, count, n.in, c, mean, variance);
-        } else {
-          const auto& views = net_.statistics();
-          const view& m = views[static_cast<std::size_t>(n.running_mean)];
-          const view& v = views[static_cast<std::size_t>(n.running_var)];
-          mean = static_cast<double>(statistics[static_cast<std::size_t>(m.offset + c)]);
-          variance = static_cast<double>(statistics[static_cast<std::size_t>(v.offset + c)]);
-        }
-        means_[id][k] = mean;
-        roots_[id][k] = std::sqrt(variance + n.epsilon);
-        const double scale = static_cast<double>(weight[k]) / roots_[id][k];
-        for (index b = 0; b < count; ++b) {
-          const index at = b * n.in.size() + c * n.in.area();
-          for (index i = at; i < at + n.in.area(); ++i) {
-            const double centred = static_cast<double>(x[i]) - mean;
-            out[static_cast<std::size_t>(i)] =
-                static_cast<T>(centred * scale + static_cast<double>(bias[k]));
-          }
-        }
-      });
-      continue;
-    }
-    const T* const y = n.second < 0 ? nullptr : values_[static_cast<std::size_t>(n.second)].data();
-    each(threads, count, [&](index b, int) {
-      const T* const in = x + b * n.in.size();
-      T* const to = out.data() + b * n.out.size();
-      switch (n.what) {
-        case operation::convolution:
-          convolve(n, weight.data(), bias.data(), in, to);
-          break;
-        case operation::linear:
-          for (index o = 0; o < n.out.channels; ++o) {
-            to[o] = bias.empty() ? T(0) : bias[static_cast<std::size_t>(o)];
-          }
-          detail::product<T>({n.out.channels, 1, n.in.size(), weight.data(), in, 1, to, 1, true});
-          break;
-        case operation::relu:
-          for (index i = 0; i < n.out.size(); ++i) to[i] = in[i] > T(0) ? in[i] : T(0);
-          break;
-        case operation::max_pool:
-        case operation::average_pool:
-        case operation::global_average_pool:
-          for (index c = 0; c < n.in.channels; ++c) {
-            pool(n, in + c * n.in.area(), to + c * n.out.area());
-          }
-          break;
-        case operation::add:
-          for (index i = 0; i < n.out.size(); ++i) to[i] = in[i] + y[b * n.out.size() + i];
-          break;
-        case operation::subsample: {
-          std::fill_n(to, n.out.size(), T(0));
-          const index before = (n.out.channels - n.in.channels) / 2;
-          for (index c = 0; c < n.in.channels; ++c) {
-            subsample(n, in + c * n.in.area(), to + (before + c) * n.out.area());
-          }
-          break;
-        }
-        default:
-          break;
-      }
+    const T* const y = n.second < 0 ? nullptr : data(n.second);
+    each(threads, groups, [&](index g, int) {
+      const index in = g * n.in.size() * detail::lanes;
+      detail::evaluate(n, data(n.first) + in, y == nullptr ? y : y + in,
+                       values_[at(id)].data() + g * n.out.size() * detail::lanes);
     });
   }
+  outputs_.resize(at(count * net_.output().size()));
+  detail::from_lanes(net_.output(), count, values_.back().data(), outputs_.data());
+}
+
+template <class T>
+void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
+  const node& n = net_.nodes()[at(id)];
+  const std::vector<detail::chunk>& chunks = plan_->chunks[at(id)];
+  const auto pieces = static_cast<index>(chunks.size());
+  each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
+    const index group = item / pieces * detail::lanes;
+    const detail::chunk& piece = chunks[at(item % pieces)];
+    detail::convolution_loop<T> loop =
+        detail::whole_convolution<T>(n, plan_->runs[at(id)], packed_[at(id)].data());
+    loop.runs += piece.first_run;
+    loop.count = piece.runs;
+    loop.bias = bias.empty() ? nullptr : bias.data();
+    loop.in = data(n.first) + group * n.in.size();
+    loop.out = values_[at(id)].data() + group * n.out.size();
+    detail::best_loops<T>().convolve(loop);
+  });
+}
+
+// Means and roots of the input of a batch norm over the batch: sums by item in a fixed order, first
+// for the mean, then around it.
+template <class T>
+void forward_pass<T>::measure(index id, int threads) {
+  const node& n = net_.nodes()[at(id)];
+  const index channels = n.in.channels, area = n.in.area(), groups = detail::groups_of(count_);
+  const index pieces = (area + positions_an_item - 1) / positions_an_item;
+  const index room = channels * 2 * detail::lanes;  // sums of an item
+  const double numbers = static_cast<double>(count_ * area);
+  std::vector<T> centre(at(channels), T(0));
+  std::vector<double>& means = means_[at(id)];
+  std::vector<double> second(at(channels));
+  means.assign(at(channels), 0);
+  for (int round = 0; round < 2; ++round) {
+    sums_.assign(at(groups * pieces * room), 0);
+    each(threads, groups * pieces, [&](index item, int) {
+      const index first = item % pieces * positions_an_item;
+      const index count = std::min(positions_an_item, area - first);
+      const T* const x =
+          data(n.first) + (item / pieces * n.in.size() + first * channels) * detail::lanes;
+      detail::best_loops<T>().norm_sums(
+          {{count, channels}, {}, {x, channels}, centre.data(), sums_.data() + item * room});
+    });
+    for (index c = 0; c < channels; ++c) {
+      double sum = 0, squares = 0;
+      for (index item = 0; item < groups * pieces; ++item) {
+        const index valid = std::min(detail::lanes, count_ - item / pieces * detail::lanes);
+        const double* const from = sums_.data() + item * room + c * 2 * detail::lanes;
+        for (index k = 0; k < valid; ++k) sum += from[k];
+        for (index k = 0; k < valid; ++k) squares += from[detail::lanes + k];
+      }
+      means[at(c)] = static_cast<double>(centre[at(c)]) + sum / numbers;
+      second[at(c)] = (squares - sum * (sum / numbers)) / numbers;
+      centre[at(c)] = static_cast<T>(means[at(c)]);
+    }
+  }
+  for (index c = 0; c < channels; ++c) {
+    roots_[at(id)][at(c)] = std::sqrt(second[at(c)] + n.epsilon);
+  }
+}
+
+template <class T>
+void forward_pass<T>::normalize(index id, std::span<const T> parameters,
+                                std::span<const T> statistics, int threads) {
+  const detail::norm_chain& chain = plan_->chains[at(id)];
+  const node& n = net_.nodes()[at(chain.norm)];
+  const index channels = n.in.channels;
+  std::vector<double>& means = means_[at(chain.norm)];
+  std::vector<double>& roots = roots_[at(chain.norm)];
+  means.resize(at(channels));
+  roots.resize(at(channels));
+  if (mode_ == norm_mode::train) {
+    measure(chain.norm, threads);
+  } else {
+    const index mean = net_.statistics()[at(n.running_mean)].offset;
+    const index variance = net_.statistics()[at(n.running_var)].offset;
+    for (index c = 0; c < channels; ++c) {
+      means[at(c)] = static_cast<double>(statistics[at(mean + c)]);
+      roots[at(c)] = std::sqrt(static_cast<double>(statistics[at(variance + c)]) + n.epsilon);
+    }
+  }
+  norm_factors& factors = factors_[at(chain.norm)];
+  const std::span<const T> gamma = parameter(parameters, n.weight);
+  factors.mean.assign(means.begin(), means.end());
+  factors.scale.resize(at(channels));
+  factors.shift.assign(parameter(parameters, n.bias).begin(), parameter(parameters, n.bias).end());
+  for (index c = 0; c < channels; ++c) {
+    factors.scale[at(c)] = static_cast<T>(static_cast<double>(gamma[at(c)]) / roots[at(c)]);
+  }
+  const index area = n.in.area();
+  const index pieces = (area + positions_an_item - 1) / positions_an_item;
+  each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
+    const index first = item % pieces * positions_an_item;
+    const index at_rows = (item / pieces * area + first) * channels * detail::lanes;
+    const auto from = [&](index value) {
+      return detail::source<T>{value < 0 ? nullptr : data(value) + at_rows, channels};
+    };
+    detail::best_loops<T>().norm(
+        {{std::min(positions_an_item, area - first), channels},
+         from(n.first),
+         from(chain.other),
+         factors.mean.data(),
+         factors.scale.data(),
+         factors.shift.data(),
+         chain.relu >= 0,
+         chain.add < 0 || chain.relu < 0 ? nullptr : values_[at(chain.add)].data() + at_rows,
+         values_[at(id)].data() + at_rows});
+  });
+}
+
+template <class T>
+std::vector<T> forward_pass<T>::value(index node) const {
+  const detail::lane_vector<T>& kept = values_.at(at(node));
+  require(!kept.empty(), "zo::nn::forward_pass: value ", node,
+          " is evaluated together with a later one; ask for that of the ReLU or sum after it");
+  const shape& s = net_.nodes()[at(node)].out;
+  std::vector<T> rows(at(count_ * s.size()));
+  detail::from_lanes(s, count_, kept.data(), rows.data());
+  return rows;
 }
 
 template <class T>
@@ -192,14 +259,13 @@ void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum
     if (n.what != operation::batch_norm) continue;
     const double numbers = static_cast<double>(count_ * n.in.area());
     const double unbiased = numbers > 1 ? numbers / (numbers - 1) : 1.0;
-    const index mean = net_.statistics()[static_cast<std::size_t>(n.running_mean)].offset;
-    const index var = net_.statistics()[static_cast<std::size_t>(n.running_var)].offset;
+    const index mean = net_.statistics()[at(n.running_mean)].offset;
+    const index var = net_.statistics()[at(n.running_var)].offset;
     for (index c = 0; c < n.in.channels; ++c) {
-      const auto k = static_cast<std::size_t>(c);
-      const double variance = roots_[id][k] * roots_[id][k] - n.epsilon;
-      T& m = statistics[static_cast<std::size_t>(mean + c)];
-      T& v = statistics[static_cast<std::size_t>(var + c)];
-      m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * means_[id][k]);
+      const double variance = roots_[id][at(c)] * roots_[id][at(c)] - n.epsilon;
+      T& m = statistics[at(mean + c)];
+      T& v = statistics[at(var + c)];
+      m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * means_[id][at(c)]);
       v = static_cast<T>((1 - momentum) * static_cast<double>(v) + momentum * unbiased * variance);
     }
   }

@@ -1,113 +1,128 @@
-// Operations on one sample, shared by values and differences.
+// Operations without weights on one group of samples, for all channels or for some.
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
-#include "product.hpp"
-#include "zo/nn/network.hpp"
+#include "lanes.hpp"
 
 namespace zo::nn::detail {
 
-// Output positions that are worked on at once: their columns lie together in the cache.
-inline constexpr index strip_positions = 96;
-
-/// Columns of the product that a convolution is, for output positions first … first+count-1:
-/// columns[((c * kernel + ky) * kernel + kx) * strip_positions + position], zero outside the image.
 template <class T>
-void unfold(const node& n, index channels, const T* in, index first, index count, T* columns) {
-  const index k = n.kernel, width = n.out.width;
-  for (index c = 0; c < channels; ++c) {
-    const T* const image = in + c * n.in.area();
-    for (index ky = 0; ky < k; ++ky) {
-      for (index kx = 0; kx < k; ++kx, columns += strip_positions) {
-        // Runs of positions in one row of the image.
-        for (index p = first; p < first + count;) {
-          const index y = p / width, x = p % width;
-          const index run = std::min(width - x, first + count - p);
-          const index from = y * n.stride + ky - n.padding;
-          T* const to = columns + (p - first);
-          const T* const row = image + from * n.in.width;
-          const index left = x * n.stride + kx - n.padding;
-          if (from < 0 || from >= n.in.height) {
-            std::fill_n(to, run, T(0));
-          } else if (n.stride == 1 && left >= 0 && left + run <= n.in.width) {
-            std::copy_n(row + left, run, to);
-          } else {
-            for (index i = 0; i < run; ++i) {
-              const index at = left + i * n.stride;
-              to[i] = at < 0 || at >= n.in.width ? T(0) : row[at];
-            }
-          }
-          p += run;
-        }
+convolution_loop<T> whole_convolution(const node& n, const std::vector<position_run>& runs,
+                                      const T* packed) {
+  const bool flat = n.what == operation::linear;
+  return {.runs = runs.data(),
+          .count = static_cast<index>(runs.size()),
+          .in_channels = n.in.channels,
+          .all_channels = n.in.channels,
+          .out_channels = n.out.channels,
+          .in_row = n.in.width,
+          .kernel = flat ? n.in.area() : n.kernel,
+          .kernel_rows = flat ? 1 : n.kernel,
+          .weights = packed,
+          .bias = nullptr,
+          .in = nullptr,
+          .out = nullptr};
+}
+
+template <class T>
+void relu(index numbers, const T* in, T* out) {
+  for (index i = 0; i < numbers; ++i) out[i] = in[i] < T(0) ? T(0) : in[i];
+}
+
+// max(base + change, 0) - max(base, 0), where no two large numbers are subtracted.
+template <class T>
+T relu_difference(T base, T change) {
+  const T least = base > T(0) ? -base : T(0);
+  const T moved = base > T(0) ? change : base + change;
+  return moved < least ? least : moved;
+}
+
+// `channels` neighbouring channels, dense in `in` and `out`.
+template <class T>
+void max_pool(const node& n, index channels, const T* in, T* out) {
+  const index row = channels * lanes;
+  for (index y = 0; y < n.out.height; ++y) {
+    for (index x = 0; x < n.out.width; ++x, out += row) {
+      const T* const corner = in + (y * n.stride * n.in.width + x * n.stride) * row;
+      std::copy_n(corner, row, out);
+      for (index tap = 1; tap < n.kernel * n.kernel; ++tap) {
+        const T* const from = corner + (tap / n.kernel * n.in.width + tap % n.kernel) * row;
+        for (index i = 0; i < row; ++i) out[i] = from[i] > out[i] ? from[i] : out[i];
       }
     }
   }
 }
 
 template <class T>
-T* scratch(index size) {
-  static thread_local std::vector<T> memory;
-  if (static_cast<index>(memory.size()) < size) memory.resize(static_cast<std::size_t>(size));
-  return memory.data();
-}
-
-/// `channels` channels of one sample through the weights of a convolution, of which row o has
-/// channels * kernel * kernel. A null bias is none.
-template <class T>
-void convolve(const node& n, index channels, const T* weight, const T* bias, const T* in,
-              T* columns, T* out) {
-  const index depth = channels * n.kernel * n.kernel;
-  for (index o = 0; bias != nullptr && o < n.out.channels; ++o) {
-    std::fill_n(out + o * n.out.area(), n.out.area(), bias[o]);
-  }
-  for (index first = 0; first < n.out.area(); first += strip_positions) {
-    const index count = std::min(strip_positions, n.out.area() - first);
-    unfold(n, channels, in, first, count, columns);
-    product<T>({n.out.channels, count, depth, weight, columns, strip_positions, out + first,
-                n.out.area(), bias != nullptr});
-  }
-}
-
-template <class T>
-void convolve(const node& n, const T* weight, const T* bias, const T* in, T* out) {
-  const index depth = n.in.channels * n.kernel * n.kernel;
-  convolve(n, n.in.channels, weight, bias, in, scratch<T>(depth * strip_positions), out);
-}
-
-/// One channel of one sample.
-template <class T>
-void pool(const node& n, const T* in, T* out) {
-  if (n.what == operation::global_average_pool) {
-    T sum = 0;
-    for (index i = 0; i < n.in.area(); ++i) sum += in[i];
-    *out = sum / static_cast<T>(n.in.area());
-    return;
-  }
+void average_pool(const node& n, index channels, const T* in, T* out) {
+  const index row = channels * lanes;
   for (index y = 0; y < n.out.height; ++y) {
-    for (index x = 0; x < n.out.width; ++x) {
-      const T* const corner = in + y * n.stride * n.in.width + x * n.stride;
-      T best = corner[0], sum = 0;
-      for (index ky = 0; ky < n.kernel; ++ky) {
-        for (index kx = 0; kx < n.kernel; ++kx) {
-          const T value = corner[ky * n.in.width + kx];
-          best = value > best ? value : best;
-          sum += value;
-        }
+    for (index x = 0; x < n.out.width; ++x, out += row) {
+      const T* const corner = in + (y * n.stride * n.in.width + x * n.stride) * row;
+      std::copy_n(corner, row, out);
+      for (index tap = 1; tap < n.kernel * n.kernel; ++tap) {
+        const T* const from = corner + (tap / n.kernel * n.in.width + tap % n.kernel) * row;
+        for (index i = 0; i < row; ++i) out[i] += from[i];
       }
-      const bool largest = n.what == operation::max_pool;
-      out[y * n.out.width + x] = largest ? best : sum / static_cast<T>(n.kernel * n.kernel);
+      for (index i = 0; i < row; ++i) out[i] /= static_cast<T>(n.kernel * n.kernel);
     }
   }
 }
 
 template <class T>
-void subsample(const node& n, const T* in, T* out) {
+void global_average_pool(const node& n, index channels, const T* in, T* out) {
+  const index row = channels * lanes;
+  std::copy_n(in, row, out);
+  for (index p = 1; p < n.in.area(); ++p) {
+    for (index i = 0; i < row; ++i) out[i] += in[p * row + i];
+  }
+  for (index i = 0; i < row; ++i) out[i] /= static_cast<T>(n.in.area());
+}
+
+// Every second row and column; `before` channels of zeros, then those given, of out_channels.
+template <class T>
+void subsample(const node& n, index channels, index before, index out_channels, const T* in,
+               T* out) {
+  const index row = channels * lanes;
   for (index y = 0; y < n.out.height; ++y) {
-    for (index x = 0; x < n.out.width; ++x) {
-      out[y * n.out.width + x] = in[y * n.stride * n.in.width + x * n.stride];
+    for (index x = 0; x < n.out.width; ++x, out += out_channels * lanes) {
+      std::fill_n(out, out_channels * lanes, T(0));
+      std::copy_n(in + (y * n.stride * n.in.width + x * n.stride) * row, row, out + before * lanes);
     }
+  }
+}
+
+/// Those that are the same for values and for differences: linear ones. Of all channels, or of a
+/// single one that stands by itself.
+template <class T>
+void evaluate_linear(const node& n, bool single, const T* in, const T* other, T* out) {
+  const index channels = single ? 1 : n.in.channels;
+  switch (n.what) {
+    case operation::average_pool:
+      return average_pool(n, channels, in, out);
+    case operation::global_average_pool:
+      return global_average_pool(n, channels, in, out);
+    case operation::subsample:
+      if (single) return subsample(n, 1, 0, 1, in, out);
+      return subsample(n, channels, (n.out.channels - n.in.channels) / 2, n.out.channels, in, out);
+    case operation::add:
+      for (index i = 0; i < n.out.area() * channels * lanes; ++i) out[i] = in[i] + other[i];
+      return;
+    default:
+      return;
+  }
+}
+
+template <class T>
+void evaluate(const node& n, const T* in, const T* other, T* out) {
+  switch (n.what) {
+    case operation::relu:
+      return relu(n.in.size() * lanes, in, out);
+    case operation::max_pool:
+      return max_pool(n, n.in.channels, in, out);
+    default:
+      return evaluate_linear(n, false, in, other, out);
   }
 }
 

@@ -19,6 +19,7 @@ namespace zo::nn {
 
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread; the base pass and the parameters stay the caller's and must not change.
+/// Memory: the differences that are still needed, at most about three values of the batch.
 template <class T>
 class difference_pass {
  public:
@@ -38,22 +39,28 @@ class difference_pass {
   struct change {
     extent how = extent::none;
     index channel = 0;
-    std::vector<T> data{};  // count x area, or count x size
+    detail::lane_vector<T> data{};  // [group][position][channel, or the only one][lane]
   };
 
   void start(const view& moved, index element, T step, change& out);
-  void follow(index id, const change& in, change& out);
-  void follow_norm(index id, const change& in, change& out);
-  void norm_channel(index id, index channel, index stride, const T* in, T* out) const;
-  void follow_sum(const node& n, const change& a, const change& b, change& out);
-  void widen(const node& n, const change& in, change& out) const;
+  std::span<const T> finish(index from);
+  void follow(index id);
+  void follow_chain(index id);
+  void measure(index norm, const change& d, index group, index first, index positions);
+  void factors_of(index norm, const change& d);
+  void widen(const shape& s, change& c);
+  void reserve(change& c, extent how, index channel, const shape& s);
+  void release(index id, index user);
   std::span<const T> parameter(index number) const;
 
   const network& net_;
   const forward_pass<T>& base_;
   std::span<const T> parameters_;
-  std::vector<change> changes_;
-  change widened_;
+  std::vector<change> changes_;                // by node
+  std::vector<detail::lane_vector<T>> spare_;  // memory of differences no longer needed
+  std::vector<std::vector<double>> sums_;      // by batch norm, of the input's difference
+  std::vector<T> scale_, slope_, shift_;       // of the batch norm at hand, by channel
+  std::vector<T> outputs_;
   index multiplications_ = 0;
 };
 

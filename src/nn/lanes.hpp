@@ -1,0 +1,135 @@
+// How values of a batch lie in memory, and the loops over them, once for each instruction set.
+//
+// Samples are taken in groups of 16, innermost: [group][position][channel][sample of the group].
+// A row of 16 samples of one channel at one position is a lane row, and every loop goes from lane
+// row to lane row: whatever the shape of a layer, vectors are full and weights are scalars. What is
+// beyond the last sample of a batch is computed along and never read.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/nn/forward.hpp"
+#include "zo/nn/network.hpp"
+
+namespace zo::nn::detail {
+
+/// Output channels whose weights lie together: [block][row of taps][tap][input channel][8].
+inline constexpr index block_channels = 8;
+
+inline index blocks_of(index channels) { return (channels + block_channels - 1) / block_channels; }
+
+/// Neighbouring output positions with the same taps inside the image.
+struct position_run {
+  std::int32_t count;      // positions, 1 to 3
+  std::int32_t out;        // the first one
+  std::int32_t in;         // input position of its first tap inside
+  std::int32_t stride;     // from one to the next, in input positions
+  std::int32_t tap, taps;  // columns of taps inside: the first, how many
+  std::int32_t row, rows;  // and rows
+};
+
+/// The runs of a layer that has weights; a linear map is a convolution whose only output position
+/// has all input positions as its taps.
+std::vector<position_run> runs_of(const node& n);
+
+/// Parameters of a convolution or linear map in the order of the loops.
+template <class T>
+void pack_weights(const node& n, const T* weight, lane_vector<T>& packed);
+
+template <class T>
+struct convolution_loop {
+  const position_run* runs;
+  index count;         // of runs
+  index in_channels;   // that `in` has; one, of which `weights` begins, or all
+  index all_channels;  // of the input
+  index out_channels;
+  index in_row;  // positions from one row of taps to the next
+  index kernel;  // taps of a row
+  index kernel_rows;
+  const T* weights;
+  const T* bias;  // or null
+  const T* in;
+  T* out;
+};
+
+/// A layer's channels [first, first + count) at some positions. Distances between positions are in
+/// lane rows, so that one channel may stand by itself.
+struct lane_rows {
+  index positions;
+  index channels;
+};
+
+template <class T>
+struct source {
+  const T* data = nullptr;
+  index step = 0;  // lane rows from one position to the next
+};
+
+/// Sums over positions, for every channel and lane: of d, and of d (2 c + d) with c = x - mean.
+/// Without d: of c, and of c squared.
+template <class T>
+struct norm_sums_loop {
+  lane_rows size;
+  source<T> d, x;
+  const T* mean;
+  double* sums;  // [channel][2][lane], added to
+};
+
+/// Values: y = (x - mean) scale + shift, + other, and only its positive part if `rectified`.
+template <class T>
+struct norm_loop {
+  lane_rows size;
+  source<T> x, other;
+  const T *mean, *scale, *shift;
+  bool rectified;
+  T* sum;  // y with `other`, before ReLU; or null
+  T* out;  // dense
+};
+
+/// Differences: e = (d - shift) scale + (x - mean) slope, + other; if `rectified` of the positive
+/// part at the base value `before`, or at (x - mean) base_scale + base_shift where that is null.
+template <class T>
+struct norm_difference_loop {
+  lane_rows size;
+  source<T> d, x, other, before;
+  const T *mean, *scale, *slope, *shift, *base_scale, *base_shift;
+  bool rectified;
+  T* out;
+  index out_step;
+};
+
+/// Differences of a max pool: the largest of (base - value) + d over each window.
+template <class T>
+struct max_difference_loop {
+  index width, height;  // of the output
+  index kernel, stride, in_width, channels;
+  source<T> d, base, value;
+  T* out;  // dense
+};
+
+template <class T>
+struct loops {
+  void (*convolve)(const convolution_loop<T>&);
+  void (*norm_sums)(const norm_sums_loop<T>&);
+  void (*norm)(const norm_loop<T>&);
+  void (*norm_difference)(const norm_difference_loop<T>&);
+  void (*max_difference)(const max_difference_loop<T>&);
+};
+
+template <class T>
+struct loops_of_set {
+  static loops<T> generic();
+#if defined(ZO_HAS_X86_KERNELS)
+  static loops<T> avx2();
+  static loops<T> avx512();
+#endif
+};
+
+/// Those of the instruction set of this machine. All give the same bits: products are sums of fused
+/// multiply-adds in ascending order of tap and channel, everything else is rounded step by step.
+template <class T>
+const loops<T>& best_loops();
+
+}  // namespace zo::nn::detail

@@ -1,0 +1,298 @@
+// The loops over lane rows for one instruction set. Raw pointers and built-ins only, as in
+// direction_kernels.hpp.
+#pragma once
+
+#include "lanes.hpp"
+
+#if defined(ZO_PACK_AVX512) || defined(ZO_PACK_AVX2)
+#include <immintrin.h>
+#endif
+
+namespace zo::nn::detail {
+namespace {
+
+// Part of a lane row in one register: load, store, broadcast, and sum + a * b rounded once.
+template <class T>
+struct part;
+
+#if defined(ZO_PACK_AVX512)
+template <>
+struct part<float> {
+  static constexpr int width = 16;
+  __m512 v;
+  static part load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static part all(float a) { return {_mm512_set1_ps(a)}; }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  part plus(part a, part b) const { return {_mm512_fmadd_ps(a.v, b.v, v)}; }
+};
+template <>
+struct part<double> {
+  static constexpr int width = 8;
+  __m512d v;
+  static part load(const double* p) { return {_mm512_loadu_pd(p)}; }
+  static part all(double a) { return {_mm512_set1_pd(a)}; }
+  void store(double* p) const { _mm512_storeu_pd(p, v); }
+  part plus(part a, part b) const { return {_mm512_fmadd_pd(a.v, b.v, v)}; }
+};
+inline constexpr int channels_at_once = 8;
+#elif defined(ZO_PACK_AVX2)
+template <>
+struct part<float> {
+  static constexpr int width = 8;
+  __m256 v;
+  static part load(const float* p) { return {_mm256_loadu_ps(p)}; }
+  static part all(float a) { return {_mm256_set1_ps(a)}; }
+  void store(float* p) const { _mm256_storeu_ps(p, v); }
+  part plus(part a, part b) const { return {_mm256_fmadd_ps(a.v, b.v, v)}; }
+};
+template <>
+struct part<double> {
+  static constexpr int width = 4;
+  __m256d v;
+  static part load(const double* p) { return {_mm256_loadu_pd(p)}; }
+  static part all(double a) { return {_mm256_set1_pd(a)}; }
+  void store(double* p) const { _mm256_storeu_pd(p, v); }
+  part plus(part a, part b) const { return {_mm256_fmadd_pd(a.v, b.v, v)}; }
+};
+inline constexpr int channels_at_once = 4;
+#else
+inline float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
+template <class T>
+struct part {
+  static constexpr int width = 1;
+  T v;
+  static part load(const T* p) { return {*p}; }
+  static part all(T a) { return {a}; }
+  void store(T* p) const { *p = v; }
+  part plus(part a, part b) const { return {multiply_add(a.v, b.v, v)}; }
+};
+inline constexpr int channels_at_once = 4;
+#endif
+
+// Channels x Positions lane rows (their parts of one register) stay in registers over all taps.
+template <int Channels, int Positions, class T>
+inline void convolve_block(const convolution_loop<T>& p, const position_run& run, index block,
+                           index first, index offset) {
+  using V = part<T>;
+  V sum[Channels][Positions];
+  for (int o = 0; o < Channels; ++o) {
+    const index channel = block * block_channels + first + o;
+    const bool has = p.bias != nullptr && channel < p.out_channels;
+    for (int i = 0; i < Positions; ++i) sum[o][i] = V::all(has ? p.bias[channel] : T(0));
+  }
+  const index weight_step = p.all_channels / p.in_channels * block_channels;
+  const index weight_row = p.kernel * p.all_channels * block_channels;
+  const T* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
+                     run.tap * p.all_channels * block_channels + first;
+  const T* in = p.in + run.in * p.in_channels * lanes + offset;
+  const index next = run.stride * p.in_channels * lanes;
+  const index depth = run.taps * p.in_channels;
+  for (int row = 0; row < run.rows; ++row) {
+    const T* w = weights;
+    const T* x = in;
+    for (index k = 0; k < depth; ++k, w += weight_step, x += lanes) {
+      V value[Positions];
+      for (int i = 0; i < Positions; ++i) value[i] = V::load(x + i * next);
+      for (int o = 0; o < Channels; ++o) {
+        const V factor = V::all(w[o]);
+        for (int i = 0; i < Positions; ++i) sum[o][i] = sum[o][i].plus(factor, value[i]);
+      }
+    }
+    weights += weight_row;
+    in += p.in_row * p.in_channels * lanes;
+  }
+  for (int o = 0; o < Channels; ++o) {
+    const index channel = block * block_channels + first + o;
+    if (channel >= p.out_channels) break;
+    for (int i = 0; i < Positions; ++i) {
+      sum[o][i].store(p.out + ((run.out + i) * p.out_channels + channel) * lanes + offset);
+    }
+  }
+}
+
+template <class T>
+void convolve(const convolution_loop<T>& p) {
+  for (index r = 0; r < p.count; ++r) {
+    const position_run& run = p.runs[r];
+    for (index block = 0; block * block_channels < p.out_channels; ++block) {
+      for (index first = 0; first < block_channels; first += channels_at_once) {
+        for (index offset = 0; offset < lanes; offset += part<T>::width) {
+          if (run.count == 3) {
+            convolve_block<channels_at_once, 3>(p, run, block, first, offset);
+          } else if (run.count == 2) {
+            convolve_block<channels_at_once, 2>(p, run, block, first, offset);
+          } else {
+            convolve_block<channels_at_once, 1>(p, run, block, first, offset);
+          }
+        }
+      }
+    }
+  }
+}
+
+// A whole lane row; the compiler cuts it into registers. Its operations are rounded one by one.
+template <class T>
+struct row_type;
+template <>
+struct row_type<float> {
+  using type = float __attribute__((vector_size(64)));
+};
+template <>
+struct row_type<double> {
+  using type = double __attribute__((vector_size(128)));
+};
+template <class T>
+using lane_row = typename row_type<T>::type;
+
+template <class T>
+inline lane_row<T> load(const T* p) {
+  lane_row<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+inline void store(T* p, const lane_row<T>& v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+template <class T>
+inline void add_to(double* sum, const lane_row<T>& v) {
+  for (index k = 0; k < lanes; ++k) sum[k] += static_cast<double>(v[k]);
+}
+
+// Sums in T over this many positions, then in double: no longer sum in T, for its rounding.
+inline constexpr index positions_at_once = 32;
+
+// Channels together, so that loads of neighbouring lane rows follow each other.
+template <int Channels, bool Differences, class T>
+inline void norm_sums_block(const norm_sums_loop<T>& p, index channel, index first, index last) {
+  lane_row<T> sum[Channels], square[Channels], mean[Channels];
+  for (int c = 0; c < Channels; ++c) {
+    sum[c] = square[c] = lane_row<T>{};
+    mean[c] = lane_row<T>{} + p.mean[channel + c];
+  }
+  const T* x = p.x.data + (first * p.x.step + channel) * lanes;
+  const T* d = nullptr;
+  if constexpr (Differences) d = p.d.data + (first * p.d.step + channel) * lanes;
+  for (index i = first; i < last; ++i, x += p.x.step * lanes) {
+    for (int c = 0; c < Channels; ++c) {
+      const lane_row<T> centred = load(x + c * lanes) - mean[c];
+      if constexpr (Differences) {
+        const lane_row<T> change = load(d + c * lanes);
+        sum[c] += change;
+        square[c] += change * ((centred + centred) + change);
+      } else {
+        sum[c] += centred;
+        square[c] += centred * centred;
+      }
+    }
+    if constexpr (Differences) d += p.d.step * lanes;
+  }
+  for (int c = 0; c < Channels; ++c) {
+    double* const to = p.sums + (channel + c) * 2 * lanes;
+    add_to<T>(to, sum[c]);
+    add_to<T>(to + lanes, square[c]);
+  }
+}
+
+template <bool Differences, class T>
+inline void norm_sums_of(const norm_sums_loop<T>& p) {
+  for (index first = 0; first < p.size.positions; first += positions_at_once) {
+    const index end = first + positions_at_once;
+    const index last = end < p.size.positions ? end : p.size.positions;
+    index c = 0;
+    for (; c + 4 <= p.size.channels; c += 4) norm_sums_block<4, Differences>(p, c, first, last);
+    for (; c < p.size.channels; ++c) norm_sums_block<1, Differences>(p, c, first, last);
+  }
+}
+
+template <class T>
+void norm_sums(const norm_sums_loop<T>& p) {
+  p.d.data != nullptr ? norm_sums_of<true>(p) : norm_sums_of<false>(p);
+}
+
+template <class T>
+void norm(const norm_loop<T>& p) {
+  const index channels = p.size.channels;
+  for (index i = 0; i < p.size.positions; ++i) {
+    const T* const x = p.x.data + i * p.x.step * lanes;
+    const T* const other =
+        p.other.data == nullptr ? nullptr : p.other.data + i * p.other.step * lanes;
+    for (index c = 0; c < channels; ++c) {
+      const index at = (i * channels + c) * lanes;
+      lane_row<T> y = (load(x + c * lanes) - p.mean[c]) * p.scale[c] + p.shift[c];
+      if (other != nullptr) y += load(other + c * lanes);
+      if (p.sum != nullptr) store(p.sum + at, y);
+      const lane_row<T> zero{};
+      store(p.out + at, p.rectified ? (y < zero ? zero : y) : y);
+    }
+  }
+}
+
+template <bool Other, bool Rectified, bool Before, class T>
+inline void norm_difference_of(const norm_difference_loop<T>& p) {
+  const lane_row<T> zero{};
+  for (index i = 0; i < p.size.positions; ++i) {
+    for (index c = 0; c < p.size.channels; ++c) {
+      const lane_row<T> centred = load(p.x.data + (i * p.x.step + c) * lanes) - p.mean[c];
+      lane_row<T> e = (load(p.d.data + (i * p.d.step + c) * lanes) - p.shift[c]) * p.scale[c] +
+                      centred * p.slope[c];
+      if constexpr (Other) e += load(p.other.data + (i * p.other.step + c) * lanes);
+      if constexpr (Rectified) {
+        lane_row<T> a;
+        if constexpr (Before) {
+          a = load(p.before.data + (i * p.before.step + c) * lanes);
+        } else {
+          a = centred * p.base_scale[c] + p.base_shift[c];
+        }
+        // max(a + e, 0) - max(a, 0), where no two large numbers are subtracted.
+        const lane_row<T> least = a > zero ? -a : zero;
+        const lane_row<T> moved = a > zero ? e : a + e;
+        e = moved < least ? least : moved;
+      }
+      store(p.out + (i * p.out_step + c) * lanes, e);
+    }
+  }
+}
+
+template <class T>
+void norm_difference(const norm_difference_loop<T>& p) {
+  const bool other = p.other.data != nullptr, before = p.before.data != nullptr;
+  if (!p.rectified) {
+    other ? norm_difference_of<true, false, false>(p) : norm_difference_of<false, false, false>(p);
+  } else if (other) {
+    before ? norm_difference_of<true, true, true>(p) : norm_difference_of<true, true, false>(p);
+  } else {
+    before ? norm_difference_of<false, true, true>(p) : norm_difference_of<false, true, false>(p);
+  }
+}
+
+template <class T>
+void max_difference(const max_difference_loop<T>& p) {
+  T* out = p.out;
+  for (index y = 0; y < p.height; ++y) {
+    for (index x = 0; x < p.width; ++x) {
+      const index corner = y * p.stride * p.in_width + x * p.stride;
+      for (index c = 0; c < p.channels; ++c, out += lanes) {
+        const lane_row<T> was = load(p.value.data + ((y * p.width + x) * p.value.step + c) * lanes);
+        lane_row<T> best{};
+        for (index tap = 0; tap < p.kernel * p.kernel; ++tap) {
+          const index from = corner + tap / p.kernel * p.in_width + tap % p.kernel;
+          const lane_row<T> grown = (load(p.base.data + (from * p.base.step + c) * lanes) - was) +
+                                    load(p.d.data + (from * p.d.step + c) * lanes);
+          if (tap == 0) best = grown;
+          best = grown < best ? best : grown;
+        }
+        store(out, best);
+      }
+    }
+  }
+}
+
+template <class T>
+loops<T> all_loops() {
+  return {&convolve<T>, &norm_sums<T>, &norm<T>, &norm_difference<T>, &max_difference<T>};
+}
+
+}  // namespace
+}  // namespace zo::nn::detail

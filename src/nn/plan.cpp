@@ -1,0 +1,84 @@
+// Which nodes are evaluated together, and where.
+#include "plan.hpp"
+
+#include <algorithm>
+
+namespace zo::nn::detail {
+
+namespace {
+
+// Sums over fewer positions than this would be mostly bookkeeping.
+constexpr index least_positions = 32;
+
+std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& runs) {
+  std::vector<chunk> chunks;
+  chunk open{0, 0, 0, 0};
+  for (const position_run& run : runs) {
+    if (open.positions >= least_positions && run.out % n.out.width == 0) {
+      chunks.push_back(open);
+      open = {open.first_run + open.runs, 0, open.first_position + open.positions, 0};
+    }
+    open.runs += 1;
+    open.positions += run.count;
+  }
+  chunks.push_back(open);
+  return chunks;
+}
+
+}  // namespace
+
+plan::plan(const network& net)
+    : chains(net.nodes().size()),
+      absorbed(net.nodes().size(), 0),
+      norm_after(net.nodes().size(), -1),
+      last_use(net.nodes().size(), -1),
+      runs(net.nodes().size()),
+      chunks(net.nodes().size()) {
+  const std::vector<node>& nodes = net.nodes();
+  std::vector<std::vector<index>> users(nodes.size());
+  for (std::size_t id = 0; id < nodes.size(); ++id) {
+    for (const index from : {nodes[id].first, nodes[id].second}) {
+      if (from >= 0) users[static_cast<std::size_t>(from)].push_back(static_cast<index>(id));
+    }
+    if (nodes[id].weight >= 0 && nodes[id].what != operation::batch_norm) {
+      runs[id] = runs_of(nodes[id]);
+      chunks[id] = chunks_of(nodes[id], runs[id]);
+    }
+  }
+  const auto only_user = [&](index id, operation what) -> index {
+    const std::vector<index>& all = users[static_cast<std::size_t>(id)];
+    return all.size() == 1 && nodes[static_cast<std::size_t>(all[0])].what == what ? all[0] : -1;
+  };
+  for (std::size_t id = 0; id < nodes.size(); ++id) {
+    norm_after[id] = only_user(static_cast<index>(id), operation::batch_norm);
+    if (!users[id].empty()) last_use[id] = users[id].back();
+  }
+  std::vector<char> taken(nodes.size(), 0);  // sums that a chain has
+  for (std::size_t id = 0; id < nodes.size(); ++id) {
+    if (nodes[id].what != operation::batch_norm) continue;
+    norm_chain c;
+    c.norm = static_cast<index>(id);
+    c.add = only_user(c.norm, operation::add);
+    if (c.add >= 0 && taken[static_cast<std::size_t>(c.add)]++ > 0) c.add = -1;
+    if (c.add >= 0) {
+      const node& sum = nodes[static_cast<std::size_t>(c.add)];
+      c.other = sum.first == c.norm ? sum.second : sum.first;
+      c.relu = only_user(c.add, operation::relu);
+    } else {
+      c.relu = only_user(c.norm, operation::relu);
+    }
+    for (const index part : {c.norm, c.add, c.relu}) {
+      if (part >= 0 && part != c.last()) absorbed[static_cast<std::size_t>(part)] = 1;
+    }
+    chains[static_cast<std::size_t>(c.last())] = c;
+    // The chain reads where its last node stands.
+    index& read = last_use[static_cast<std::size_t>(nodes[id].first)];
+    read = std::max(read, c.last());
+    if (c.other >= 0) {
+      index& other = last_use[static_cast<std::size_t>(c.other)];
+      other = std::max(other, c.last());
+    }
+  }
+}
+
+}  // namespace zo::nn::detail

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <utility>
 
 #include "operations.hpp"
@@ -13,6 +14,7 @@ namespace zo::nn {
 namespace {
 
 using detail::lanes;
+using zo::detail::require;
 
 std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
@@ -20,12 +22,22 @@ std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
 template <class T>
 difference_pass<T>::difference_pass(const network& net, const forward_pass<T>& base,
-                                    std::span<const T> parameters)
+                                    std::span<const T> parameters, products how)
     : net_(net),
       base_(base),
       parameters_(parameters),
       changes_(net.nodes().size()),
-      sums_(net.nodes().size()) {}
+      sums_(net.nodes().size()),
+      products_(how) {
+  require(how == products::exact || sizeof(T) == sizeof(float),
+          "zo::nn::difference_pass: products in bfloat16 are for networks of float");
+}
+
+template <class T>
+void difference_pass<T>::begin(std::span<const T> parameters) {
+  parameters_ = parameters;
+  multiplications_ = 0;
+}
 
 template <class T>
 std::span<const T> difference_pass<T>::parameter(index number) const {
@@ -36,8 +48,31 @@ std::span<const T> difference_pass<T>::parameter(index number) const {
 template <class T>
 std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
   const view& moved = net_.parameter_of(coordinate);
+  samples_ = base_.count();
+  how_ = coupling::batch;
   start(moved, coordinate - moved.offset, step, changes_[at(moved.node)]);
   return finish(moved.node);
+}
+
+template <class T>
+std::span<const T> difference_pass<T>::from(index node, std::span<const T> moved, coupling how) {
+  require(node >= 0 && node < static_cast<index>(net_.nodes().size()),
+          "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_.nodes().size() - 1);
+  const shape& s = net_.nodes()[at(node)].out;
+  const index count = static_cast<index>(moved.size()) / s.size();
+  require(count * s.size() == static_cast<index>(moved.size()) &&
+              (count == base_.count() ||
+               (how == coupling::frozen && count >= 1 && count < base_.count())),
+          "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
+          " numbers for each of ", base_.count(),
+          " samples (or fewer samples, where statistics are frozen), got ", moved.size());
+  samples_ = count;
+  how_ = how;
+  sample_sums_.clear();
+  change& c = changes_[at(node)];
+  reserve(c, extent::full, 0, s);
+  detail::to_lanes(s, count, moved.data(), c.data.data());
+  return finish(node);
 }
 
 // Room for a difference, from memory that is no longer needed.
@@ -50,7 +85,7 @@ void difference_pass<T>::reserve(change& c, extent how, index channel, const sha
   c.how = how;
   c.channel = channel;
   const index numbers = how == extent::channel ? s.area() : s.size();
-  c.data.resize(at(detail::groups_of(base_.count()) * numbers * lanes));
+  c.data.resize(at(detail::groups_of(samples_) * numbers * lanes));
 }
 
 template <class T>
@@ -83,10 +118,10 @@ std::span<const T> difference_pass<T>::finish(index from) {
   }
   const shape& s = net_.output();
   change& last = changes_.back();
-  outputs_.assign(at(base_.count() * s.size()), T(0));
+  outputs_.assign(at(samples_ * s.size()), T(0));
   if (last.how != extent::none) {
     widen(s, last);
-    detail::from_lanes(s, base_.count(), last.data.data(), outputs_.data());
+    detail::from_lanes(s, samples_, last.data.data(), outputs_.data());
   }
   release(nodes - 1, nodes);
   return outputs_;
@@ -96,7 +131,7 @@ std::span<const T> difference_pass<T>::finish(index from) {
 template <class T>
 void difference_pass<T>::start(const view& moved, index element, T step, change& out) {
   const node& n = net_.nodes()[at(moved.node)];
-  const index area = n.out.area(), groups = detail::groups_of(base_.count());
+  const index area = n.out.area(), groups = detail::groups_of(samples_);
   const bool is_bias = n.bias >= 0 && moved.offset == net_.parameters()[at(n.bias)].offset;
   const index per_channel = is_bias ? 1 : moved.per_channel();
   reserve(out, extent::channel, element / per_channel, n.out);
@@ -154,7 +189,7 @@ void difference_pass<T>::measure(index norm, const change& d, index group, index
   const bool single = d.how == extent::channel;
   const index channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
   const index room = n.in.channels * 2 * lanes;
-  const bool partial = (group + 1) * lanes > base_.count();
+  const bool partial = (group + 1) * lanes > samples_;
   const index place = group * n.in.area() + first;
   detail::best_loops<T>().norm_sums(
       {{positions, channels},
@@ -162,6 +197,44 @@ void difference_pass<T>::measure(index norm, const change& d, index group, index
        {base_.data(n.first) + (place * n.in.channels + offset) * lanes, n.in.channels},
        base_.factors_[at(norm)].mean.data() + offset,
        sums_[at(norm)].data() + (partial ? room : 0)});
+}
+
+// The same for each sample. Differences that begin as all channels stay all channels.
+template <class T>
+void difference_pass<T>::measure_samples(index norm, const change& d) {
+  const node& n = net_.nodes()[at(norm)];
+  const index channels = n.in.channels;
+  norm_sums found{norm, std::vector<double>(at(samples_ * channels)),
+                  std::vector<double>(at(samples_ * channels))};
+  for (index g = 0; g < detail::groups_of(samples_); ++g) {
+    sums_[at(norm)].assign(at(channels * 4 * lanes), 0);
+    measure(norm, d, g, 0, n.in.area());
+    // The two halves are for whole groups and for the last one; only one has anything now.
+    const bool partial = (g + 1) * lanes > samples_;
+    const double* const all = sums_[at(norm)].data() + (partial ? channels * 2 * lanes : 0);
+    for (index b = g * lanes; b < std::min(samples_, (g + 1) * lanes); ++b) {
+      for (index c = 0; c < channels; ++c) {
+        const double* const sum = all + c * 2 * lanes + b % lanes;
+        const auto to = at(b * channels + c);
+        found.of_difference[to] = sum[0];
+        found.of_squares[to] = sum[lanes] - 2 * rest_of(norm, c) * sum[0];
+      }
+    }
+  }
+  sums_[at(norm)].clear();
+  sample_sums_.push_back(std::move(found));
+}
+
+// Sums are of c = x - mean with the mean rounded to T; this is what rounding left of it.
+template <class T>
+double difference_pass<T>::rest_of(index norm, index channel) const {
+  return base_.means(norm)[at(channel)] -
+         static_cast<double>(base_.factors_[at(norm)].mean[at(channel)]);
+}
+
+template <class T>
+bool difference_pass<T>::follows_batch() const {
+  return how_ == coupling::batch && base_.mode() == norm_mode::train;
 }
 
 // Of the input of a batch norm: base value c (centred), change d. With s = mean(d),
@@ -177,13 +250,13 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
   scale_.resize(at(channels));
   slope_.assign(at(channels), T(0));
   shift_.assign(at(channels), T(0));
-  if (base_.mode() == norm_mode::eval) {
+  if (!follows_batch()) {
     std::copy_n(base_.factors_[at(norm)].scale.begin() + offset, channels, scale_.begin());
     return;
   }
-  const auto numbers = static_cast<double>(base_.count() * n.in.area());
+  const auto numbers = static_cast<double>(samples_ * n.in.area());
   const index room = n.in.channels * 2 * lanes;
-  const index last = base_.count() % lanes;
+  const index last = samples_ % lanes;
   for (index c = 0; c < channels; ++c) {
     const double* const whole = sums_[at(norm)].data() + c * 2 * lanes;
     double sum = 0, squares = 0;
@@ -193,10 +266,8 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
     for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
     const double root = base_.roots(norm)[at(offset + c)];
     const double shift = sum / numbers;
-    // Sums are of c = x - mean with the mean rounded; `rest` is what rounding left of it.
-    const double rest = base_.means(norm)[at(offset + c)] -
-                        static_cast<double>(base_.factors_[at(norm)].mean[at(offset + c)]);
-    const double change_of_variance = squares / numbers - shift * (shift + 2 * rest);
+    const double change_of_variance =
+        squares / numbers - shift * (shift + 2 * rest_of(norm, offset + c));
     const double new_root = std::sqrt(root * root + change_of_variance);
     const auto factor = static_cast<double>(gamma[at(offset + c)]);
     scale_[at(c)] = static_cast<T>(factor / new_root);
@@ -217,7 +288,7 @@ void difference_pass<T>::follow_chain(index id) {
   const change* other = chain.other < 0 || at_sum ? &none : &changes_[at(chain.other)];
   change& d = changes_[at(at_sum ? chain.add : at_norm ? chain.norm : n.first)];
   if (d.how == extent::none && other->how == extent::none) return;
-  const index groups = detail::groups_of(base_.count()), area = n.in.area();
+  const index groups = detail::groups_of(samples_), area = n.in.area();
 
   // The difference of the norm's output is known where the change began there.
   bool plain = at_norm || at_sum;
@@ -229,7 +300,8 @@ void difference_pass<T>::follow_chain(index id) {
     in = &made;
     plain = true;
   }
-  if (!plain && base_.mode() == norm_mode::train && sums_[at(chain.norm)].empty()) {
+  if (!plain && how_ == coupling::frozen) measure_samples(chain.norm, d);
+  if (!plain && follows_batch() && sums_[at(chain.norm)].empty()) {
     sums_[at(chain.norm)].assign(at(n.in.channels * 4 * lanes), 0);
     for (index g = 0; g < groups; ++g) measure(chain.norm, d, g, 0, area);
   }
@@ -314,6 +386,21 @@ void difference_pass<T>::follow_chain(index id) {
   }
 }
 
+// Chunk by chunk, so that what a batch norm needs of the outputs is summed while they are near.
+template <class T>
+template <class Loop>
+void difference_pass<T>::convolve(index id, Loop loop, void (*run)(const Loop&),
+                                  const change* measured, index group) {
+  for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
+    loop.runs = base_.plan_->runs[at(id)].data() + piece.first_run;
+    loop.count = piece.runs;
+    run(loop);
+    if (measured == nullptr) continue;
+    measure(base_.plan_->norm_after[at(id)], *measured, group, piece.first_position,
+            piece.positions);
+  }
+}
+
 template <class T>
 void difference_pass<T>::follow(index id) {
   const node& n = net_.nodes()[at(id)];
@@ -341,31 +428,37 @@ void difference_pass<T>::follow(index id) {
   if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
   reserve(out, mixes ? extent::full : first.how, channel, n.out);
   const index norm = base_.plan_->norm_after[at(id)];
-  const bool sums = mixes && norm >= 0 && base_.mode() == norm_mode::train;
+  const bool sums = mixes && norm >= 0 && follows_batch();
   if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
   const index in_size = (single ? n.in.area() : n.in.size()) * lanes;
   const index out_size = (out.how == extent::channel ? n.out.area() : n.out.size()) * lanes;
-  for (index g = 0; g < detail::groups_of(base_.count()); ++g) {
+  for (index g = 0; g < detail::groups_of(samples_); ++g) {
     const T* const d = first.data.data() + g * in_size;
     T* const to = out.data.data() + g * out_size;
     const T* const x = base_.data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
     switch (n.what) {
       case operation::convolution:
       case operation::linear: {
-        detail::convolution_loop<T> loop = detail::whole_convolution<T>(
-            n, base_.plan_->runs[at(id)], base_.packed_[at(id)].data());
+        if constexpr (std::same_as<T, float>) {
+          if (products_ == products::bfloat16 && !single) {
+            rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
+            detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
+            auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());
+            loop.in_channels = loop.all_channels = detail::pairs_of(n.in.channels);
+            loop.in = rounded_.data();
+            loop.out = to;
+            convolve(id, loop, detail::best_pair_loops().convolve, sums ? &out : nullptr, g);
+            break;
+          }
+        }
+        auto loop = detail::whole_convolution<T>(n, base_.packed_[at(id)].data());
         if (single) {
           loop.in_channels = 1;
           loop.weights += first.channel * detail::block_channels;
         }
         loop.in = d;
         loop.out = to;
-        for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
-          loop.runs = base_.plan_->runs[at(id)].data() + piece.first_run;
-          loop.count = piece.runs;
-          detail::best_loops<T>().convolve(loop);
-          if (sums) measure(norm, out, g, piece.first_position, piece.positions);
-        }
+        convolve(id, loop, detail::best_loops<T>().convolve, sums ? &out : nullptr, g);
         break;
       }
       case operation::relu:
@@ -400,7 +493,7 @@ void difference_pass<T>::follow(index id) {
   }
   if (mixes) {
     const index depth = net_.parameters()[at(n.weight)].per_channel();
-    multiplications_ += base_.count() * n.out.size() * depth / (single ? n.in.channels : 1);
+    multiplications_ += samples_ * n.out.size() * depth / (single ? n.in.channels : 1);
   }
 }
 
@@ -411,7 +504,7 @@ void difference_pass<T>::widen(const shape& s, change& c) {
   change wide;
   reserve(wide, extent::full, 0, s);
   std::ranges::fill(wide.data, T(0));
-  const index rows = detail::groups_of(base_.count()) * s.area();
+  const index rows = detail::groups_of(samples_) * s.area();
   for (index row = 0; row < rows; ++row) {
     std::copy_n(c.data.data() + row * lanes, lanes,
                 wide.data.data() + (row * s.channels + c.channel) * lanes);

@@ -138,9 +138,8 @@ void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
   each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
     const index group = item / pieces * detail::lanes;
     const detail::chunk& piece = chunks[at(item % pieces)];
-    detail::convolution_loop<T> loop =
-        detail::whole_convolution<T>(n, plan_->runs[at(id)], packed_[at(id)].data());
-    loop.runs += piece.first_run;
+    auto loop = detail::whole_convolution<T>(n, std::as_const(packed_[at(id)]).data());
+    loop.runs = plan_->runs[at(id)].data() + piece.first_run;
     loop.count = piece.runs;
     loop.bias = bias.empty() ? nullptr : bias.data();
     loop.in = data(n.first) + group * n.in.size();
@@ -240,13 +239,39 @@ void forward_pass<T>::normalize(index id, std::span<const T> parameters,
 }
 
 template <class T>
+void forward_pass<T>::round_weights(std::span<const T> parameters) {
+  pairs_.resize(net_.nodes().size());
+  for (std::size_t id = 0; id < net_.nodes().size(); ++id) {
+    const node& n = net_.nodes()[id];
+    if (plan_->runs[id].empty()) continue;
+    const std::span<const T> weight = parameter(parameters, n.weight);
+    const std::vector<float> values(weight.begin(), weight.end());
+    detail::pack_pairs(n, values.data(), pairs_[id]);
+  }
+}
+
+template <class T>
 std::vector<T> forward_pass<T>::value(index node) const {
-  const detail::lane_vector<T>& kept = values_.at(at(node));
-  require(!kept.empty(), "zo::nn::forward_pass: value ", node,
-          " is evaluated together with a later one; ask for that of the ReLU or sum after it");
-  const shape& s = net_.nodes()[at(node)].out;
+  const shape& s = net_.nodes().at(at(node)).out;
   std::vector<T> rows(at(count_ * s.size()));
-  detail::from_lanes(s, count_, kept.data(), rows.data());
+  if (!values_[at(node)].empty()) {
+    detail::from_lanes(s, count_, data(node), rows.data());
+    return rows;
+  }
+  // A batch norm that was evaluated together with what follows it.
+  const norm_factors& factors = factors_[at(node)];
+  const index groups = detail::groups_of(count_);
+  detail::lane_vector<T> made(at(groups * s.size() * detail::lanes));
+  detail::best_loops<T>().norm({{groups * s.area(), s.channels},
+                                {data(net_.nodes()[at(node)].first), s.channels},
+                                {},
+                                factors.mean.data(),
+                                factors.scale.data(),
+                                factors.shift.data(),
+                                false,
+                                nullptr,
+                                made.data()});
+  detail::from_lanes(s, count_, made.data(), rows.data());
   return rows;
 }
 

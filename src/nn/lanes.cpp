@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "zo/bfloat16.hpp"
 #include "zo/direction.hpp"
 
 namespace zo::nn::detail {
@@ -87,6 +88,42 @@ const loops<T>& best_loops() {
     if (set == "avx2") return loops_of_set<T>::avx2();
 #endif
     return loops_of_set<T>::generic();
+  }();
+  return best;
+}
+
+void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed) {
+  lane_vector<float> values;
+  pack_weights(n, weight, values);
+  const index channels = n.in.channels, pairs = pairs_of(channels);
+  const index rows = static_cast<index>(values.size()) / block_channels / channels;
+  packed.resize(static_cast<std::size_t>(rows * pairs * block_channels));
+  for (index row = 0; row < rows; ++row) {
+    for (index c = 0; c < channels; ++c) {
+      for (index o = 0; o < block_channels; ++o) {
+        const auto at = static_cast<std::size_t>((row * channels + c) * block_channels + o);
+        const std::uint32_t half = bfloat16(values[at]).bits;
+        bfloat16_pair& pair =
+            packed[static_cast<std::size_t>((row * pairs + c / 2) * block_channels + o)];
+        pair.bits = c % 2 == 0 ? half : pair.bits | half << 16;
+      }
+    }
+  }
+}
+
+const pair_loops& best_pair_loops() {
+  static const pair_loops best = [] {
+    [[maybe_unused]] const std::string_view set = instruction_set();
+#if defined(ZO_HAS_BFLOAT16_KERNELS)
+    if (set == "avx512" && __builtin_cpu_supports("avx512bf16")) {
+      return pair_loops_of_set::avx512_bf16();
+    }
+#endif
+#if defined(ZO_HAS_X86_KERNELS)
+    if (set == "avx512") return pair_loops_of_set::avx512();
+    if (set == "avx2") return pair_loops_of_set::avx2();
+#endif
+    return pair_loops_of_set::generic();
   }();
   return best;
 }

@@ -38,7 +38,13 @@ std::vector<position_run> runs_of(const node& n);
 template <class T>
 void pack_weights(const node& n, const T* weight, lane_vector<T>& packed);
 
-template <class T>
+/// The same in pairs, rounded; an odd channel has zero beside it.
+void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed);
+
+inline index pairs_of(index channels) { return (channels + 1) / 2; }
+
+/// Products of E, summed in T; channels are pairs of channels where E is one.
+template <class T, class E = T>
 struct convolution_loop {
   const position_run* runs;
   index count;         // of runs
@@ -48,9 +54,9 @@ struct convolution_loop {
   index in_row;  // positions from one row of taps to the next
   index kernel;  // taps of a row
   index kernel_rows;
-  const T* weights;
+  const E* weights;
   const T* bias;  // or null
-  const T* in;
+  const E* in;
   T* out;
 };
 
@@ -118,6 +124,24 @@ struct loops {
   void (*max_difference)(const max_difference_loop<T>&);
 };
 
+/// Those of values in bfloat16.
+struct pair_loops {
+  /// Rounds lane rows of positions x channels to nearest, even where two are.
+  void (*round)(index positions, index channels, const float* in, bfloat16_pair* out);
+  void (*convolve)(const convolution_loop<float, bfloat16_pair>&);
+};
+
+struct pair_loops_of_set {
+  static pair_loops generic();
+#if defined(ZO_HAS_X86_KERNELS)
+  static pair_loops avx2();
+  static pair_loops avx512();
+#endif
+#if defined(ZO_HAS_BFLOAT16_KERNELS)
+  static pair_loops avx512_bf16();
+#endif
+};
+
 template <class T>
 struct loops_of_set {
   static loops<T> generic();
@@ -131,5 +155,9 @@ struct loops_of_set {
 /// multiply-adds in ascending order of tap and channel, everything else is rounded step by step.
 template <class T>
 const loops<T>& best_loops();
+
+/// Products of pairs are summed in float. Processors with an instruction for it round within a pair
+/// in their own way: sums of the others differ in the last bits.
+const pair_loops& best_pair_loops();
 
 }  // namespace zo::nn::detail

@@ -70,11 +70,66 @@ struct part {
 inline constexpr int channels_at_once = 4;
 #endif
 
+// Parts of rows of pairs; products of both halves are added to a part of float.
+struct pair_part {
+  static constexpr int width = part<float>::width;
+#if defined(ZO_PACK_AVX512)
+  __m512i v;
+  static pair_part load(const bfloat16_pair* p) { return {_mm512_loadu_si512(p)}; }
+  static pair_part all(bfloat16_pair a) { return {_mm512_set1_epi32(static_cast<int>(a.bits))}; }
+  part<float> low() const { return {_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))}; }
+  part<float> high() const {
+    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm512_castsi512_ps(_mm512_and_si512(v, upper))};
+  }
+#elif defined(ZO_PACK_AVX2)
+  __m256i v;
+  static pair_part load(const bfloat16_pair* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+  }
+  static pair_part all(bfloat16_pair a) { return {_mm256_set1_epi32(static_cast<int>(a.bits))}; }
+  part<float> low() const { return {_mm256_castsi256_ps(_mm256_slli_epi32(v, 16))}; }
+  part<float> high() const {
+    const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm256_castsi256_ps(_mm256_and_si256(v, upper))};
+  }
+#else
+  bfloat16_pair v;
+  static pair_part load(const bfloat16_pair* p) { return {*p}; }
+  static pair_part all(bfloat16_pair a) { return {a}; }
+  part<float> low() const { return {__builtin_bit_cast(float, v.bits << 16)}; }
+  part<float> high() const { return {__builtin_bit_cast(float, v.bits & 0xffff0000u)}; }
+#endif
+};
+
+template <class T>
+inline part<T> sum_of(part<T> sum, part<T> a, part<T> b) {
+  return sum.plus(a, b);
+}
+inline part<float> sum_of(part<float> sum, pair_part a, pair_part b) {
+#if defined(__AVX512BF16__)
+  return {
+      _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
+#else
+  return sum.plus(a.low(), b.low()).plus(a.high(), b.high());
+#endif
+}
+
+template <class E>
+struct part_type {
+  using type = part<E>;
+};
+template <>
+struct part_type<bfloat16_pair> {
+  using type = pair_part;
+};
+
 // Channels x Positions lane rows (their parts of one register) stay in registers over all taps.
-template <int Channels, int Positions, class T>
-inline void convolve_block(const convolution_loop<T>& p, const position_run& run, index block,
+template <int Channels, int Positions, class T, class E>
+inline void convolve_block(const convolution_loop<T, E>& p, const position_run& run, index block,
                            index first, index offset) {
   using V = part<T>;
+  using factor_part = typename part_type<E>::type;
   V sum[Channels][Positions];
   for (int o = 0; o < Channels; ++o) {
     const index channel = block * block_channels + first + o;
@@ -83,20 +138,20 @@ inline void convolve_block(const convolution_loop<T>& p, const position_run& run
   }
   const index weight_step = p.all_channels / p.in_channels * block_channels;
   const index weight_row = p.kernel * p.all_channels * block_channels;
-  const T* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
+  const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
                      run.tap * p.all_channels * block_channels + first;
-  const T* in = p.in + run.in * p.in_channels * lanes + offset;
+  const E* in = p.in + run.in * p.in_channels * lanes + offset;
   const index next = run.stride * p.in_channels * lanes;
   const index depth = run.taps * p.in_channels;
   for (int row = 0; row < run.rows; ++row) {
-    const T* w = weights;
-    const T* x = in;
+    const E* w = weights;
+    const E* x = in;
     for (index k = 0; k < depth; ++k, w += weight_step, x += lanes) {
-      V value[Positions];
-      for (int i = 0; i < Positions; ++i) value[i] = V::load(x + i * next);
+      factor_part value[Positions];
+      for (int i = 0; i < Positions; ++i) value[i] = factor_part::load(x + i * next);
       for (int o = 0; o < Channels; ++o) {
-        const V factor = V::all(w[o]);
-        for (int i = 0; i < Positions; ++i) sum[o][i] = sum[o][i].plus(factor, value[i]);
+        const factor_part factor = factor_part::all(w[o]);
+        for (int i = 0; i < Positions; ++i) sum[o][i] = sum_of(sum[o][i], factor, value[i]);
       }
     }
     weights += weight_row;
@@ -111,8 +166,8 @@ inline void convolve_block(const convolution_loop<T>& p, const position_run& run
   }
 }
 
-template <class T>
-void convolve(const convolution_loop<T>& p) {
+template <class T, class E = T>
+void convolve(const convolution_loop<T, E>& p) {
   for (index r = 0; r < p.count; ++r) {
     const position_run& run = p.runs[r];
     for (index block = 0; block * block_channels < p.out_channels; ++block) {
@@ -288,6 +343,29 @@ void max_difference(const max_difference_loop<T>& p) {
     }
   }
 }
+
+using row_bits = std::uint32_t __attribute__((vector_size(64)));
+
+// The upper half of a float, rounded to nearest even; NaN stays NaN.
+inline row_bits rounded(lane_row<float> v) {
+  row_bits bits;
+  __builtin_memcpy(&bits, &v, sizeof bits);
+  const row_bits nearest = bits + ((bits >> 16 & 1u) + 0x7fffu);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : nearest;
+}
+
+void round_to_pairs(index positions, index channels, const float* in, bfloat16_pair* out) {
+  for (index i = 0; i < positions; ++i) {
+    for (index c = 0; c < channels; c += 2, out += lanes) {
+      row_bits both = rounded(load(in + c * lanes)) >> 16;
+      if (c + 1 < channels) both |= rounded(load(in + (c + 1) * lanes)) & 0xffff0000u;
+      __builtin_memcpy(out, &both, sizeof both);
+    }
+    in += channels * lanes;
+  }
+}
+
+pair_loops all_pair_loops() { return {&round_to_pairs, &convolve<float, bfloat16_pair>}; }
 
 template <class T>
 loops<T> all_loops() {

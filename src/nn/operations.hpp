@@ -7,12 +7,12 @@
 
 namespace zo::nn::detail {
 
-template <class T>
-convolution_loop<T> whole_convolution(const node& n, const std::vector<position_run>& runs,
-                                      const T* packed) {
+// Of all channels; runs, `in` and `out` are the caller's.
+template <class T, class E>
+convolution_loop<T, E> whole_convolution(const node& n, const E* packed) {
   const bool flat = n.what == operation::linear;
-  return {.runs = runs.data(),
-          .count = static_cast<index>(runs.size()),
+  return {.runs = nullptr,
+          .count = 0,
           .in_channels = n.in.channels,
           .all_channels = n.in.channels,
           .out_channels = n.out.channels,

@@ -52,14 +52,14 @@ struct trial {
 
   template <class T>
   nn::objective<T> objective(std::span<const T> running, int threads = 1) const {
-    return nn::objective<T>(
-        net,
-        [this](zo::sample_id) {
-          return nn::minibatch<T>{{inputs.begin(), inputs.end()},
+    return nn::objective<T>(net,
+                            [this](zo::sample_id) {
+                              return nn::minibatch<T>{
+                                  {inputs.begin(), inputs.end()},
                                   count,
                                   nn::cross_entropy(targets, net.output().size())};
-        },
-        running, mode, threads);
+                            },
+                            running, {.mode = mode, .threads = threads});
   }
 };
 

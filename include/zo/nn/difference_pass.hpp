@@ -8,6 +8,7 @@
 // have exact forms, so that a step may be as small as one likes.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -17,17 +18,51 @@
 
 namespace zo::nn {
 
+/// In what the products of full differences are formed, which are nearly all of the arithmetic.
+enum class products : std::uint8_t {
+  exact,    ///< the scalar type
+  bfloat16  ///< differences and weights rounded to bfloat16, sums in float: half the time where the
+            ///< processor has such instructions (AVX512-BF16). Still no losses are subtracted.
+};
+
+/// What batch norms do with a difference.
+enum class coupling : std::uint8_t {
+  batch,  ///< as in the base pass: in train mode statistics follow the whole batch
+  frozen  ///< they keep the statistics of the base pass, so that samples do not interact
+};
+
+/// What a difference d does to the statistics of one batch norm, sample by sample: sums over the
+/// pixels of d, and of d (2 c + d) for c = input - mean. samples x channels each.
+struct norm_sums {
+  index node = -1;
+  std::vector<double> of_difference{}, of_squares{};
+};
+
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread; the base pass and the parameters stay the caller's and must not change.
 /// Memory: the differences that are still needed, at most about three values of the batch.
 template <class T>
 class difference_pass {
  public:
-  difference_pass(const network& net, const forward_pass<T>& base, std::span<const T> parameters);
+  /// Products in bfloat16 are for float, and need base.round_weights.
+  difference_pass(const network& net, const forward_pass<T>& base, std::span<const T> parameters,
+                  products how = products::exact);
+
+  /// After another base pass, perhaps with other parameters: counts multiplications from zero.
+  void begin(std::span<const T> parameters);
 
   /// Outputs of the base pass after parameter `coordinate` moved by `step`, minus those before:
   /// count x outputs, valid until the next call. Cost: what the changed channel reaches.
   std::span<const T> operator()(index coordinate, T step);
+
+  /// Outputs after the values of `node` changed by `moved`, minus those before: samples x outputs,
+  /// valid until the next call. `moved` is samples x values of the node, row-major by sample. With
+  /// coupling::frozen it may be of fewer samples than the base pass had: the first ones. Cost: a
+  /// forward pass of these samples from the node on.
+  std::span<const T> from(index node, std::span<const T> moved, coupling how);
+
+  /// After from(…, coupling::frozen): each batch norm that the difference reached, in their order.
+  std::span<const norm_sums> sums() const { return sample_sums_; }
 
   /// Multiplications made so far, to be compared with network::multiplications().
   index multiplications() const { return multiplications_; }
@@ -46,8 +81,13 @@ class difference_pass {
   std::span<const T> finish(index from);
   void follow(index id);
   void follow_chain(index id);
+  template <class Loop>
+  void convolve(index id, Loop loop, void (*run)(const Loop&), const change* measured, index group);
   void measure(index norm, const change& d, index group, index first, index positions);
+  void measure_samples(index norm, const change& d);
   void factors_of(index norm, const change& d);
+  double rest_of(index norm, index channel) const;
+  bool follows_batch() const;
   void widen(const shape& s, change& c);
   void reserve(change& c, extent how, index channel, const shape& s);
   void release(index id, index user);
@@ -61,6 +101,11 @@ class difference_pass {
   std::vector<std::vector<double>> sums_;      // by batch norm, of the input's difference
   std::vector<T> scale_, slope_, shift_;       // of the batch norm at hand, by channel
   std::vector<T> outputs_;
+  std::vector<norm_sums> sample_sums_;
+  index samples_ = 0;  // of the last question
+  coupling how_ = coupling::batch;
+  products products_;
+  std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
   index multiplications_ = 0;
 };
 

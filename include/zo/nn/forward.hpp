@@ -51,6 +51,12 @@ struct lane_allocator {
 template <class T>
 using lane_vector = std::vector<T, lane_allocator<T>>;
 
+// Two neighbouring channels of one sample in bfloat16, the first in the low half. Products of pairs
+// halve the arithmetic where the processor has instructions for them.
+struct bfloat16_pair {
+  std::uint32_t bits;
+};
+
 struct plan;  // what is evaluated together
 
 /// Row-major values of `count` samples (sample, channel, row, column) to lane rows, and back.
@@ -78,11 +84,14 @@ class forward_pass {
 
   index count() const { return count_; }
   norm_mode mode() const { return mode_; }
+  /// Keeps a copy of the weights in bfloat16, for differences that ask for such products. After
+  /// run, with the same parameters.
+  void round_weights(std::span<const T> parameters);
+
   /// count x outputs, row-major.
   std::span<const T> outputs() const { return outputs_; }
 
-  /// A copy of the values of a node, row-major. Throws std::invalid_argument for one that is
-  /// evaluated together with the next (a batch norm before ReLU or a sum).
+  /// A copy of the values of a node, count x its size, row-major.
   std::vector<T> value(index node) const;
 
   /// Of the input of a batch norm, by channel: the mean, and the root of the variance + epsilon.
@@ -113,6 +122,7 @@ class forward_pass {
   index count_ = 0;
   norm_mode mode_ = norm_mode::train;
   std::vector<detail::lane_vector<T>> values_, packed_;
+  std::vector<std::vector<detail::bfloat16_pair>> pairs_;
   std::vector<std::vector<double>> means_, roots_;
   std::vector<norm_factors> factors_;
   std::vector<double> sums_;

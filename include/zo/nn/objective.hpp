@@ -27,6 +27,12 @@ struct minibatch {
   Loss loss;
 };
 
+struct objective_options {
+  norm_mode mode = norm_mode::train;
+  int threads = 1;                          ///< at least 1
+  nn::products products = products::exact;  ///< of probes; values of whole points are always exact
+};
+
 /// Models zo::coordinate_objective (and zo::sampled_objective) over the flat vector of parameters:
 /// the loss of a minibatch that `batch_of` names by its sample. prepare makes one pass; each probe
 /// costs what its channel reaches. The estimate is the same bits for any number of threads.
@@ -35,26 +41,29 @@ class objective {
  public:
   /// `statistics` are the running ones; they are read in eval mode and updated by nobody here.
   objective(const network& net, std::function<minibatch<T, Loss>(sample_id)> batch_of,
-            std::span<const T> statistics, norm_mode mode = norm_mode::train, int threads = 1)
+            std::span<const T> statistics, const objective_options& options = {})
       : net_(net),
         batch_of_(std::move(batch_of)),
         statistics_(statistics),
-        mode_(mode),
-        threads_(threads),
-        pass_(net) {
-    zo::detail::require(threads >= 1, "zo::nn::objective: threads must be at least 1, got ",
-                        threads);
+        options_(options),
+        pass_(std::make_unique<forward_pass<T>>(net)) {
+    zo::detail::require(options.threads >= 1, "zo::nn::objective: threads must be at least 1, got ",
+                        options.threads);
   }
 
   double prepare(std::span<const T> parameters, sample_id sample) {
-    parameters_ = parameters;
     batch_.emplace(batch_of_(sample));
-    pass_.run(parameters, statistics_, batch_->inputs, batch_->count, mode_, threads_);
-    makers_.clear();
-    for (int k = 0; k < threads_; ++k) {
-      makers_.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
+    pass_->run(parameters, statistics_, batch_->inputs, batch_->count, options_.mode,
+               options_.threads);
+    if (options_.products == products::bfloat16) pass_->round_weights(parameters);
+    if (makers_.empty()) {
+      for (int k = 0; k < options_.threads; ++k) {
+        makers_.push_back(
+            std::make_unique<difference_pass<T>>(net_, *pass_, parameters, options_.products));
+      }
     }
-    return batch_->loss.template prepare<T>(pass_.outputs());
+    for (auto& maker : makers_) maker->begin(parameters);
+    return batch_->loss.template prepare<T>(pass_->outputs());
   }
 
   void probe(std::span<const index> coordinates, std::span<const T> steps,
@@ -65,7 +74,7 @@ class objective {
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
       differences[at] = batch_->loss.template difference<T>(changed.data());
     };
-    zo::detail::run_loop(threads_, static_cast<index>(coordinates.size()),
+    zo::detail::run_loop(options_.threads, static_cast<index>(coordinates.size()),
                          zo::detail::loop_body(one));
   }
 
@@ -73,22 +82,28 @@ class objective {
   double operator()(std::span<const T> parameters, sample_id sample) const {
     minibatch<T, Loss> batch = batch_of_(sample);
     forward_pass<T> pass(net_);
-    pass.run(parameters, statistics_, batch.inputs, batch.count, mode_);
+    pass.run(parameters, statistics_, batch.inputs, batch.count, options_.mode);
     return batch.loss.template prepare<T>(pass.outputs());
   }
 
   /// The pass of the last prepare, for accuracies and running statistics.
-  const forward_pass<T>& pass() const { return pass_; }
+  const forward_pass<T>& pass() const { return *pass_; }
+
+  /// Multiplications of the probes since the last prepare, to be compared with those of a whole
+  /// pass: network::multiplications() times the samples of the batch.
+  index multiplications() const {
+    index sum = 0;
+    for (const auto& maker : makers_) sum += maker->multiplications();
+    return sum;
+  }
 
  private:
   const network& net_;
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
   std::span<const T> statistics_;
-  norm_mode mode_;
-  int threads_;
-  forward_pass<T> pass_;
+  objective_options options_;
+  std::unique_ptr<forward_pass<T>> pass_;    // the makers keep its address
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
-  std::span<const T> parameters_;
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;
 };
 

@@ -201,7 +201,7 @@ const view& network::parameter_of(index coordinate) const {
   return *(after - 1);
 }
 
-network resnet(index depth, index classes) {
+network resnet(index depth, const resnet_options& options) {
   require(depth >= 8 && (depth - 2) % 6 == 0,
           "zo::nn::resnet: depth must be 6 n + 2 for n of at least 1 (20, 32, 44, 56, 110), got ",
           depth);
@@ -218,10 +218,16 @@ network resnet(index depth, index classes) {
       index y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
       y = net.relu(net.batch_norm(y, name + "bn1"));
       y = net.batch_norm(convolve(y, name + "conv2", channels, 1), name + "bn2");
-      x = net.relu(net.add(y, shrinks ? net.subsample(x, channels) : x));
+      if (shrinks && options.shortcuts == shortcut::identity) x = net.subsample(x, channels);
+      if (shrinks && options.shortcuts == shortcut::projection) {
+        x = net.convolution(x, name + "shortcut.0",
+                            {.channels = channels, .kernel = 1, .stride = 2, .padding = 0});
+        x = net.batch_norm(x, name + "shortcut.1");
+      }
+      x = net.relu(net.add(y, x));
     }
   }
-  net.linear(net.global_average_pool(x), "linear", classes);
+  net.linear(net.global_average_pool(x), "linear", options.classes);
   return net;
 }
 
@@ -259,6 +265,44 @@ double uniform(const stream& from, index i) {
   return (static_cast<double>(all[i % 4]) + 0.5) / 4294967296.0;
 }
 
+// rows x columns with orthonormal rows, or columns where those are fewer: the Q of a Gaussian matrix
+// whose R has a positive diagonal. Projected out twice, because once leaves rounding of the order of
+// the condition number.
+std::vector<double> orthonormal(const stream& from, index rows, index columns) {
+  const index vectors = std::min(rows, columns), length = std::max(rows, columns);
+  std::vector<double> q(static_cast<std::size_t>(rows * columns));
+  for (index v = 0; v < vectors; ++v) {
+    double* const own = q.data() + v * length;
+    for (index i = 0; i < length; ++i) {
+      own[i] = static_cast<double>(
+          zo::detail::raw_value(zo::detail::law::gaussian, from, v * length + i));
+    }
+    const auto dot = [&](const double* with) {
+      double sum = 0;
+      for (index i = 0; i < length; ++i) sum += own[i] * with[i];
+      return sum;
+    };
+    for (int time = 0; time < 2; ++time) {
+      for (index before = 0; before < v; ++before) {
+        const double* const other = q.data() + before * length;
+        const double along = dot(other);
+        for (index i = 0; i < length; ++i) own[i] -= along * other[i];
+      }
+    }
+    const double norm = std::sqrt(dot(own));
+    for (index i = 0; i < length; ++i) own[i] /= norm;
+  }
+  if (vectors == rows) return q;
+  std::vector<double> turned(q.size());
+  for (index r = 0; r < rows; ++r) {
+    for (index c = 0; c < columns; ++c) {
+      turned[static_cast<std::size_t>(r * columns + c)] =
+          q[static_cast<std::size_t>(c * length + r)];
+    }
+  }
+  return turned;
+}
+
 }  // namespace
 
 template <class T>
@@ -273,12 +317,18 @@ void initialize(const network& net, initialization how, std::uint64_t seed,
     const stream from{seed, 0, number++, purpose::direction};
     const bool is_weight = v.dims.size() > 1;
     const index fan_in = net.parameters()[static_cast<std::size_t>(owner.weight)].per_channel();
+    std::vector<double> whole;
+    if (is_weight && how == initialization::orthogonal) {
+      whole = orthonormal(from, v.dims.front(), fan_in);
+    }
     for (index i = 0; i < v.size; ++i) {
       double value = 0;
       if (owner.what == operation::batch_norm) {
         value = v.offset == net.parameters()[static_cast<std::size_t>(owner.weight)].offset ? 1 : 0;
       } else if (how == initialization::kaiming_uniform) {
         value = (2 * uniform(from, i) - 1) / std::sqrt(static_cast<double>(fan_in));
+      } else if (!whole.empty()) {
+        value = whole[static_cast<std::size_t>(i)];
       } else if (is_weight) {
         value = static_cast<double>(zo::detail::raw_value(zo::detail::law::gaussian, from, i)) *
                 std::sqrt(2.0 / static_cast<double>(fan_in));

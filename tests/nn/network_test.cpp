@@ -20,6 +20,16 @@ TEST(nn_network, resnets_have_the_published_sizes) {
   EXPECT_EQ(nn::resnet(20).output(), (nn::shape{10, 1, 1}));
 }
 
+// Two 1x1 convolutions with batch norm more than option A: 16 x 32 + 64 and 32 x 64 + 128.
+TEST(nn_network, projection_shortcuts_have_parameters) {
+  const nn::network net = nn::resnet(20, {.shortcuts = nn::shortcut::projection});
+  EXPECT_EQ(net.parameter_count(), 269'722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64);
+  EXPECT_EQ(net.parameter("layer2.0.shortcut.0.weight").dims, (std::vector<index>{32, 16, 1, 1}));
+  EXPECT_EQ(net.parameter("layer3.0.shortcut.1.bias").size, 64);
+  EXPECT_EQ(net.output(), nn::resnet(20).output());
+  EXPECT_EQ(nn::resnet(8, {.classes = 7}).output(), (nn::shape{7, 1, 1}));
+}
+
 // DeepZero (ICLR 2024), figure 5: the sizes of its small CNN of depth 1 to 5.
 TEST(nn_network, the_adjustable_cnn_has_the_published_sizes) {
   const index published[] = {730, 3700, 6670, 9640, 12610};
@@ -91,6 +101,31 @@ TEST(nn_network, kaiming_weights_have_their_variance) {
   EXPECT_NE(p, other);
   nn::initialize<double>(net, nn::initialization::kaiming_normal, 5, other);
   EXPECT_TRUE(same_bits(p, other));
+}
+
+// Q Q^T = I for more columns than rows (convolution 8 x 36), Q^T Q = I for fewer (linear 40 x 8).
+TEST(nn_network, orthogonal_weights_are_orthonormal) {
+  nn::network net({4, 6, 6});
+  index x = net.convolution(net.input(), "wide", {.channels = 8, .bias = true});
+  net.linear(net.global_average_pool(x), "tall", 40);
+  std::vector<double> p(static_cast<std::size_t>(net.parameter_count()));
+  nn::initialize<double>(net, nn::initialization::orthogonal, 5, p);
+  const auto check = [&](const nn::view& v, index vectors, index length, index next, index step) {
+    const double* const w = p.data() + v.offset;
+    for (index a = 0; a < vectors; ++a) {
+      for (index b = 0; b < vectors; ++b) {
+        double sum = 0;
+        for (index i = 0; i < length; ++i) sum += w[a * next + i * step] * w[b * next + i * step];
+        EXPECT_NEAR(sum, a == b ? 1 : 0, 1e-14) << v.name;
+      }
+    }
+  };
+  check(net.parameter("wide.weight"), 8, 36, 36, 1);
+  check(net.parameter("tall.weight"), 8, 40, 1, 8);
+  EXPECT_EQ(p[static_cast<std::size_t>(net.parameter("wide.bias").offset)], 0);
+  std::vector<double> other(p.size());
+  nn::initialize<double>(net, nn::initialization::orthogonal, 6, other);
+  EXPECT_NE(p, other);
 }
 
 TEST(nn_network, uniform_weights_keep_to_their_bound) {

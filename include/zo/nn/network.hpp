@@ -123,9 +123,20 @@ class network {
   index parameter_count_ = 0, statistic_count_ = 0;
 };
 
-/// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2), with option-A shortcuts.
+/// How a block of a ResNet that halves the image is bridged (He et al., CVPR 2016, section 4.2).
+enum class shortcut : std::uint8_t {
+  identity,   ///< option A: every second row and column, zero channels around; no parameters
+  projection  ///< option B: 1x1 convolution of stride 2 and batch norm, shortcut.0 and shortcut.1
+};
+
+struct resnet_options {
+  index classes = 10;
+  shortcut shortcuts = shortcut::identity;
+};
+
+/// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2).
 /// Source: He et al., CVPR 2016, section 4.2. Names as in pytorch_resnet_cifar10.
-network resnet(index depth, index classes = 10);
+network resnet(index depth, const resnet_options& options = {});
 
 /// The adjustable CNN of DeepZero (ICLR 2024): `depth` stages of 3x3 convolution with bias, batch
 /// norm, ReLU and max pooling, then the mean over the image and a linear map.
@@ -135,8 +146,10 @@ network adjustable_cnn(shape input, index channels, index depth, index classes =
 network mlp(const std::vector<index>& sizes);
 
 enum class initialization {
-  kaiming_normal,  ///< weights N(0, 2 / fan_in) (He et al., ICCV 2015); biases zero
-  kaiming_uniform  ///< PyTorch's default of conv and linear: U(-1, 1) / sqrt(fan_in), biases too
+  kaiming_normal,   ///< weights N(0, 2 / fan_in) (He et al., ICCV 2015); biases zero
+  kaiming_uniform,  ///< PyTorch's default of conv and linear: U(-1, 1) / sqrt(fan_in), biases too
+  orthogonal        ///< weights as outputs x fan_in: orthonormal rows, or columns where those are
+                    ///< fewer (Saxe et al., ICLR 2014; torch.nn.init.orthogonal_); biases zero
 };
 
 /// Parameters from a seed: weights and biases as `how` says, batch norms 1 and 0. The same numbers

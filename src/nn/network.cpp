@@ -265,9 +265,9 @@ double uniform(const stream& from, index i) {
   return (static_cast<double>(all[i % 4]) + 0.5) / 4294967296.0;
 }
 
-// rows x columns with orthonormal rows, or columns where those are fewer: the Q of a Gaussian matrix
-// whose R has a positive diagonal. Projected out twice, because once leaves rounding of the order of
-// the condition number.
+// rows x columns with orthonormal rows, or columns where those are fewer: the Q of a Gaussian
+// matrix whose R has a positive diagonal. Projected out twice, because once leaves rounding of the
+// order of the condition number.
 std::vector<double> orthonormal(const stream& from, index rows, index columns) {
   const index vectors = std::min(rows, columns), length = std::max(rows, columns);
   std::vector<double> q(static_cast<std::size_t>(rows * columns));

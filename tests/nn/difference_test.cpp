@@ -1,67 +1,13 @@
 // Difference propagation against whole evaluations in double: every kind of layer, every position.
-#include "zo/nn/objective.hpp"
-
 #include <limits>
 
-#include "support.hpp"
+#include "trial.hpp"
 
 namespace {
 
-using namespace testing_zo;
+using namespace testing_nn;
 using zo::index;
 namespace nn = zo::nn;
-
-template <class T>
-std::vector<T> noise(index count, std::uint64_t seed, double scale = 1) {
-  std::vector<T> values;
-  for (index i = 0; i < count; ++i) {
-    values.push_back(static_cast<T>(scale * static_cast<double>(zo::detail::raw_value(
-                                                zo::detail::law::gaussian, {seed, 0, 0}, i))));
-  }
-  return values;
-}
-
-// The loss of one minibatch as an objective, and the same by whole evaluations in double.
-struct trial {
-  nn::network net;
-  index count;
-  nn::norm_mode mode;
-  std::vector<double> parameters, statistics, inputs;
-  std::vector<index> targets;
-
-  trial(nn::network described, index samples, nn::norm_mode how)
-      : net(std::move(described)), count(samples), mode(how) {
-    parameters.resize(static_cast<std::size_t>(net.parameter_count()));
-    statistics.resize(static_cast<std::size_t>(net.statistic_count()));
-    nn::initialize<double>(net, nn::initialization::kaiming_uniform, 3, parameters);
-    nn::initialize_statistics<double>(net, statistics);
-    // Batch norms that are not trivial.
-    const std::vector<double> off = noise<double>(net.parameter_count(), 5, 0.1);
-    for (std::size_t i = 0; i < off.size(); ++i) parameters[i] += off[i];
-    for (double& s : statistics) s += 0.25;
-    inputs = noise<double>(count * net.nodes().front().out.size(), 7);
-    for (index b = 0; b < count; ++b) targets.push_back(b % net.output().size());
-  }
-
-  double loss(const std::vector<double>& at) const {
-    nn::forward_pass<double> pass(net);
-    pass.run(at, statistics, inputs, count, mode);
-    nn::cross_entropy loss(targets, net.output().size());
-    return loss.prepare<double>(pass.outputs());
-  }
-
-  template <class T>
-  nn::objective<T> objective(std::span<const T> running, int threads = 1) const {
-    return nn::objective<T>(net,
-                            [this](zo::sample_id) {
-                              return nn::minibatch<T>{
-                                  {inputs.begin(), inputs.end()},
-                                  count,
-                                  nn::cross_entropy(targets, net.output().size())};
-                            },
-                            running, {.mode = mode, .threads = threads});
-  }
-};
 
 // Differences of every parameter tensor's first, middle and last element, at a large and a tiny
 // step, against subtraction in double where subtraction can be trusted.
@@ -93,21 +39,6 @@ void expect_differences(const trial& t, double step, double relative) {
 
 nn::network small_resnet() { return nn::resnet(8); }
 
-nn::network mixture() {
-  nn::network net({2, 9, 7});
-  index x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3, .bias = true});
-  x = net.relu(net.batch_norm(x, "an"));
-  const index shortcut =
-      net.convolution(x, "p", {.channels = 6, .kernel = 1, .stride = 2, .padding = 0});
-  x = net.convolution(x, "b", {.channels = 6, .kernel = 5, .stride = 2, .padding = 2});
-  x = net.add(net.batch_norm(x, "bn"), shortcut);
-  x = net.max_pool(x, {.kernel = 2, .stride = 1});
-  x = net.average_pool(x, {.kernel = 2, .stride = 2});
-  x = net.relu(net.linear(x, "c", 11));
-  net.linear(x, "d", 5);
-  return net;
-}
-
 TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     expect_differences<double>(trial(mixture(), 6, mode), 1e-3, 1e-9);
@@ -116,6 +47,8 @@ TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
     expect_differences<float>(trial(mixture(), 6, mode), 1e-2, 2e-4);
   }
   expect_differences<double>(trial(small_resnet(), 2, nn::norm_mode::train), 1e-3, 1e-8);
+  const nn::network projected = nn::resnet(8, {.shortcuts = nn::shortcut::projection});
+  expect_differences<double>(trial(projected, 2, nn::norm_mode::train), 1e-3, 1e-8);
 }
 
 // A step of 1e-9 in float: subtraction of two losses would be noise.
@@ -154,6 +87,66 @@ TEST(nn_difference, cge_of_the_network_is_cge_of_whole_evaluations) {
   zo::estimate(zo::seq, f, t.parameters, by_parts, how);
   zo::estimate(zo::seq, whole, t.parameters, by_wholes, how);
   for (std::size_t i = 0; i < by_parts.size(); ++i) EXPECT_NEAR(by_parts[i], by_wholes[i], 1e-10);
+}
+
+// All inputs moved at once, against whole evaluations.
+TEST(nn_difference, from_a_value_on_with_the_batch) {
+  for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
+    trial t(mixture(), 6, mode);
+    nn::forward_pass<double> pass(t.net);
+    pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+    nn::difference_pass<double> follow(t.net, pass, t.parameters);
+    const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
+    const auto found = copy_of(follow.from(0, moved, nn::coupling::batch));
+    for (std::size_t i = 0; i < moved.size(); ++i) t.inputs[i] += moved[i];
+    nn::forward_pass<double> after(t.net);
+    after.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(found[i], after.outputs()[i] - pass.outputs()[i], 1e-12);
+    }
+  }
+}
+
+// With frozen statistics the first samples alone give their rows, and the sums are what their
+// definition says of the values of a network that ends before the batch norm.
+TEST(nn_difference, frozen_statistics_keep_samples_apart) {
+  const trial t(mixture(), 6, nn::norm_mode::train);
+  nn::forward_pass<double> pass(t.net);
+  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  nn::difference_pass<double> follow(t.net, pass, t.parameters);
+  const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
+  const auto all = copy_of(follow.from(0, moved, nn::coupling::frozen));
+  const std::vector<nn::norm_sums> sums(follow.sums().begin(), follow.sums().end());
+  const std::span<const double> first(moved.data(), moved.size() / 3);
+  const auto two = copy_of(follow.from(0, first, nn::coupling::frozen));
+  ASSERT_EQ(two.size(), 10U);
+  for (std::size_t i = 0; i < two.size(); ++i) EXPECT_EQ(two[i], all[i]);
+  ASSERT_EQ(sums.size(), 2U);
+  const nn::node& norm = t.net.nodes()[static_cast<std::size_t>(sums[0].node)];
+  EXPECT_EQ(norm.name, "an");
+  // The first convolution alone, before and after.
+  nn::network head({2, 9, 7});
+  head.convolution(head.input(), "a", {.channels = 4, .kernel = 3, .bias = true});
+  const std::span<const double> weights(t.parameters.data(),
+                                        static_cast<std::size_t>(head.parameter_count()));
+  std::vector<double> inputs = t.inputs;
+  for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] += moved[i];
+  nn::forward_pass<double> before(head), after(head);
+  before.run(weights, {}, t.inputs, t.count, t.mode);
+  after.run(weights, {}, inputs, t.count, t.mode);
+  for (std::size_t row = 0; row < 24; ++row) {
+    double sum = 0, squares = 0;
+    for (std::size_t i = row * 63; i < (row + 1) * 63; ++i) {
+      const double c = before.outputs()[i] - pass.means(sums[0].node)[row % 4];
+      const double d = after.outputs()[i] - before.outputs()[i];
+      sum += d;
+      squares += (c + d) * (c + d) - c * c;
+    }
+    EXPECT_NEAR(sums[0].of_difference[row], sum, 1e-12);
+    EXPECT_NEAR(sums[0].of_squares[row], squares, 1e-12);
+  }
+  EXPECT_TRUE(contains(complaint([&] { follow.from(0, first, nn::coupling::batch); }),
+                       "a change of value 0 has 126 numbers for each of 6 samples"));
 }
 
 TEST(nn_difference, the_same_bits_for_any_number_of_threads) {

@@ -49,6 +49,41 @@ TEST(nn_loss, squared_error_and_its_differences) {
   EXPECT_DOUBLE_EQ(loss.difference(d), (4.0 + 1 + 16) / 3 - 5.0 / 3);
 }
 
+// Parts of samples 3 and 1 add up with those of the others; sensitivities are norms of slopes.
+template <class Loss>
+void expect_parts(Loss loss, const std::vector<double>& z) {
+  loss.template prepare<double>(z);
+  const std::vector<double> d = ramp<double>(12, 0.3, -0.21);
+  std::vector<double> parts(4), two(2);
+  const std::vector<index> all{0, 1, 2, 3}, some{3, 1};
+  loss.template differences<double>(all, d, parts);
+  EXPECT_NEAR(parts[0] + parts[1] + parts[2] + parts[3], loss.difference(d.data()), 1e-15);
+  const std::vector<double> rows{d[9], d[10], d[11], d[3], d[4], d[5]};
+  loss.template differences<double>(some, rows, two);
+  EXPECT_DOUBLE_EQ(two[0], parts[3]);
+  EXPECT_DOUBLE_EQ(two[1], parts[1]);
+  for (std::size_t b = 0; b < 4; ++b) {
+    double squares = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      std::vector<double> one(12);
+      one[b * 3 + k] = 1e-7;
+      const double slope = loss.difference(one.data()) / 1e-7;
+      squares += slope * slope;
+    }
+    EXPECT_NEAR(loss.sensitivities()[b], std::sqrt(squares), 1e-6);
+  }
+}
+
+TEST(nn_loss, parts_of_samples_and_their_sensitivities) {
+  const std::vector<index> targets{2, 0, 1, 1};
+  expect_parts(nn::cross_entropy(targets, 3), ramp<double>(12));
+  expect_parts(nn::squared_error(ramp<double>(12, 1, 0.2), 4), ramp<double>(12));
+  EXPECT_TRUE(contains(complaint([] {
+                         nn::squared_error({1, 2, 3}, 2);
+                       }),
+                       "3 targets are not of 2 samples"));
+}
+
 TEST(nn_loss, wrong_sizes_and_targets_are_named) {
   const std::vector<index> wrong{3};
   EXPECT_TRUE(

@@ -1,6 +1,7 @@
 // Losses of a batch, and their differences without cancellation.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <vector>
@@ -49,16 +50,47 @@ class cross_entropy {
   double difference(const T* changes) const {
     double sum = 0;
     for (std::size_t b = 0; b < targets_.size(); ++b) {
-      const T* const d = changes + b * static_cast<std::size_t>(classes_);
-      const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-      double grown = 0;
-      for (index k = 0; k < classes_; ++k) grown += p[k] * std::expm1(static_cast<double>(d[k]));
-      sum += std::log1p(grown) - static_cast<double>(d[targets_[b]]);
+      sum += of_sample(b, changes + b * static_cast<std::size_t>(classes_));
     }
     return sum / static_cast<double>(targets_.size());
   }
 
+  /// The part that each of some samples has in the difference: row k of the changes is of sample
+  /// samples[k].
+  template <class T>
+  void differences(std::span<const index> samples, std::span<const T> changes,
+                   std::span<double> parts) const {
+    for (std::size_t k = 0; k < samples.size(); ++k) {
+      parts[k] = of_sample(static_cast<std::size_t>(samples[k]),
+                           changes.data() + k * static_cast<std::size_t>(classes_)) /
+                 static_cast<double>(targets_.size());
+    }
+  }
+
+  /// How strongly the loss depends on the outputs of each sample: the norm of its derivative.
+  std::vector<double> sensitivities() const {
+    std::vector<double> norms;
+    for (std::size_t b = 0; b < targets_.size(); ++b) {
+      const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
+      double sum = 0;
+      for (index k = 0; k < classes_; ++k) {
+        const double off = p[k] - (k == targets_[b] ? 1 : 0);
+        sum += off * off;
+      }
+      norms.push_back(std::sqrt(sum) / static_cast<double>(targets_.size()));
+    }
+    return norms;
+  }
+
  private:
+  template <class T>
+  double of_sample(std::size_t b, const T* d) const {
+    const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
+    double grown = 0;
+    for (index k = 0; k < classes_; ++k) grown += p[k] * std::expm1(static_cast<double>(d[k]));
+    return std::log1p(grown) - static_cast<double>(d[targets_[b]]);
+  }
+
   std::vector<index> targets_;
   index classes_;
   std::vector<double> probabilities_;
@@ -67,7 +99,14 @@ class cross_entropy {
 /// Mean squared error over all outputs.
 class squared_error {
  public:
-  explicit squared_error(std::vector<double> targets) : targets_(std::move(targets)) {}
+  /// Of `samples` samples, row-major.
+  explicit squared_error(std::vector<double> targets, index samples = 1)
+      : targets_(std::move(targets)),
+        outputs_(targets_.size() / static_cast<std::size_t>(std::max<index>(samples, 1))) {
+    zo::detail::require(
+        samples >= 1 && outputs_ * static_cast<std::size_t>(samples) == targets_.size(),
+        "zo::nn::squared_error: ", targets_.size(), " targets are not of ", samples, " samples");
+  }
 
   template <class T>
   double prepare(std::span<const T> outputs) {
@@ -85,16 +124,41 @@ class squared_error {
 
   template <class T>
   double difference(const T* changes) const {
+    return part(0, residuals_.size(), changes);
+  }
+
+  /// As for cross_entropy.
+  template <class T>
+  void differences(std::span<const index> samples, std::span<const T> changes,
+                   std::span<double> parts) const {
+    for (std::size_t k = 0; k < samples.size(); ++k) {
+      parts[k] = part(static_cast<std::size_t>(samples[k]) * outputs_, outputs_,
+                      changes.data() + k * outputs_);
+    }
+  }
+  std::vector<double> sensitivities() const {
+    std::vector<double> norms;
+    for (std::size_t first = 0; first < residuals_.size(); first += outputs_) {
+      double sum = 0;
+      for (std::size_t k = first; k < first + outputs_; ++k) sum += residuals_[k] * residuals_[k];
+      norms.push_back(2 * std::sqrt(sum) / static_cast<double>(targets_.size()));
+    }
+    return norms;
+  }
+
+ private:
+  template <class T>
+  double part(std::size_t first, std::size_t count, const T* changes) const {
     double sum = 0;
-    for (std::size_t k = 0; k < residuals_.size(); ++k) {
+    for (std::size_t k = 0; k < count; ++k) {
       const auto d = static_cast<double>(changes[k]);
-      sum += d * (2 * residuals_[k] + d);
+      sum += d * (2 * residuals_[first + k] + d);
     }
     return sum / static_cast<double>(targets_.size());
   }
 
- private:
   std::vector<double> targets_, residuals_;
+  std::size_t outputs_;
 };
 
 }  // namespace zo::nn

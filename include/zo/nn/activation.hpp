@@ -1,0 +1,105 @@
+// Gradients of weights from questions about activations: a layer's outputs are moved, each sample
+// in a direction of its own, and one pass from there on answers for all samples at once.
+//
+// The outputs z of a layer are followed as far as every number stays by itself (batch norm, ReLU,
+// sum, pools), and moved there, at the `point`: after a ReLU only what is above zero matters, after
+// a pool there is less of it. What is found out about the point goes back to z through the closed
+// form of those operations, and from z to the weights by the layer's own correlation with its
+// input. No other layer is ever differentiated.
+//
+// Directions. The n active numbers of a sample are dealt out to its q directions, each with a
+// random sign: direction k moves every q-th number by +-mu. So directions are orthogonal, the
+// estimate is unbiased to first order in mu for every q, its variance is (n / q - 1) |g|^2 instead
+// of the (n - 1) / q |g|^2 of q independent directions, and q = n is the coordinate-wise estimate,
+// exact.
+//
+// Samples do not interact, because every batch norm after the point keeps the statistics of the
+// batch. What a sample does to the loss through those statistics is added in closed form: with
+// total derivatives a = dL/dmean = -gamma/root dL/dbeta and b = dL/dvariance = -gamma/(2 root^2)
+// dL/dgamma of a later batch norm, c = its input - mean, and N numbers in each of its channels,
+//   dL_sample = frozen difference + sum (a sum(d) + b sum(d (2 c + d))) / N.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/nn/difference_pass.hpp"
+#include "zo/nn/forward.hpp"
+#include "zo/nn/loss.hpp"
+#include "zo/nn/network.hpp"
+#include "zo/nn/objective.hpp"
+#include "zo/random.hpp"
+
+namespace zo::nn {
+
+/// How the directions are shared out among the samples.
+enum class share : std::uint8_t {
+  even,           ///< the same number for each
+  by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus a
+                  ///< tenth of the mean: of a trained network's batch, few samples matter
+};
+
+struct activation_options {
+  index directions = 64;    ///< a sample, on average; at least 1
+  double smoothing = 1e-4;  ///< mu: by how much one number moves
+  share directions_go = share::by_sensitivity;
+  bool norms = false;  ///< estimate the batch norms between layer and point too
+};
+
+/// What an estimate did.
+struct activation_result {
+  index point = -1;     ///< the value that was moved
+  index active = 0;     ///< numbers of it that mattered, all samples together
+  index questions = 0;  ///< (sample, direction) pairs asked
+  index multiplications =
+      0;  ///< of all differences, to be compared with network::multiplications()
+};
+
+/// Where a layer's outputs are moved, and what lies between.
+struct activation_chain {
+  std::vector<index> nodes;  ///< from the layer itself to the point
+  index point() const { return nodes.back(); }
+};
+activation_chain chain_of(const network& net, index layer);
+
+/// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch;
+/// network, parameters and loss stay the caller's and must not change. Memory: one pass, and for an
+/// estimate a few times the values of the layer and its point.
+template <class T, class Loss = cross_entropy>
+class activation_estimator {
+ public:
+  activation_estimator(const network& net, const minibatch<T, Loss>& batch,
+                       std::span<const T> parameters, std::span<const T> statistics, norm_mode mode,
+                       int threads = 1);
+
+  /// The loss of the batch.
+  double value() const { return value_; }
+
+  /// Writes the estimate for one convolution or linear map (weights and bias) into its place of
+  /// `gradient`, which has all parameters. In train mode the gradients of the batch norms after the
+  /// point are read from there, so they must be known before: exactly, by zo::cge of their
+  /// coordinates, or as estimates, by going from the last layer to the first with `norms`. The
+  /// directions are pure functions of (seed, step, layer, sample); the same bits for any number of
+  /// threads. Cost: as the result says. Throws std::invalid_argument.
+  activation_result estimate(index layer, const activation_options& options, const stream& from,
+                             std::span<T> gradient) const;
+
+ private:
+  std::vector<index> shared_out(const activation_options& options,
+                                const std::vector<index>& active) const;
+
+  const network& net_;
+  std::span<const T> parameters_;
+  norm_mode mode_;
+  int threads_;
+  Loss loss_;
+  double value_ = 0;
+  std::vector<double> sensitivities_;  // descending
+  std::vector<index> order_;           // the samples, most sensitive first
+  forward_pass<T> pass_;               // in that order, with the statistics of the batch
+};
+
+}  // namespace zo::nn

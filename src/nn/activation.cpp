@@ -1,0 +1,426 @@
+// Questions about activations, and the way from their answers to weights.
+#include "zo/nn/activation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "zo/direction.hpp"
+#include "zo/execution.hpp"
+
+namespace zo::nn {
+
+using zo::detail::require;
+
+namespace {
+
+template <class Body>
+void each(int threads, index items, Body&& body) {
+  zo::detail::run_loop(threads, items, zo::detail::loop_body(body));
+}
+
+const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
+
+bool keeps_numbers_apart(operation what) {
+  return what == operation::batch_norm || what == operation::relu || what == operation::max_pool ||
+         what == operation::average_pool || what == operation::global_average_pool ||
+         what == operation::add || what == operation::subsample;
+}
+
+// Calls pair(in, out, weight) for each number `in` of the operation's input that the output number
+// `out` follows, to first order. Not for batch norms, of which all of a channel matters.
+template <class T, class Pair>
+void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
+  switch (n.what) {
+    case operation::relu:
+      for (index i = 0; i < n.out.size(); ++i) {
+        if (out[i] > T(0)) pair(i, i, T(1));
+      }
+      return;
+    case operation::subsample: {
+      const index before = (n.out.channels - n.in.channels) / 2;
+      for (index c = 0; c < n.in.channels; ++c) {
+        for (index p = 0; p < n.out.area(); ++p) {
+          const index y = p / n.out.width * n.stride, x = p % n.out.width * n.stride;
+          pair(c * n.in.area() + y * n.in.width + x, (before + c) * n.out.area() + p, T(1));
+        }
+      }
+      return;
+    }
+    case operation::global_average_pool:
+      for (index i = 0; i < n.in.size(); ++i) {
+        pair(i, i / n.in.area(), T(1) / static_cast<T>(n.in.area()));
+      }
+      return;
+    case operation::max_pool:
+    case operation::average_pool:
+      for (index o = 0; o < n.out.size(); ++o) {
+        const index c = o / n.out.area(), p = o % n.out.area();
+        const index corner =
+            c * n.in.area() + p / n.out.width * n.stride * n.in.width + p % n.out.width * n.stride;
+        index largest = corner;
+        for (index k = 0; k < n.kernel * n.kernel; ++k) {
+          const index i = corner + k / n.kernel * n.in.width + k % n.kernel;
+          if (n.what == operation::average_pool) {
+            pair(i, o, T(1) / static_cast<T>(n.kernel * n.kernel));
+          } else if (in[i] > in[largest]) {
+            largest = i;
+          }
+        }
+        if (n.what == operation::max_pool) pair(largest, o, T(1));
+      }
+      return;
+    default:  // batch norms move all numbers, sums pass them on
+      for (index i = 0; i < n.out.size(); ++i) pair(i, i, T(1));
+      return;
+  }
+}
+
+// The derivative of one batch norm in train mode, with sums over the batch:
+//   g_in = gamma / root (g - mean(g) - c / root^2 mean(g c)),  dbeta = sum g, dgamma = sum g c /
+//   root.
+template <class T>
+void through_norm(const node& n, const forward_pass<T>& pass, index id, norm_mode mode,
+                  std::span<const T> gamma, const std::vector<T>& input, index channel,
+                  std::vector<T>& g, double& of_gamma, double& of_beta) {
+  const auto k = static_cast<std::size_t>(channel);
+  const double mean = pass.means(id)[k], root = pass.roots(id)[k];
+  const index area = n.in.area(), count = pass.count();
+  double sum = 0, with_input = 0;
+  const auto all = [&](const auto& body) {
+    for (index b = 0; b < count; ++b) {
+      const index first = b * n.in.size() + channel * area;
+      for (index i = first; i < first + area; ++i) body(static_cast<std::size_t>(i));
+    }
+  };
+  all([&](std::size_t i) {
+    const auto v = static_cast<double>(g[i]);
+    sum += v;
+    with_input += v * (static_cast<double>(input[i]) - mean);
+  });
+  of_beta = sum;
+  of_gamma = with_input / root;
+  const double scale = static_cast<double>(gamma[k]) / root;
+  const double numbers = static_cast<double>(count * area);
+  const double shift = mode == norm_mode::train ? sum / numbers : 0;
+  const double slope = mode == norm_mode::train ? with_input / (numbers * root * root) : 0;
+  all([&](std::size_t i) {
+    const double c = static_cast<double>(input[i]) - mean;
+    g[i] = static_cast<T>(scale * (static_cast<double>(g[i]) - shift - slope * c));
+  });
+}
+
+// Correlation of the derivatives of a convolution's outputs with its inputs: for one input channel,
+// kernel x kernel x outputs. Sums over a sample in T, over samples in double.
+template <class T>
+void correlate(const node& n, index count, index channel, const std::vector<T>& input,
+               const std::vector<T>& turned, double* to) {
+  const index taps = n.kernel * n.kernel, outputs = n.out.channels;
+  std::vector<T> sums(static_cast<std::size_t>(taps * outputs));
+  for (index b = 0; b < count; ++b) {
+    std::ranges::fill(sums, T(0));
+    const T* const image = input.data() + b * n.in.size() + channel * n.in.area();
+    const T* const g = turned.data() + b * n.out.size();
+    for (index tap = 0; tap < taps; ++tap) {
+      T* const sum = sums.data() + tap * outputs;
+      for (index p = 0; p < n.out.area(); ++p) {
+        const index y = p / n.out.width * n.stride + tap / n.kernel - n.padding;
+        const index x = p % n.out.width * n.stride + tap % n.kernel - n.padding;
+        if (y < 0 || y >= n.in.height || x < 0 || x >= n.in.width) continue;
+        const T v = image[y * n.in.width + x];
+        if (v == T(0)) continue;
+        for (index o = 0; o < outputs; ++o) sum[o] += v * g[p * outputs + o];
+      }
+    }
+    for (index tap = 0; tap < taps; ++tap) {
+      for (index o = 0; o < outputs; ++o) {
+        to[o * n.in.channels * taps + channel * taps + tap] +=
+            static_cast<double>(sums[static_cast<std::size_t>(tap * outputs + o)]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+activation_chain chain_of(const network& net, index layer) {
+  require(layer >= 0 && layer < static_cast<index>(net.nodes().size()), "zo::nn::chain_of: value ",
+          layer, " is not in 0 … ", net.nodes().size() - 1);
+  activation_chain chain{{layer}};
+  for (;;) {
+    index users = 0, user = -1;
+    for (index id = 0; id < static_cast<index>(net.nodes().size()); ++id) {
+      const node& n = at(net, id);
+      if (n.first == chain.point() || n.second == chain.point()) {
+        ++users;
+        user = id;
+      }
+    }
+    if (users != 1 || !keeps_numbers_apart(at(net, user).what)) return chain;
+    if (at(net, user).first == at(net, user).second) return chain;
+    chain.nodes.push_back(user);
+  }
+}
+
+template <class T, class Loss>
+activation_estimator<T, Loss>::activation_estimator(const network& net,
+                                                    const minibatch<T, Loss>& batch,
+                                                    std::span<const T> parameters,
+                                                    std::span<const T> statistics, norm_mode mode,
+                                                    int threads)
+    : net_(net),
+      parameters_(parameters),
+      mode_(mode),
+      threads_(threads),
+      loss_(batch.loss),
+      pass_(net) {
+  require(threads >= 1, "zo::nn::activation_estimator: threads must be at least 1, got ", threads);
+  pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
+  value_ = loss_.template prepare<T>(pass_.outputs());
+  const std::vector<double> sensitivities = loss_.sensitivities();
+  order_.resize(static_cast<std::size_t>(batch.count));
+  std::iota(order_.begin(), order_.end(), index{0});
+  std::ranges::stable_sort(order_, [&](index a, index b) {
+    return sensitivities[static_cast<std::size_t>(a)] > sensitivities[static_cast<std::size_t>(b)];
+  });
+  std::vector<T> frozen(statistics.begin(), statistics.end());
+  for (index id = 0; id < static_cast<index>(net.nodes().size()); ++id) {
+    const node& n = at(net, id);
+    if (n.what != operation::batch_norm || mode == norm_mode::eval) continue;
+    const auto of = [&](index number) {
+      return frozen.begin() + net.statistics()[static_cast<std::size_t>(number)].offset;
+    };
+    for (index c = 0; c < n.in.channels; ++c) {
+      const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
+      of(n.running_mean)[c] = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
+      of(n.running_var)[c] = static_cast<T>(root * root - n.epsilon);
+    }
+  }
+  std::vector<T> inputs;
+  const index size = at(net, 0).out.size();
+  for (const index b : order_) {
+    sensitivities_.push_back(sensitivities[static_cast<std::size_t>(b)]);
+    inputs.insert(inputs.end(), batch.inputs.begin() + b * size,
+                  batch.inputs.begin() + (b + 1) * size);
+  }
+  pass_.run(parameters, frozen, inputs, batch.count, norm_mode::eval, threads);
+}
+
+// Directions of each sample: shares of directions x count, at least 1, at most what is active.
+template <class T, class Loss>
+std::vector<index> activation_estimator<T, Loss>::shared_out(
+    const activation_options& options, const std::vector<index>& active) const {
+  const auto count = static_cast<double>(order_.size());
+  const double mean = std::accumulate(sensitivities_.begin(), sensitivities_.end(), 0.0) / count;
+  std::vector<index> shares;
+  for (std::size_t b = 0; b < order_.size(); ++b) {
+    const double floor = 0.1;
+    const bool even = options.directions_go == share::even || mean <= 0;
+    const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
+    const double wanted = std::round(part * static_cast<double>(options.directions));
+    shares.push_back(std::min(active[b], std::max<index>(1, static_cast<index>(wanted))));
+  }
+  return shares;
+}
+
+template <class T, class Loss>
+activation_result activation_estimator<T, Loss>::estimate(index layer,
+                                                          const activation_options& options,
+                                                          const stream& from,
+                                                          std::span<T> gradient) const {
+  constexpr const char* who = "zo::nn::activation_estimator";
+  require(options.directions >= 1, who, ": directions must be at least 1, got ",
+          options.directions);
+  require(options.smoothing > 0, who, ": smoothing must be above 0, got ", options.smoothing);
+  require(static_cast<index>(gradient.size()) == net_.parameter_count(), who, ": the network has ",
+          net_.parameter_count(), " parameters, and gradient ", gradient.size());
+  require(layer >= 0 && layer < static_cast<index>(net_.nodes().size()) &&
+              (at(net_, layer).what == operation::convolution ||
+               at(net_, layer).what == operation::linear),
+          who, ": value ", layer, " is no convolution and no linear map");
+  const activation_chain chain = chain_of(net_, layer);
+  const index point = chain.point(), size = at(net_, point).out.size(), count = pass_.count();
+  const auto samples = static_cast<std::size_t>(count);
+  require(count < (index{1} << 20), who, ": at most 2^20 samples, got ", count);
+  activation_result result{.point = point};
+
+  // The values on the way, and which numbers of the point depend on the layer at all.
+  std::vector<std::vector<T>> values(chain.nodes.size());
+  for (std::size_t k = 0; k < chain.nodes.size(); ++k) {
+    values[k] = pass_.value(chain.nodes[k]);
+  }
+  std::vector<std::vector<std::int32_t>> active(samples);
+  each(threads_, count, [&](index b, int) {
+    std::vector<char> reached(static_cast<std::size_t>(at(net_, layer).out.size()), 1);
+    for (std::size_t k = 1; k < chain.nodes.size(); ++k) {
+      const node& n = at(net_, chain.nodes[k]);
+      std::vector<char> next(static_cast<std::size_t>(n.out.size()), 0);
+      const index before = at(net_, chain.nodes[k - 1]).out.size();
+      each_pair(n, values[k - 1].data() + b * before, values[k].data() + b * n.out.size(),
+                [&](index i, index o, T) {
+                  next[static_cast<std::size_t>(o)] |= reached[static_cast<std::size_t>(i)];
+                });
+      reached = std::move(next);
+    }
+    for (index i = 0; i < size; ++i) {
+      if (reached[static_cast<std::size_t>(i)] != 0) {
+        active[static_cast<std::size_t>(b)].push_back(static_cast<std::int32_t>(i));
+      }
+    }
+  });
+  std::vector<index> numbers;
+  for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
+  const std::vector<index> shares = shared_out(options, numbers);
+  result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
+  result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
+
+  std::vector<T> signs(samples * static_cast<std::size_t>(size));
+  each(threads_, count, [&](index b, int) {
+    stream own = from;
+    own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
+    fill_direction(rademacher{}, own,
+                   std::span<T>(signs).subspan(static_cast<std::size_t>(b * size),
+                                               static_cast<std::size_t>(size)));
+  });
+
+  // What one unit of sums of differences does to the loss, through later batch norms.
+  struct effect {
+    std::vector<double> of_mean, of_variance;
+  };
+  std::vector<effect> effects(net_.nodes().size());
+  for (index id = point + 1; id < static_cast<index>(net_.nodes().size()); ++id) {
+    const node& n = at(net_, id);
+    if (n.what != operation::batch_norm || mode_ == norm_mode::eval) continue;
+    const index gamma = net_.parameters()[static_cast<std::size_t>(n.weight)].offset;
+    const index beta = net_.parameters()[static_cast<std::size_t>(n.bias)].offset;
+    effect& e = effects[static_cast<std::size_t>(id)];
+    for (index c = 0; c < n.in.channels; ++c) {
+      const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
+      const double scale = static_cast<double>(parameters_[static_cast<std::size_t>(gamma + c)]) /
+                           root / static_cast<double>(count * n.in.area());
+      const auto of = [&](index i) {
+        return static_cast<double>(gradient[static_cast<std::size_t>(i + c)]);
+      };
+      e.of_mean.push_back(-scale * of(beta));
+      e.of_variance.push_back(-scale / (2 * root) * of(gamma));
+    }
+  }
+
+  const index rounds = *std::ranges::max_element(shares);
+  std::vector<std::unique_ptr<difference_pass<T>>> makers;
+  for (int k = 0; k < threads_; ++k) {
+    makers.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
+  }
+  const T step = static_cast<T>(options.smoothing);
+  std::vector<T> g(signs.size(), T(0));
+  each(threads_, rounds, [&](index round, int worker) {
+    index some = count;
+    while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
+    std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
+    const auto each_moved = [&](index b, const auto& body) {
+      const auto& list = active[static_cast<std::size_t>(b)];
+      const index among = shares[static_cast<std::size_t>(b)];
+      if (round >= among) return;
+      for (auto r = static_cast<std::size_t>(round); r < list.size();
+           r += static_cast<std::size_t>(among)) {
+        body(static_cast<std::size_t>(b * size + list[r]));
+      }
+    };
+    for (index b = 0; b < some; ++b) {
+      each_moved(b, [&](std::size_t i) { change[i] = step * signs[i]; });
+    }
+    auto& maker = *makers[static_cast<std::size_t>(worker)];
+    const std::span<const T> outputs = maker.from(point, change, coupling::frozen);
+    std::vector<double> parts(static_cast<std::size_t>(some));
+    loss_.template differences<T>(std::span(order_).first(static_cast<std::size_t>(some)), outputs,
+                                  parts);
+    for (const norm_sums& sums : maker.sums()) {
+      const effect& e = effects[static_cast<std::size_t>(sums.node)];
+      const auto channels = e.of_mean.size();
+      for (std::size_t row = 0; row < parts.size() && channels > 0; ++row) {
+        for (std::size_t c = 0; c < channels; ++c) {
+          parts[row] += e.of_mean[c] * sums.of_difference[row * channels + c] +
+                        e.of_variance[c] * sums.of_squares[row * channels + c];
+        }
+      }
+    }
+    for (index b = 0; b < some; ++b) {
+      const T slope =
+          static_cast<T>(parts[static_cast<std::size_t>(b)] / static_cast<double>(step));
+      each_moved(b, [&](std::size_t i) { g[i] = slope * signs[i]; });
+    }
+  });
+  for (const auto& maker : makers) result.multiplications += maker->multiplications();
+
+  // Back to the layer.
+  for (std::size_t k = chain.nodes.size() - 1; k > 0; --k) {
+    const index id = chain.nodes[k];
+    const node& n = at(net_, id);
+    const std::vector<T>& input = values[k - 1];
+    if (n.what == operation::batch_norm) {
+      const view& gamma = net_.parameters()[static_cast<std::size_t>(n.weight)];
+      const view& beta = net_.parameters()[static_cast<std::size_t>(n.bias)];
+      each(threads_, n.in.channels, [&](index c, int) {
+        double of_gamma = 0, of_beta = 0;
+        through_norm(n, pass_, id, mode_,
+                     parameters_.subspan(static_cast<std::size_t>(gamma.offset)), input, c, g,
+                     of_gamma, of_beta);
+        if (options.norms) {
+          gradient[static_cast<std::size_t>(gamma.offset + c)] = static_cast<T>(of_gamma);
+          gradient[static_cast<std::size_t>(beta.offset + c)] = static_cast<T>(of_beta);
+        }
+      });
+      continue;
+    }
+    const index before = at(net_, chain.nodes[k - 1]).out.size();
+    std::vector<T> earlier(samples * static_cast<std::size_t>(before), T(0));
+    each(threads_, count, [&](index b, int) {
+      T* const to = earlier.data() + b * before;
+      const T* const have = g.data() + b * n.out.size();
+      each_pair(n, input.data() + b * before, values[k].data() + b * n.out.size(),
+                [&](index i, index o, T weight) { to[i] += weight * have[o]; });
+    });
+    g = std::move(earlier);
+  }
+
+  // From the outputs of the layer to its weights.
+  const node& n = at(net_, layer);
+  const std::vector<T> input = pass_.value(n.first);
+  std::vector<T> turned(g.size());
+  each(threads_, count, [&](index b, int) {
+    for (index i = 0; i < n.out.size(); ++i) {
+      turned[static_cast<std::size_t>(b * n.out.size() + i % n.out.area() * n.out.channels +
+                                      i / n.out.area())] =
+          g[static_cast<std::size_t>(b * n.out.size() + i)];
+    }
+  });
+  const view& weight = net_.parameters()[static_cast<std::size_t>(n.weight)];
+  std::vector<double> sums(static_cast<std::size_t>(weight.size));
+  // A linear map is a convolution of its inputs as channels of one pixel.
+  node as_convolution = n;
+  if (n.what == operation::linear) as_convolution.in = {n.in.size(), 1, 1};
+  each(threads_, as_convolution.in.channels,
+       [&](index c, int) { correlate(as_convolution, count, c, input, turned, sums.data()); });
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    gradient[static_cast<std::size_t>(weight.offset) + i] = static_cast<T>(sums[i]);
+  }
+  if (n.bias >= 0) {
+    const view& bias = net_.parameters()[static_cast<std::size_t>(n.bias)];
+    for (index o = 0; o < n.out.channels; ++o) {
+      double sum = 0;
+      for (index p = 0; p < count * n.out.area(); ++p) {
+        sum += static_cast<double>(turned[static_cast<std::size_t>(p * n.out.channels + o)]);
+      }
+      gradient[static_cast<std::size_t>(bias.offset + o)] = static_cast<T>(sum);
+    }
+  }
+  return result;
+}
+
+template class activation_estimator<float, cross_entropy>;
+template class activation_estimator<double, cross_entropy>;
+template class activation_estimator<float, squared_error>;
+template class activation_estimator<double, squared_error>;
+
+}  // namespace zo::nn

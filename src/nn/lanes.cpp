@@ -23,43 +23,90 @@ inside taps_inside(const node& n, index at, index extent) {
   return {first, std::max<index>(0, std::min(n.kernel, extent - corner) - first)};
 }
 
+// Positions of a chunk: enough that the work is not mostly bookkeeping, and few enough that they
+// are still near when a batch norm sums over them.
+index rows_of_chunk(const node& n) {
+  const index positions = 64;
+  return std::min(n.out.height, (positions + n.out.width - 1) / n.out.width);
+}
+
+position_run run_at(const node& n, index y, index x, const inside& rows, const inside& columns) {
+  const index row = y * n.stride - n.padding + rows.first;
+  const index column = x * n.stride - n.padding + columns.first;
+  return {.count = 1,
+          .out = static_cast<std::int32_t>(y * n.out.width + x),
+          .out_stride = 1,
+          .in = static_cast<std::int32_t>(row * n.in.width + column),
+          .in_stride = static_cast<std::int32_t>(n.stride),
+          .tap = static_cast<std::int32_t>(columns.first),
+          .taps = static_cast<std::int32_t>(columns.count),
+          .row = static_cast<std::int32_t>(rows.first),
+          .rows = static_cast<std::int32_t>(rows.count)};
+}
+
 }  // namespace
 
 std::vector<position_run> runs_of(const node& n) {
   if (n.what == operation::linear) {
     return {{.count = 1,
              .out = 0,
+             .out_stride = 0,
              .in = 0,
-             .stride = 0,
+             .in_stride = 0,
              .tap = 0,
              .taps = static_cast<std::int32_t>(n.in.area()),
              .row = 0,
              .rows = 1}};
   }
   std::vector<position_run> runs;
-  for (index y = 0; y < n.out.height; ++y) {
-    const inside rows = taps_inside(n, y, n.in.height);
-    for (index x = 0; x < n.out.width;) {
-      const inside columns = taps_inside(n, x, n.in.width);
-      index count = 1;
-      while (count < 3 && x + count < n.out.width &&
-             taps_inside(n, x + count, n.in.width) == columns) {
-        ++count;
+  const auto columns_at = [&](index x) { return taps_inside(n, x, n.in.width); };
+  const auto rows_at = [&](index y) { return taps_inside(n, y, n.in.height); };
+  const auto alone = [&](index x) {  // no neighbour has the taps of this column
+    const inside columns = columns_at(x);
+    return (x == 0 || columns_at(x - 1) != columns) &&
+           (x + 1 == n.out.width || columns_at(x + 1) != columns);
+  };
+  for (index first = 0; first < n.out.height; first += rows_of_chunk(n)) {
+    const index end = std::min(n.out.height, first + rows_of_chunk(n));
+    for (index y = first; y < end; ++y) {
+      for (index x = 0; x < n.out.width;) {
+        position_run run = run_at(n, y, x, rows_at(y), columns_at(x));
+        const index from = x++;
+        if (alone(from)) continue;
+        for (; run.count < 3 && x < n.out.width && columns_at(x) == columns_at(from); ++x) {
+          run.count += 1;
+        }
+        runs.push_back(run);
       }
-      const index row = y * n.stride - n.padding + rows.first;
-      const index column = x * n.stride - n.padding + columns.first;
-      runs.push_back({.count = static_cast<std::int32_t>(count),
-                      .out = static_cast<std::int32_t>(y * n.out.width + x),
-                      .in = static_cast<std::int32_t>(row * n.in.width + column),
-                      .stride = static_cast<std::int32_t>(n.stride),
-                      .tap = static_cast<std::int32_t>(columns.first),
-                      .taps = static_cast<std::int32_t>(columns.count),
-                      .row = static_cast<std::int32_t>(rows.first),
-                      .rows = static_cast<std::int32_t>(rows.count)});
-      x += count;
+    }
+    for (index x = 0; x < n.out.width; ++x) {
+      for (index y = first; y < end && alone(x);) {
+        position_run run = run_at(n, y, x, rows_at(y), columns_at(x));
+        run.out_stride = static_cast<std::int32_t>(n.out.width);
+        run.in_stride = static_cast<std::int32_t>(n.stride * n.in.width);
+        const index from = y++;
+        for (; run.count < 3 && y < end && rows_at(y) == rows_at(from); ++y) run.count += 1;
+        runs.push_back(run);
+      }
     }
   }
   return runs;
+}
+
+std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& runs) {
+  const index positions = n.what == operation::linear ? 1 : rows_of_chunk(n) * n.out.width;
+  std::vector<chunk> chunks;
+  for (index k = 0; k < static_cast<index>(runs.size()); ++k) {
+    const position_run& run = runs[static_cast<std::size_t>(k)];
+    const index number = run.out / positions;
+    if (number == static_cast<index>(chunks.size())) {
+      chunks.push_back(
+          {.first_run = k, .runs = 0, .first_position = number * positions, .positions = 0});
+    }
+    chunks.back().runs += 1;
+    chunks.back().positions += run.count;
+  }
+  return chunks;
 }
 
 template <class T>

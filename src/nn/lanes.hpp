@@ -20,19 +20,27 @@ inline constexpr index block_channels = 8;
 
 inline index blocks_of(index channels) { return (channels + block_channels - 1) / block_channels; }
 
-/// Neighbouring output positions with the same taps inside the image.
+/// Output positions beside or below each other with the same taps inside the image.
 struct position_run {
-  std::int32_t count;      // positions, 1 to 3
-  std::int32_t out;        // the first one
-  std::int32_t in;         // input position of its first tap inside
-  std::int32_t stride;     // from one to the next, in input positions
-  std::int32_t tap, taps;  // columns of taps inside: the first, how many
-  std::int32_t row, rows;  // and rows
+  std::int32_t count;       // positions, 1 to 3
+  std::int32_t out;         // the first one
+  std::int32_t out_stride;  // from one to the next
+  std::int32_t in;          // input position of its first tap inside
+  std::int32_t in_stride;   // from one to the next
+  std::int32_t tap, taps;   // columns of taps inside: the first, how many
+  std::int32_t row, rows;   // and rows
 };
 
-/// The runs of a layer that has weights; a linear map is a convolution whose only output position
-/// has all input positions as its taps.
+/// Whole output rows that are worked on at once.
+struct chunk {
+  index first_run, runs;
+  index first_position, positions;
+};
+
+/// The runs of a layer that has weights, chunk by chunk; a linear map is a convolution whose only
+/// output position has all input positions as its taps.
 std::vector<position_run> runs_of(const node& n);
+std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& runs);
 
 /// Parameters of a convolution or linear map in the order of the loops.
 template <class T>

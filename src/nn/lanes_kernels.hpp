@@ -141,7 +141,7 @@ inline void convolve_block(const convolution_loop<T, E>& p, const position_run& 
   const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
                      run.tap * p.all_channels * block_channels + first;
   const E* in = p.in + run.in * p.in_channels * lanes + offset;
-  const index next = run.stride * p.in_channels * lanes;
+  const index next = run.in_stride * p.in_channels * lanes;
   const index depth = run.taps * p.in_channels;
   for (int row = 0; row < run.rows; ++row) {
     const E* w = weights;
@@ -161,7 +161,8 @@ inline void convolve_block(const convolution_loop<T, E>& p, const position_run& 
     const index channel = block * block_channels + first + o;
     if (channel >= p.out_channels) break;
     for (int i = 0; i < Positions; ++i) {
-      sum[o][i].store(p.out + ((run.out + i) * p.out_channels + channel) * lanes + offset);
+      sum[o][i].store(p.out + ((run.out + i * run.out_stride) * p.out_channels + channel) * lanes +
+                      offset);
     }
   }
 }

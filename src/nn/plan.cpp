@@ -5,28 +5,6 @@
 
 namespace zo::nn::detail {
 
-namespace {
-
-// Sums over fewer positions than this would be mostly bookkeeping.
-constexpr index least_positions = 32;
-
-std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& runs) {
-  std::vector<chunk> chunks;
-  chunk open{0, 0, 0, 0};
-  for (const position_run& run : runs) {
-    if (open.positions >= least_positions && run.out % n.out.width == 0) {
-      chunks.push_back(open);
-      open = {open.first_run + open.runs, 0, open.first_position + open.positions, 0};
-    }
-    open.runs += 1;
-    open.positions += run.count;
-  }
-  chunks.push_back(open);
-  return chunks;
-}
-
-}  // namespace
-
 plan::plan(const network& net)
     : chains(net.nodes().size()),
       absorbed(net.nodes().size(), 0),

@@ -19,12 +19,6 @@ struct norm_chain {
   index last() const { return relu >= 0 ? relu : add >= 0 ? add : norm; }
 };
 
-// Whole output rows that are worked on at once.
-struct chunk {
-  index first_run, runs;
-  index first_position, positions;
-};
-
 struct plan {
   explicit plan(const network& net);
 

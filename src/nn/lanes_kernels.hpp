@@ -329,15 +329,19 @@ void max_difference(const max_difference_loop<T>& p) {
   for (index y = 0; y < p.height; ++y) {
     for (index x = 0; x < p.width; ++x) {
       const index corner = y * p.stride * p.in_width + x * p.stride;
+      const T* const value = p.value.data + (y * p.width + x) * p.value.step * lanes;
       for (index c = 0; c < p.channels; ++c, out += lanes) {
-        const lane_row<T> was = load(p.value.data + ((y * p.width + x) * p.value.step + c) * lanes);
-        lane_row<T> best{};
-        for (index tap = 0; tap < p.kernel * p.kernel; ++tap) {
-          const index from = corner + tap / p.kernel * p.in_width + tap % p.kernel;
-          const lane_row<T> grown = (load(p.base.data + (from * p.base.step + c) * lanes) - was) +
-                                    load(p.d.data + (from * p.d.step + c) * lanes);
-          if (tap == 0) best = grown;
-          best = grown < best ? best : grown;
+        const lane_row<T> was = load(value + c * lanes);
+        const T* base = p.base.data + (corner * p.base.step + c) * lanes;
+        const T* d = p.d.data + (corner * p.d.step + c) * lanes;
+        lane_row<T> best = (load(base) - was) + load(d);
+        for (index row = 0; row < p.kernel; ++row) {
+          for (index column = 0; column < p.kernel; ++column) {
+            const index from = (row * p.in_width + column) * lanes;
+            const lane_row<T> grown =
+                (load(base + from * p.base.step) - was) + load(d + from * p.d.step);
+            best = grown < best ? best : grown;
+          }
         }
         store(out, best);
       }

@@ -513,6 +513,28 @@ void difference_pass<T>::widen(const shape& s, change& c) {
   spare_.push_back(std::move(wide.data));
 }
 
+// Every buffer grows to the largest difference that it ever held.
+template <class T>
+index difference_bytes(const network& net, index count) {
+  const detail::plan plan(net);
+  const auto nodes = static_cast<index>(net.nodes().size());
+  index most = 0, largest = 0;
+  for (index id = 0; id < nodes; ++id) {
+    index live = 0;
+    for (index made = 0; made <= id; ++made) {
+      live += plan.last_use[at(made)] >= id || made == id ? 1 : 0;
+    }
+    most = std::max(most, live);
+    largest = std::max(largest, net.nodes()[at(id)].out.size());
+  }
+  const index spread = 1;  // a single channel among all, before it is given back
+  return (most + spread) * largest * detail::groups_of(count) * lanes *
+         static_cast<index>(sizeof(T));
+}
+
+template index difference_bytes<float>(const network&, index);
+template index difference_bytes<double>(const network&, index);
+
 template class difference_pass<float>;
 template class difference_pass<double>;
 

@@ -276,6 +276,22 @@ std::vector<T> forward_pass<T>::value(index node) const {
 }
 
 template <class T>
+index pass_bytes(const network& net, index count) {
+  const detail::plan plan(net);
+  index numbers = 0;
+  for (std::size_t id = 0; id < net.nodes().size(); ++id) {
+    const detail::norm_chain& chain = plan.chains[id];
+    const bool sum_kept = chain.add >= 0 && chain.relu >= 0;
+    if (!plan.absorbed[id]) numbers += net.nodes()[id].out.size() * (sum_kept ? 2 : 1);
+  }
+  return (numbers * detail::groups_of(count) * detail::lanes + net.parameter_count()) *
+         static_cast<index>(sizeof(T));
+}
+
+template index pass_bytes<float>(const network&, index);
+template index pass_bytes<double>(const network&, index);
+
+template <class T>
 void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum) const {
   require(mode_ == norm_mode::train && count_ > 0,
           "zo::nn::forward_pass: statistics are updated after a pass in train mode");

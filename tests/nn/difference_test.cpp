@@ -46,7 +46,14 @@ TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
     expect_differences<double>(trial(nn::mlp({12, 9, 4}), 5, mode), 1e-3, 1e-9);
     expect_differences<float>(trial(mixture(), 6, mode), 1e-2, 2e-4);
   }
+  // More than one group of 16 samples, the last one in part or whole.
+  for (const index count : {16, 21, 32}) {
+    const trial t(nn::adjustable_cnn({3, 11, 9}, 5, 2), count, nn::norm_mode::train);
+    expect_differences<double>(t, 1e-3, 1e-9);
+    expect_differences<double>(trial(mixture(), count, nn::norm_mode::train), 1e-3, 1e-9);
+  }
   expect_differences<double>(trial(small_resnet(), 2, nn::norm_mode::train), 1e-3, 1e-8);
+  expect_differences<double>(trial(small_resnet(), 17, nn::norm_mode::train), 1e-3, 1e-8);
   const nn::network projected = nn::resnet(8, {.shortcuts = nn::shortcut::projection});
   expect_differences<double>(trial(projected, 2, nn::norm_mode::train), 1e-3, 1e-8);
 }

@@ -38,9 +38,13 @@ struct norm_sums {
   std::vector<double> of_difference{}, of_squares{};
 };
 
+/// Bytes that differences of `count` samples take at most, beside those of the base pass.
+template <class T>
+index difference_bytes(const network& net, index count);
+
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread; the base pass and the parameters stay the caller's and must not change.
-/// Memory: the differences that are still needed, at most about three values of the batch.
+/// Memory: difference_bytes, the differences that are still needed.
 template <class T>
 class difference_pass {
  public:

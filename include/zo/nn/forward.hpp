@@ -67,6 +67,10 @@ void from_lanes(const shape& s, index count, const T* in_lanes, T* rows);
 
 }  // namespace detail
 
+/// Bytes that a pass of `count` samples takes: the values that are kept, and its weights.
+template <class T>
+index pass_bytes(const network& net, index count);
+
 template <class T>
 class difference_pass;
 

@@ -1,6 +1,7 @@
 // A network and its data as a coordinate objective: plain zo::cge trains it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,13 +30,16 @@ struct minibatch {
 
 struct objective_options {
   norm_mode mode = norm_mode::train;
-  int threads = 1;                          ///< at least 1
+  int threads = 1;                          ///< at least 1; each has one probe at a time
   nn::products products = products::exact;  ///< of probes; values of whole points are always exact
+  index max_bytes = index{4} << 30;         ///< for the values of a pass and the probes: fewer
+                                            ///< probes at a time where they would not fit
 };
 
 /// Models zo::coordinate_objective (and zo::sampled_objective) over the flat vector of parameters:
 /// the loss of a minibatch that `batch_of` names by its sample. prepare makes one pass; each probe
-/// costs what its channel reaches. The estimate is the same bits for any number of threads.
+/// costs what its channel reaches. The estimate is the same bits for any number of threads. Throws
+/// std::invalid_argument where a batch does not fit into max_bytes.
 template <class T, class Loss = cross_entropy>
 class objective {
  public:
@@ -53,14 +57,14 @@ class objective {
 
   double prepare(std::span<const T> parameters, sample_id sample) {
     batch_.emplace(batch_of_(sample));
+    const int probes = probes_that_fit(batch_->count);
     pass_->run(parameters, statistics_, batch_->inputs, batch_->count, options_.mode,
                options_.threads);
     if (options_.products == products::bfloat16) pass_->round_weights(parameters);
-    if (makers_.empty()) {
-      for (int k = 0; k < options_.threads; ++k) {
-        makers_.push_back(
-            std::make_unique<difference_pass<T>>(net_, *pass_, parameters, options_.products));
-      }
+    makers_.resize(std::min(makers_.size(), static_cast<std::size_t>(probes)));
+    while (static_cast<int>(makers_.size()) < probes) {
+      makers_.push_back(
+          std::make_unique<difference_pass<T>>(net_, *pass_, parameters, options_.products));
     }
     for (auto& maker : makers_) maker->begin(parameters);
     return batch_->loss.template prepare<T>(pass_->outputs());
@@ -74,7 +78,7 @@ class objective {
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
       differences[at] = batch_->loss.template difference<T>(changed.data());
     };
-    zo::detail::run_loop(options_.threads, static_cast<index>(coordinates.size()),
+    zo::detail::run_loop(static_cast<int>(makers_.size()), static_cast<index>(coordinates.size()),
                          zo::detail::loop_body(one));
   }
 
@@ -98,6 +102,16 @@ class objective {
   }
 
  private:
+  int probes_that_fit(index count) const {
+    const index pass = pass_bytes<T>(net_, count), probe = difference_bytes<T>(net_, count);
+    const index fit = (options_.max_bytes - pass) / probe;
+    zo::detail::require(fit >= 1, "zo::nn::objective: ", count, " samples need ", pass,
+                        " bytes for a pass and ", probe,
+                        " for a probe, more than max_bytes = ", options_.max_bytes,
+                        "; use smaller batches or allow more");
+    return static_cast<int>(std::min<index>(options_.threads, fit));
+  }
+
   const network& net_;
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
   std::span<const T> statistics_;

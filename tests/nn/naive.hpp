@@ -1,0 +1,127 @@
+// The forward pass as a textbook has it: one number at a time, row-major, in double.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "zo/nn/forward.hpp"
+
+namespace testing_nn {
+
+using zo::index;
+namespace nn = zo::nn;
+
+using row_major = std::vector<double>;
+
+// All values of all nodes, each count x size.
+inline std::vector<row_major> naive_forward(const nn::network& net, const row_major& parameters,
+                                            const row_major& statistics, const row_major& inputs,
+                                            index count, nn::norm_mode mode) {
+  const auto at = [](index i) { return static_cast<std::size_t>(i); };
+  const auto weight = [&](index number, index i) {
+    return parameters[at(net.parameters()[at(number)].offset + i)];
+  };
+  std::vector<row_major> all;
+  for (const nn::node& n : net.nodes()) {
+    row_major out(at(count * n.out.size()));
+    if (n.what == nn::operation::input) {
+      all.push_back(inputs);
+      continue;
+    }
+    const row_major& in = all[at(n.first)];
+    const auto x = [&](index b, index c, index row, index column) {
+      const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
+      return inside ? in[at(b * n.in.size() + c * n.in.area() + row * n.in.width + column)] : 0.0;
+    };
+    std::vector<double> mean(at(n.in.channels)), variance(at(n.in.channels));
+    if (n.what == nn::operation::batch_norm) {
+      for (index c = 0; c < n.in.channels; ++c) {
+        if (mode == nn::norm_mode::eval) {
+          mean[at(c)] = statistics[at(net.statistics()[at(n.running_mean)].offset + c)];
+          variance[at(c)] = statistics[at(net.statistics()[at(n.running_var)].offset + c)];
+          continue;
+        }
+        const double numbers = static_cast<double>(count * n.in.area());
+        for (int round = 0; round < 2; ++round) {
+          double sum = 0;
+          for (index b = 0; b < count; ++b) {
+            for (index i = 0; i < n.in.area(); ++i) {
+              const double v = x(b, c, i / n.in.width, i % n.in.width);
+              sum += round == 0 ? v : (v - mean[at(c)]) * (v - mean[at(c)]);
+            }
+          }
+          (round == 0 ? mean : variance)[at(c)] = sum / numbers;
+        }
+      }
+    }
+    for (index b = 0; b < count; ++b) {
+      for (index o = 0; o < n.out.channels; ++o) {
+        for (index row = 0; row < n.out.height; ++row) {
+          for (index column = 0; column < n.out.width; ++column) {
+            double y = 0;
+            const index top = row * n.stride - n.padding, left = column * n.stride - n.padding;
+            switch (n.what) {
+              case nn::operation::convolution:
+                for (index c = 0; c < n.in.channels; ++c) {
+                  for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                    y += weight(n.weight, (o * n.in.channels + c) * n.kernel * n.kernel + tap) *
+                         x(b, c, top + tap / n.kernel, left + tap % n.kernel);
+                  }
+                }
+                if (n.bias >= 0) y += weight(n.bias, o);
+                break;
+              case nn::operation::linear:
+                for (index i = 0; i < n.in.size(); ++i) {
+                  y += weight(n.weight, o * n.in.size() + i) * in[at(b * n.in.size() + i)];
+                }
+                if (n.bias >= 0) y += weight(n.bias, o);
+                break;
+              case nn::operation::batch_norm:
+                y = (x(b, o, row, column) - mean[at(o)]) / std::sqrt(variance[at(o)] + n.epsilon) *
+                        weight(n.weight, o) +
+                    weight(n.bias, o);
+                break;
+              case nn::operation::relu:
+                y = std::fmax(0.0, x(b, o, row, column));
+                break;
+              case nn::operation::max_pool:
+                y = x(b, o, top, left);
+                for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                  y = std::fmax(y, x(b, o, top + tap / n.kernel, left + tap % n.kernel));
+                }
+                break;
+              case nn::operation::average_pool:
+                for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                  y += x(b, o, top + tap / n.kernel, left + tap % n.kernel) /
+                       static_cast<double>(n.kernel * n.kernel);
+                }
+                break;
+              case nn::operation::global_average_pool:
+                for (index i = 0; i < n.in.area(); ++i) {
+                  y += x(b, o, i / n.in.width, i % n.in.width) / static_cast<double>(n.in.area());
+                }
+                break;
+              case nn::operation::add:
+                y = x(b, o, row, column) + all[at(n.second)][at(b * n.in.size() + o * n.in.area() +
+                                                                row * n.in.width + column)];
+                break;
+              case nn::operation::subsample: {
+                const index before = (n.out.channels - n.in.channels) / 2;
+                const bool has = o >= before && o < before + n.in.channels;
+                y = has ? x(b, o - before, 2 * row, 2 * column) : 0.0;
+                break;
+              }
+              default:
+                break;
+            }
+            out[at(b * n.out.size() + o * n.out.area() + row * n.out.width + column)] = y;
+          }
+        }
+      }
+    }
+    all.push_back(std::move(out));
+  }
+  return all;
+}
+
+}  // namespace testing_nn

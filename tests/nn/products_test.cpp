@@ -1,0 +1,97 @@
+// Products of differences in bfloat16: how near estimates stay to those in double.
+#include "trial.hpp"
+
+namespace {
+
+using namespace testing_nn;
+using zo::index;
+namespace nn = zo::nn;
+
+std::vector<double> estimate(const trial& t, nn::products products, double smoothing,
+                             const std::vector<index>& coordinates, int threads = 1) {
+  const std::vector<float> at(t.parameters.begin(), t.parameters.end());
+  const std::vector<float> running(t.statistics.begin(), t.statistics.end());
+  nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
+                         {.mode = t.mode, .threads = threads, .products = products});
+  std::vector<float> gradient(at.size());
+  zo::estimate(zo::seq, f, at, gradient,
+               zo::cge({.smoothing = smoothing, .coordinates = zo::coordinate_list{coordinates}}));
+  return {gradient.begin(), gradient.end()};
+}
+
+double cosine(const std::vector<double>& a, const std::vector<double>& b) {
+  double dots = 0, first = 0, second = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    dots += a[i] * b[i];
+    first += a[i] * a[i];
+    second += b[i] * b[i];
+  }
+  return dots / std::sqrt(first * second);
+}
+
+std::vector<index> every(index step, index count) {
+  std::vector<index> chosen;
+  for (index i = 0; i < count; i += step) chosen.push_back(i);
+  return chosen;
+}
+
+TEST(nn_products, bfloat16_is_near_double_at_any_step) {
+  const trial t(nn::resnet(8), 20, nn::norm_mode::train);
+  const auto chosen = every(501, t.net.parameter_count());
+  auto whole = t.objective<double>(t.statistics);
+  for (const double smoothing : {5e-3, 1e-6}) {
+    std::vector<double> expected(t.parameters.size());
+    zo::estimate(zo::seq, whole, t.parameters, expected,
+                 zo::cge({.smoothing = smoothing, .coordinates = zo::coordinate_list{chosen}}));
+    EXPECT_GT(cosine(estimate(t, nn::products::exact, smoothing, chosen), expected), 0.9999999);
+    const double near = cosine(estimate(t, nn::products::bfloat16, smoothing, chosen), expected);
+    EXPECT_GT(near, 0.9998);
+    EXPECT_LT(near, 0.9999999);  // it is indeed another arithmetic
+  }
+}
+
+TEST(nn_products, same_bits_for_any_number_of_threads) {
+  const trial t(mixture(), 37, nn::norm_mode::train);
+  const auto all = every(1, t.net.parameter_count());
+  for (const auto products : {nn::products::exact, nn::products::bfloat16}) {
+    const auto one = estimate(t, products, 1e-3, all);
+    EXPECT_EQ(one, estimate(t, products, 1e-3, all, 2));
+    EXPECT_EQ(one, estimate(t, products, 1e-3, all, 4));
+    // Whatever was asked before, and together with it.
+    const auto alone = estimate(t, products, 1e-3, {3, 77});
+    EXPECT_EQ(alone[3], one[3]);
+    EXPECT_EQ(alone[77], one[77]);
+  }
+}
+
+// Fewer probes at a time, and then a sentence instead of a failed allocation.
+TEST(nn_products, a_byte_limit_is_kept_without_changing_bits) {
+  const trial t(mixture(), 37, nn::norm_mode::train);
+  const std::vector<float> at(t.parameters.begin(), t.parameters.end());
+  const std::vector<float> running(t.statistics.begin(), t.statistics.end());
+  const auto limited = [&](index bytes) {
+    nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
+                           {.threads = 4, .max_bytes = bytes});
+    std::vector<float> gradient(at.size());
+    zo::estimate(zo::seq, f, at, gradient, zo::cge({.smoothing = 1e-3}));
+    return gradient;
+  };
+  const index pass = nn::pass_bytes<float>(t.net, 37);
+  const index probe = nn::difference_bytes<float>(t.net, 37);
+  EXPECT_EQ(limited(pass + probe), limited(index{1} << 30));
+  try {
+    limited(pass + probe - 1);
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("37 samples need"), std::string::npos);
+  }
+}
+
+TEST(nn_products, bfloat16_needs_float) {
+  const trial t(nn::mlp({4, 3, 2}), 2, nn::norm_mode::eval);
+  auto f = nn::objective<double>(t.net, [&](zo::sample_id) { return t.batch<double>(); },
+                                 t.statistics, {.products = nn::products::bfloat16});
+  EXPECT_THROW(f.prepare(t.parameters, 0), std::invalid_argument);
+}
+
+}  // namespace

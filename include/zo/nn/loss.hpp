@@ -22,6 +22,8 @@ class cross_entropy {
     }
   }
 
+  std::span<const index> targets() const { return targets_; }
+
   /// The loss at these logits, which later differences are taken from.
   template <class T>
   double prepare(std::span<const T> logits) {

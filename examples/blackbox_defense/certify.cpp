@@ -6,6 +6,7 @@
 #include "common/checkpoint.hpp"
 #include "common/interrupt.hpp"
 #include "common/progress.hpp"
+#include "common/resume.hpp"
 #include "common/text.hpp"
 #include "randomness.hpp"
 #include "stage.hpp"
@@ -24,7 +25,7 @@ using classifier = std::function<torch::Tensor(const torch::Tensor&)>;
 std::vector<std::int64_t> votes(const classifier& classify, const torch::Tensor& image,
                                 std::int64_t row, std::int64_t copies, std::uint32_t number,
                                 const settings& s) {
-  const std::uint64_t seed = seed_for(s.seed, "certification noise");
+  const std::uint64_t seed = app::seed_for(s.seed, "certification noise");
   torch::Tensor count = torch::zeros({classes}, torch::kInt64);
   for (std::int64_t first = 0; first < copies; first += at_once) {
     std::vector<std::int64_t> shape = image.sizes().vec();
@@ -64,7 +65,7 @@ void save(const certified& done, const nlohmann::json& with, const std::filesyst
 
 void load(certified& done, const nlohmann::json& with, const std::filesystem::path& path) {
   const app::safetensors file = app::load_checkpoint(path);
-  require_same(nlohmann::json::parse(file.metadata.at("settings")), with);
+  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), with);
   const auto predictions = file.at("predictions").values<std::int64_t>();
   const auto count = static_cast<std::int64_t>(predictions.size());
   file.at("bounds_and_radii").require_shape({count, 2});
@@ -101,7 +102,7 @@ certified certify_images(const std::string& name, const classifier& classify,
       save(done, with, path);
       saved = progress.seconds();
     }
-    if (stop) throw interrupted{app::interrupt_guard::signal_number()};
+    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
   }
   progress.finish();
   const auto labels = images.labels.slice(0, 0, total).to(torch::kCPU).contiguous();

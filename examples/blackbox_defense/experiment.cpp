@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "common/file.hpp"
+#include "common/resume.hpp"
 #include "report.hpp"
 
 namespace defense {
@@ -13,23 +13,7 @@ namespace defense {
 namespace {
 
 void say(const settings& s, const std::string& sentence) {
-  if (!s.quiet) std::fprintf(stderr, "%s\n", sentence.c_str());
-}
-
-// Makes the folder of the run. A fresh run must not meet checkpoints of another one when it is
-// resumed later.
-void prepare_folder(const settings& s) {
-  const auto folder = s.out / "checkpoints";
-  app::make_directories(folder);
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") found.push_back(entry.path());
-  }
-  if (s.resume && found.empty())
-    say(s, "No checkpoint in " + folder.string() + ": from the start.");
-  if (s.resume || found.empty()) return;
-  say(s, "Starting afresh: the checkpoints in " + folder.string() + " are replaced.");
-  for (const auto& old : found) std::filesystem::remove(old);
+  if (!s.quiet && !sentence.empty()) std::fprintf(stderr, "%s\n", sentence.c_str());
 }
 
 // Images the classifier is asked at once. On a CPU its activations should stay near the cache:
@@ -117,7 +101,7 @@ class experiment {
 
 void run_experiment(const settings& s) {
   problem p = load_problem(s);  // before anything is written: data may be missing
-  prepare_folder(s);
+  say(s, app::open_checkpoints(s.out / "checkpoints", s.resume));
   train_networks(p, s);
   experiment run(p, s);
   const run_result result = run();

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/fashion_mnist.hpp"
+#include "common/resume.hpp"
 #include "networks.hpp"
 #include "randomness.hpp"
 #include "stage.hpp"
@@ -21,7 +22,7 @@ torch::Tensor mirrored(const torch::Tensor& images, std::int64_t step) {
 }
 
 void train_classifier(problem& p, const settings& s) {
-  const std::uint64_t seed = seed_for(s.seed, "classifier");
+  const std::uint64_t seed = app::seed_for(s.seed, "classifier");
   const stage training{"classifier",
                        s.classifier_steps,
                        pretraining_rate,
@@ -43,7 +44,7 @@ void train_classifier(problem& p, const settings& s) {
 }
 
 void train_autoencoder(problem& p, const settings& s) {
-  const std::uint64_t seed = seed_for(s.seed, "autoencoder");
+  const std::uint64_t seed = app::seed_for(s.seed, "autoencoder");
   std::vector<torch::Tensor> trained = p.encoder.module->parameters();
   for (const auto& parameter : p.decoder.module->parameters()) trained.push_back(parameter);
   const stage training{"autoencoder",
@@ -104,9 +105,9 @@ problem load_problem(const settings& s) {
   problem p;
   p.train = to_tensors(app::load_fashion_mnist(app::split::train, s.data), device);
   p.test = to_tensors(app::load_fashion_mnist(app::split::test, s.data), device);
-  torch::manual_seed(seed_for(s.seed, "weights of the classifier"));
+  torch::manual_seed(app::seed_for(s.seed, "weights of the classifier"));
   p.classifier = network_of(make_classifier());
-  torch::manual_seed(seed_for(s.seed, "weights of the autoencoder"));
+  torch::manual_seed(app::seed_for(s.seed, "weights of the autoencoder"));
   p.make_encoder = [latent = s.latent] { return network_of(make_encoder(latent)); };
   p.encoder = p.make_encoder();
   p.decoder = network_of(make_decoder(s.latent));
@@ -142,7 +143,7 @@ double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classi
     const std::int64_t last = std::min(first + at_once, images.count());
     torch::Tensor batch = images.range(first, last);
     if (noise > 0) {
-      const auto draws = normal(seed_for(seed, "accuracy under noise"),
+      const auto draws = normal(app::seed_for(seed, "accuracy under noise"),
                                 static_cast<std::uint64_t>(first), 0, batch.sizes());
       batch = batch + noise * draws.to(batch.device());
     }

@@ -6,17 +6,6 @@
 
 namespace defense {
 
-std::uint64_t seed_for(std::uint64_t seed, std::string_view purpose) {
-  std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
-  for (const char letter : purpose) {
-    hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3U;
-  }
-  hash += seed * 0x9e3779b97f4a7c15U;
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9U;  // the finalizer of splitmix64
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebU;
-  return hash ^ (hash >> 31);
-}
-
 torch::Tensor normal(std::uint64_t seed, std::uint64_t step, std::uint32_t number,
                      at::IntArrayRef shape) {
   torch::Tensor values = torch::empty(shape, torch::kFloat32);

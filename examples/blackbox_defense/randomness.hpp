@@ -5,12 +5,8 @@
 #include <torch/torch.h>
 
 #include <cstdint>
-#include <string_view>
 
 namespace defense {
-
-/// A seed of its own for each purpose of a run, such as "noise" or "classifier".
-std::uint64_t seed_for(std::uint64_t seed, std::string_view purpose);
 
 /// Standard normal numbers of the given shape, on the CPU: direction `number` of `step`.
 torch::Tensor normal(std::uint64_t seed, std::uint64_t step, std::uint32_t number,

@@ -8,6 +8,7 @@
 #include "common/chart.hpp"
 #include "common/file.hpp"
 #include "common/picture.hpp"
+#include "common/resume.hpp"
 #include "common/table.hpp"
 #include "common/text.hpp"
 #include "randomness.hpp"
@@ -260,7 +261,7 @@ void write_images(const defended& front, const problem& p, const settings& s) {
   const torch::NoGradGuard no_gradient;
   constexpr std::int64_t shown = 10;
   const torch::Tensor clean = p.test.range(0, std::min(shown, p.test.count()));
-  const torch::Tensor noise = normal(seed_for(s.seed, "picture"), 0, 0, clean.sizes());
+  const torch::Tensor noise = normal(app::seed_for(s.seed, "picture"), 0, 0, clean.sizes());
   const torch::Tensor noisy = clean + s.noise * noise.to(clean.device());
   std::vector<torch::Tensor> rows = {clean, noisy, front.denoised(noisy)};
   app::image_sheet sheet;

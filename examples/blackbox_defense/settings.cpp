@@ -1,12 +1,13 @@
 #include "settings.hpp"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
+
+#include "common/command_line.hpp"
 
 namespace defense {
 
@@ -38,24 +39,9 @@ settings defaults_for(const std::string& dataset) {
   return defaults;
 }
 
-// Refuses an option's text with a sentence. CLI11's own sentences print the largest number of the
-// type in full, three hundred digits of it.
-CLI::Validator must_be(const std::string& what, bool (*good)(double)) {
-  return {[what, good](const std::string& text) {
-            char* end = nullptr;
-            const double value = std::strtod(text.c_str(), &end);
-            const bool number = end != text.c_str() && *end == '\0' && std::isfinite(value);
-            return number && good(value) ? std::string() : "must be " + what + ", got " + text;
-          },
-          ""};
-}
-
-const CLI::Validator at_least_one = must_be("a whole number above 0", [](double value) {
-  return value >= 1 && value <= 1e12 && value == std::floor(value);
-});
-const CLI::Validator positive = must_be("a number above 0", [](double value) { return value > 0; });
-const CLI::Validator not_negative =
-    must_be("a number from 0 on", [](double value) { return value >= 0; });
+using app::at_least_one;
+using app::not_negative;
+using app::positive;
 
 void add_run_options(CLI::App& app, settings& s) {
   app.add_option("--dataset", s.dataset, "fashion-mnist, or cifar10 when --data holds it")
@@ -259,16 +245,6 @@ nlohmann::json select(const settings& from, const std::vector<std::string>& name
   nlohmann::json chosen;
   for (const std::string& name : names) chosen[name] = all.at(name);
   return chosen;
-}
-
-void require_same(const nlohmann::json& earlier, const nlohmann::json& now) {
-  for (const auto& [name, value] : now.items()) {
-    const nlohmann::json before = earlier.contains(name) ? earlier.at(name) : nlohmann::json();
-    if (before == value) continue;
-    throw std::runtime_error("cannot resume: --" + name + " was " + before.dump() +
-                             " in the run to resume and is " + value.dump() +
-                             " now; give the earlier value, or another --out");
-  }
 }
 
 }  // namespace defense

@@ -65,8 +65,4 @@ nlohmann::json to_json(const settings& from);
 /// Those of `names` only: what a stage of the run depends on.
 nlohmann::json select(const settings& from, const std::vector<std::string>& names);
 
-/// Throws std::runtime_error that names the first option whose value differs between the run to be
-/// resumed and this one.
-void require_same(const nlohmann::json& earlier, const nlohmann::json& now);
-
 }  // namespace defense

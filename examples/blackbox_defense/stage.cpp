@@ -11,6 +11,7 @@
 #include "common/file.hpp"
 #include "common/interrupt.hpp"
 #include "common/progress.hpp"
+#include "common/resume.hpp"
 #include "common/text.hpp"
 
 namespace defense {
@@ -47,7 +48,7 @@ std::optional<position> load(const stage& what, const settings& s, adam& optimiz
   const auto path = checkpoint_path(s, what.name);
   if (!s.resume || !std::filesystem::exists(path)) return {};
   const app::safetensors file = app::load_checkpoint(path);
-  require_same(nlohmann::json::parse(file.metadata.at("settings")), what.settings);
+  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), what.settings);
   unpack(file, tensors_of(what, optimizer));
   position at;
   at.step = std::stoll(file.metadata.at("step"));
@@ -94,7 +95,7 @@ stage_report run_stage(const stage& what, const settings& s,
     if (stop || at.step == what.steps || at.step % s.checkpoint_every == 0) {
       save(what, s, optimizer, at);
     }
-    if (stop) throw interrupted{app::interrupt_guard::signal_number()};
+    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
   }
   progress.finish();
   return at.report;

@@ -16,11 +16,6 @@
 
 namespace defense {
 
-/// Thrown after the checkpoint is written when the user asked to stop.
-struct interrupted {
-  int signal = 0;
-};
-
 struct stage {
   std::string name;  ///< of the checkpoint, and of the progress line
   std::int64_t steps = 0;

@@ -8,6 +8,7 @@
 #endif
 
 #include "checkpoint_tensors.hpp"
+#include "common/resume.hpp"
 #include "randomness.hpp"
 
 namespace defense {
@@ -24,9 +25,10 @@ struct minibatch {
 minibatch draw(const problem& p, black_box& classifier, const settings& s, std::int64_t step) {
   const auto at = static_cast<std::uint64_t>(step);
   const torch::Device device = p.train.pixels.device();
-  const auto rows = random_rows(seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
+  const auto rows =
+      random_rows(app::seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
   const auto clean = p.train.batch(rows.to(device));
-  const auto noise = normal(seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
+  const auto noise = normal(app::seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
   return {clean, clean + s.noise * noise.to(device), classifier.classes(clean)};
 }
 
@@ -96,7 +98,7 @@ defended::defended(const problem& p, const method& m, const settings& s) {
   if (!m.trained) return;
   const torch::Device device(s.device);
   // The same start for every method.
-  torch::manual_seed(seed_for(s.seed, "weights of the denoiser"));
+  torch::manual_seed(app::seed_for(s.seed, "weights of the denoiser"));
   denoiser_ = dncnn(p.test.pixels.size(1), s.depth, s.width);
   denoiser_->to(device);
   if (!m.autoencoder) return;
@@ -145,7 +147,7 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
     for (const auto& parameter : module->parameters()) training.trained.push_back(parameter);
   }
   front.train(true);
-  const std::uint64_t directions = seed_for(s.seed, "directions");
+  const std::uint64_t directions = app::seed_for(s.seed, "directions");
   boundary_asker boundary;
   const stage_report report = run_stage(training, s, [&](std::int64_t step) {
     const std::int64_t before = classifier.queries();

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/resume.hpp"
+
 namespace {
 
 defense::settings parsed(std::vector<std::string> words) {
@@ -37,9 +39,9 @@ TEST(Settings, ADifferenceIsNamed) {
   auto now = parsed({});
   const auto before = defense::select(now, {"seed", "rate"});
   now.rate = 0.5;
-  EXPECT_NO_THROW(defense::require_same(before, before));
+  EXPECT_NO_THROW(app::require_same(before, before));
   try {
-    defense::require_same(before, defense::select(now, {"seed", "rate"}));
+    app::require_same(before, defense::select(now, {"seed", "rate"}));
     FAIL() << "a different rate was accepted";
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find("--rate was"), std::string::npos) << error.what();

@@ -1,0 +1,127 @@
+#include "estimator.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+#include <zo/estimate.hpp>
+#include <zo/nn/objective.hpp>
+
+#include "common/resume.hpp"
+#include "first_order.hpp"
+#include "sparsity.hpp"
+
+namespace deepzero {
+
+namespace {
+
+using zo::nn::network;
+
+class coordinate_estimator : public estimator {
+ public:
+  coordinate_estimator(const network& net, std::span<const zo::index> counts,
+                       std::int64_t per_epoch, const settings& s)
+      : net_(net),
+        counts_(counts.begin(), counts.end()),
+        steps_per_set_(
+            std::max<std::int64_t>(1, std::llround(s.interval * static_cast<double>(per_epoch)))),
+        s_(s) {}
+
+  answer operator()(const question& asked, std::span<float> gradient) override {
+    choose(asked.step / steps_per_set_);
+    objective_ = std::make_unique<zo::nn::objective<float>>(
+        net_, [&batch = asked.batch](zo::sample_id) { return batch; }, asked.statistics,
+        zo::nn::norm_mode::train, s_.threads);
+    const auto found = zo::estimate(zo::seq, *objective_, asked.parameters, gradient, how_);
+    if (!found.ok) refuse_loss(asked.step);
+    const double whole =
+        static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
+    return {found.value, found.queries,
+            1 + static_cast<double>(objective_->multiplications()) / whole};
+  }
+
+  const zo::nn::forward_pass<float>& pass() const override { return objective_->pass(); }
+
+ private:
+  // The coordinates of a set; without counts, all.
+  void choose(std::int64_t set) {
+    if (set == set_) return;
+    set_ = set;
+    zo::cge_options options{.smoothing = s_.smoothing};
+    if (!counts_.empty()) {
+      options.coordinates = zo::coordinate_list{
+          coordinate_set(net_, counts_, app::seed_for(s_.seed, "coordinate sets"),
+                         static_cast<std::uint64_t>(set))};
+    }
+    how_ = zo::cge(options);
+  }
+
+  const network& net_;
+  std::vector<zo::index> counts_;
+  std::int64_t steps_per_set_;
+  const settings& s_;
+  std::int64_t set_ = -1;
+  zo::cge<> how_;
+  std::unique_ptr<zo::nn::objective<float>> objective_;
+};
+
+// Whole evaluations of perturbed points: RGE, and CGE as if the network were a black box.
+template <class How>
+class point_estimator : public estimator {
+ public:
+  point_estimator(const network& net, How how, const settings& s)
+      : net_(net), how_(std::move(how)), s_(s), pass_(net) {}
+
+  answer operator()(const question& asked, std::span<float> gradient) override {
+    zo::nn::objective<float> loss(
+        net_, [&batch = asked.batch](zo::sample_id) { return batch; }, asked.statistics);
+    const auto whole = [&](std::span<const float> x) { return loss(x, 0); };
+    const auto found =
+        zo::estimate(zo::par.with_threads(s_.threads), whole, asked.parameters, gradient, how_,
+                     {.seed = app::seed_for(s_.seed, "directions"),
+                      .step = static_cast<std::uint64_t>(asked.step)});
+    if (!found.ok) refuse_loss(asked.step);
+    pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
+              zo::nn::norm_mode::train, s_.threads);
+    const std::int64_t queries = found.queries + 1;
+    return {found.value, queries, static_cast<double>(queries)};
+  }
+
+  const zo::nn::forward_pass<float>& pass() const override { return pass_; }
+
+ private:
+  const network& net_;
+  How how_;
+  const settings& s_;
+  zo::nn::forward_pass<float> pass_;
+};
+
+}  // namespace
+
+std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
+                                          std::span<const zo::index> counts, std::int64_t per_epoch,
+                                          const settings& s) {
+  if (name == "first-order") return make_first_order(net, s.threads);
+  if (name == "cge") {
+    return std::make_unique<coordinate_estimator>(net, std::span<const zo::index>(), per_epoch, s);
+  }
+  if (name == "sparse-cge")
+    return std::make_unique<coordinate_estimator>(net, counts, per_epoch, s);
+  if (name == "cge-whole") {
+    zo::cge how({.smoothing = s.smoothing});
+    return std::make_unique<point_estimator<decltype(how)>>(net, how, s);
+  }
+  zo::rge how({.directions = directions_of(net, s), .smoothing = s.smoothing});
+  return std::make_unique<point_estimator<decltype(how)>>(net, how, s);
+}
+
+std::int64_t directions_of(const network& net, const settings& s) {
+  return s.directions.value_or(net.parameter_count());
+}
+
+void refuse_loss(std::int64_t step) {
+  throw std::runtime_error("the loss of step " + std::to_string(step) +
+                           " is not a number; give a lower --rate");
+}
+
+}  // namespace deepzero

@@ -1,0 +1,12 @@
+// The whole run: data, training by every estimator, results.
+#pragma once
+
+#include "settings.hpp"
+
+namespace deepzero {
+
+/// Does what the settings ask for, prints the table and writes the results into s.out. Throws
+/// std::exception with a sentence for the user, or app::interrupted after Ctrl-C.
+void run_experiment(const settings& s);
+
+}  // namespace deepzero

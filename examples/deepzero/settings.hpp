@@ -1,0 +1,64 @@
+// What a run of the program is asked to do: the command line as values.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deepzero {
+
+/// Every field is the command-line option of the same name; see --help. The defaults are set by
+/// defaults_for(), in one place.
+struct settings {
+  std::string dataset;  ///< "fashion-mnist" or "cifar10"
+  std::filesystem::path data;
+  std::filesystem::path out = "runs/deepzero";
+  bool study = false;
+  bool resume = false;
+  bool quiet = false;
+  std::vector<std::string> estimators;
+
+  std::string network;  ///< "cnn", "mlp", "resnet20", "resnet32" …
+  std::int64_t channels = 8;
+  std::int64_t depth = 3;
+
+  std::optional<std::int64_t> images = {};  ///< unset: all
+  std::optional<std::int64_t> test_images = {};
+  std::int64_t epochs = 1;
+  std::int64_t batch = 64;
+  double rate = 0.1;
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+  double warmup = 0;  ///< epochs
+
+  double smoothing = 5e-3;
+  double sparsity = 0.9;
+  double interval = 1;                          ///< epochs
+  std::optional<std::int64_t> directions = {};  ///< unset: as many as parameters
+
+  std::int64_t evaluations = 2;  ///< per epoch
+  std::int64_t checkpoint_every = 50;
+  std::uint64_t seed = 1;
+  int threads = 1;
+};
+
+/// Names that --estimator accepts, in the order of the table.
+const std::vector<std::string>& estimator_names();
+
+/// Sizes that two cores finish in minutes, for a data set, and for the study on it.
+settings defaults_for(const std::string& dataset, bool study);
+
+/// The command line as settings. Prints help and exits with 0 for --help; prints one sentence and
+/// exits with 1 for anything it cannot use.
+settings parse(int argc, char** argv);
+
+/// The settings by option name, for summary.json.
+nlohmann::json to_json(const settings& from);
+
+/// Those that training by this estimator depends on.
+nlohmann::json options_of(const settings& from, const std::string& estimator);
+
+}  // namespace deepzero

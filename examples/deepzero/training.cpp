@@ -1,0 +1,270 @@
+#include "training.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <zo/nn/forward.hpp>
+#include <zo/nn/objective.hpp>
+#include <zo/nn/weights.hpp>
+
+#include "common/checkpoint.hpp"
+#include "common/interrupt.hpp"
+#include "common/progress.hpp"
+#include "common/resume.hpp"
+#include "common/text.hpp"
+#include "estimator.hpp"
+#include "sparsity.hpp"
+
+namespace deepzero {
+
+namespace {
+
+using zo::nn::network;
+
+double seconds_now() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+// What a run consists of at a step, and what a checkpoint holds.
+struct state {
+  std::vector<float> parameters, statistics;
+  zo::updater<zo::sgd, float> optimizer;
+  training_report report;
+  curve_point now;      // accuracy and loss are set at evaluations
+  double loss_sum = 0;  // since the last evaluation
+  std::int64_t summed = 0;
+};
+
+const char* const velocity = "sgd.velocity";
+const char* const counts_name = "coordinates";
+
+nlohmann::json to_json(const curve_point& p) {
+  return {{"step", p.step},       {"queries", p.queries},          {"passes", p.passes},
+          {"seconds", p.seconds}, {"loss", app::shortest(p.loss)}, {"accuracy", p.accuracy}};
+}
+
+curve_point point_from(const nlohmann::json& j) {
+  return {j.at("step"),
+          j.at("queries"),
+          j.at("passes"),
+          j.at("seconds"),
+          std::stod(j.at("loss").get<std::string>()),
+          j.at("accuracy")};
+}
+
+void save(const std::filesystem::path& path, const network& net, state& at,
+          const nlohmann::json& options) {
+  app::safetensors file;
+  for (const auto& t : zo::nn::tensors_of<float>(net, at.parameters, at.statistics)) {
+    file.tensors.push_back(app::make_tensor<float>(t.name, t.dims, t.values));
+  }
+  const std::span<float> moved = at.optimizer.state()[0];
+  file.tensors.push_back(app::make_tensor<float>(
+      velocity, {static_cast<std::int64_t>(moved.size())}, std::span<const float>(moved)));
+  file.tensors.push_back(app::make_tensor<std::int64_t>(
+      counts_name, {static_cast<std::int64_t>(at.report.counts.size())},
+      std::span<const std::int64_t>(at.report.counts)));
+  nlohmann::json curve = nlohmann::json::array();
+  for (const curve_point& p : at.report.curve) curve.push_back(to_json(p));
+  file.metadata["curve"] = curve.dump();
+  file.metadata["step"] = std::to_string(at.now.step);
+  file.metadata["queries"] = std::to_string(at.now.queries);
+  file.metadata["passes"] = app::shortest(at.now.passes);
+  file.metadata["seconds"] = app::shortest(at.now.seconds);
+  file.metadata["loss"] = app::shortest(at.loss_sum);
+  file.metadata["losses"] = std::to_string(at.summed);
+  file.metadata["settings"] = options.dump();
+  app::save_checkpoint(path, file);
+}
+
+void load(const std::filesystem::path& path, const network& net, state& at,
+          const nlohmann::json& options) {
+  const app::safetensors file = app::load_checkpoint(path);
+  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), options);
+  std::vector<std::vector<float>> storage;
+  std::vector<zo::nn::named_values<float>> tensors;
+  for (const app::tensor& t : file.tensors) {
+    if (t.name == velocity || t.name == counts_name) continue;
+    storage.push_back(t.values<float>());
+    tensors.push_back({t.name, t.shape, storage.back()});
+  }
+  zo::nn::load<float>(net, tensors, "", at.parameters, at.statistics);
+  const std::vector<float> moved = file.at(velocity).values<float>();
+  const std::span<float> to = at.optimizer.state()[0];
+  file.at(velocity).require_shape({static_cast<std::int64_t>(to.size())});
+  std::ranges::copy(moved, to.begin());
+  at.report.counts = file.at(counts_name).values<std::int64_t>();
+  for (const auto& p : nlohmann::json::parse(file.metadata.at("curve"))) {
+    at.report.curve.push_back(point_from(p));
+  }
+  at.now.step = std::stoll(file.metadata.at("step"));
+  at.now.queries = std::stoll(file.metadata.at("queries"));
+  at.now.passes = std::stod(file.metadata.at("passes"));
+  at.now.seconds = std::stod(file.metadata.at("seconds"));
+  at.loss_sum = std::stod(file.metadata.at("loss"));
+  at.summed = std::stoll(file.metadata.at("losses"));
+  at.optimizer.resume_at(static_cast<std::uint64_t>(at.now.step));
+}
+
+// Scores the initial weights on 25 images of each class, as the paper does, and turns them into
+// counts. In double: the scores are second differences.
+void count_coordinates(const problem& p, const network& net, const settings& s, state& at) {
+  constexpr std::int64_t per_class = 25;
+  const double started = seconds_now();
+  const minibatch images = balanced(p.train, per_class, app::seed_for(s.seed, "scored images"));
+  const zo::nn::minibatch<double> batch{
+      {images.inputs.begin(), images.inputs.end()}, images.count, images.loss};
+  const std::vector<double> parameters(at.parameters.begin(), at.parameters.end());
+  const std::vector<double> statistics(at.statistics.begin(), at.statistics.end());
+  const zo::nn::objective<double> loss(
+      net, [&](zo::sample_id) { return batch; }, std::span<const double>(statistics));
+  const auto whole = [&](std::span<const double> x) { return loss(x, 0); };
+  const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
+  const auto scores = zo_grasp_scores(zo::par.with_threads(s.threads), whole, parameters, options);
+  at.report.counts = layer_counts(net, scores, s.sparsity);
+  at.now.queries += grasp_queries(options);
+  at.now.passes +=
+      static_cast<double>(grasp_queries(options) * images.count) / static_cast<double>(s.batch);
+  at.now.seconds += seconds_now() - started;
+}
+
+state initial_state(const std::string& estimator, const network& net, std::int64_t per_epoch,
+                    const settings& s) {
+  const auto size = static_cast<std::size_t>(net.parameter_count());
+  state at{std::vector<float>(size),
+           std::vector<float>(static_cast<std::size_t>(net.statistic_count())),
+           recipe(estimator, net, per_epoch, s).start<float>(net.parameter_count()),
+           {estimator, net.parameter_count(), per_epoch, {}, {}},
+           {}};
+  zo::nn::initialize<float>(net, zo::nn::initialization::kaiming_normal,
+                            app::seed_for(s.seed, "weights"), at.parameters);
+  zo::nn::initialize_statistics<float>(net, at.statistics);
+  return at;
+}
+
+// Steps after which the network is evaluated: `evaluations` times an epoch, evenly.
+bool is_evaluated(std::int64_t step, std::int64_t per_epoch, std::int64_t evaluations) {
+  const auto before = (step - 1) * evaluations / per_epoch;
+  return step == 0 || step * evaluations / per_epoch != before;
+}
+
+}  // namespace
+
+network make_network(const settings& s, const app::image_set& images) {
+  const zo::nn::shape in{images.channels, images.rows, images.columns};
+  if (s.network == "cnn") return zo::nn::adjustable_cnn(in, s.channels, s.depth);
+  if (s.network == "mlp") {
+    std::vector<zo::index> sizes(static_cast<std::size_t>(s.depth), s.channels);
+    sizes.insert(sizes.begin(), in.size());
+    sizes.push_back(10);
+    return zo::nn::mlp(sizes);
+  }
+  const std::string resnet = "resnet";
+  zo::index depth = 0;
+  const char* const end = s.network.data() + s.network.size();
+  if (!s.network.starts_with(resnet) ||
+      std::from_chars(s.network.data() + resnet.size(), end, depth).ptr != end) {
+    throw std::runtime_error("--network must be cnn, mlp or resnet20, resnet32, resnet44 …, got " +
+                             app::in_quotes(s.network));
+  }
+  if (!(in == zo::nn::shape{3, 32, 32})) {
+    throw std::runtime_error("--network " + s.network +
+                             " needs images of 3 x 32 x 32, and those of " + s.dataset + " are " +
+                             zo::nn::text_of(in) + "; name a folder with CIFAR-10 with --data");
+  }
+  return zo::nn::resnet(depth);
+}
+
+zo::sgd recipe(const std::string& estimator, const network& net, std::int64_t per_epoch,
+               const settings& s) {
+  double peak = s.rate;
+  if (estimator == "rge") {
+    const auto q = static_cast<double>(directions_of(net, s));
+    peak *= q / (q + static_cast<double>(net.parameter_count()) + 1);
+  }
+  const auto warmup = std::lround(s.warmup * static_cast<double>(per_epoch));
+  return zo::sgd({.rate = zo::cosine({.peak = peak,
+                                      .steps = static_cast<std::uint64_t>(s.epochs * per_epoch),
+                                      .warmup = static_cast<std::uint64_t>(warmup)}),
+                  .momentum = s.momentum,
+                  .weight_decay = s.weight_decay});
+}
+
+double accuracy(const network& net, std::span<const float> parameters,
+                std::span<const float> statistics, const app::image_set& images, int threads) {
+  constexpr std::int64_t at_once = 256;
+  zo::nn::forward_pass<float> pass(net);
+  std::int64_t right = 0;
+  for (std::int64_t first = 0; first < images.count; first += at_once) {
+    const std::int64_t count = std::min(at_once, images.count - first);
+    const minibatch batch = scaled(images, first, count);
+    pass.run(parameters, statistics, batch.inputs, count, zo::nn::norm_mode::eval, threads);
+    const auto classes = static_cast<std::size_t>(net.output().size());
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto z = pass.outputs().subspan(static_cast<std::size_t>(i) * classes, classes);
+      const auto best = std::ranges::max_element(z) - z.begin();
+      right += best == batch.loss.targets()[static_cast<std::size_t>(i)] ? 1 : 0;
+    }
+  }
+  return static_cast<double>(right) / static_cast<double>(images.count);
+}
+
+training_report train(const problem& p, const std::string& estimator, const settings& s,
+                      const std::filesystem::path& folder, const std::string& label) {
+  const network net = make_network(s, p.train);
+  batches data(p.train, s.batch, s.dataset == "cifar10", s.seed);
+  const std::int64_t per_epoch = data.per_epoch(), steps = s.epochs * per_epoch;
+  const nlohmann::json options = options_of(s, estimator);
+  const auto path = folder / (estimator + ".safetensors");
+
+  state at = initial_state(estimator, net, per_epoch, s);
+  const auto evaluate = [&] {
+    at.now.accuracy = accuracy(net, at.parameters, at.statistics, p.test, s.threads);
+    at.now.loss = at.summed > 0 ? at.loss_sum / static_cast<double>(at.summed)
+                                : std::numeric_limits<double>::quiet_NaN();
+    at.loss_sum = 0;
+    at.summed = 0;
+    at.report.curve.push_back(at.now);
+  };
+  if (s.resume && std::filesystem::exists(path)) {
+    load(path, net, at, options);
+  } else {
+    if (estimator == "sparse-cge") count_coordinates(p, net, s, at);
+    evaluate();
+  }
+
+  const auto estimate = make_estimator(estimator, net, at.report.counts, per_epoch, s);
+  app::progress progress(label, steps,
+                         {.first = at.now.step, .first_queries = at.now.queries, .quiet = s.quiet});
+  std::vector<float> gradient(at.parameters.size());
+  while (at.now.step < steps) {
+    const double started = seconds_now();
+    const minibatch batch = data.at(at.now.step);
+    const answer got = (*estimate)({at.parameters, at.statistics, batch, at.now.step}, gradient);
+    estimate->pass().update_statistics(at.statistics);
+    at.optimizer.step(zo::seq, std::span<float>(at.parameters), std::span<const float>(gradient));
+    at.now.step += 1;
+    at.now.queries += got.queries;
+    at.now.passes += got.passes;
+    at.now.seconds += seconds_now() - started;
+    at.loss_sum += got.loss;
+    at.summed += 1;
+    progress.update(at.now.step, at.now.queries, got.loss);
+    const bool evaluated = is_evaluated(at.now.step, per_epoch, s.evaluations);
+    if (evaluated) evaluate();
+    const bool stop = app::interrupt_guard::requested();
+    if (stop || evaluated || at.now.step % s.checkpoint_every == 0) save(path, net, at, options);
+    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
+  }
+  progress.finish();
+  return at.report;
+}
+
+}  // namespace deepzero

@@ -29,9 +29,13 @@ class coordinate_estimator : public estimator {
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     choose(asked.step / steps_per_set_);
-    objective_ = std::make_unique<zo::nn::objective<float>>(
-        net_, [&batch = asked.batch](zo::sample_id) { return batch; }, asked.statistics,
-        zo::nn::norm_mode::train, s_.threads);
+    batch_ = &asked.batch;
+    statistics_.assign(asked.statistics.begin(), asked.statistics.end());
+    if (objective_ == nullptr) {
+      objective_ = std::make_unique<zo::nn::objective<float>>(
+          net_, [this](zo::sample_id) { return *batch_; }, std::span<const float>(statistics_),
+          zo::nn::objective_options{.threads = s_.threads});
+    }
     const auto found = zo::estimate(zo::seq, *objective_, asked.parameters, gradient, how_);
     if (!found.ok) refuse_loss(asked.step);
     const double whole =
@@ -62,7 +66,9 @@ class coordinate_estimator : public estimator {
   const settings& s_;
   std::int64_t set_ = -1;
   zo::cge<> how_;
-  std::unique_ptr<zo::nn::objective<float>> objective_;
+  const minibatch* batch_ = nullptr;  // of the question at hand
+  std::vector<float> statistics_;
+  std::unique_ptr<zo::nn::objective<float>> objective_;  // keeps its buffers from step to step
 };
 
 // Whole evaluations of perturbed points: RGE, and CGE as if the network were a black box.

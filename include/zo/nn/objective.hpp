@@ -101,14 +101,6 @@ class objective {
     return sum;
   }
 
-  /// Multiplications of the probes since the last prepare, to be compared with those of a whole
-  /// pass: network::multiplications() times the samples of the batch.
-  index multiplications() const {
-    index sum = 0;
-    for (const auto& maker : makers_) sum += maker->multiplications();
-    return sum;
-  }
-
  private:
   int probes_that_fit(index count) const {
     const index pass = pass_bytes<T>(net_, count), probe = difference_bytes<T>(net_, count);

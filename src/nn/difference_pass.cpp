@@ -386,19 +386,61 @@ void difference_pass<T>::follow_chain(index id) {
   }
 }
 
-// Chunk by chunk, so that what a batch norm needs of the outputs is summed while they are near.
+// One group, chunk by chunk, so that what a batch norm needs of the outputs is summed while they
+// are near.
 template <class T>
-template <class Loop>
-void difference_pass<T>::convolve(index id, Loop loop, void (*run)(const Loop&),
-                                  const change* measured, index group) {
-  for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
-    loop.runs = base_.plan_->runs[at(id)].data() + piece.first_run;
-    loop.count = piece.runs;
-    run(loop);
-    if (measured == nullptr) continue;
-    measure(base_.plan_->norm_after[at(id)], *measured, group, piece.first_position,
-            piece.positions);
+void difference_pass<T>::convolve(index id, const change& in, index group, change& out, bool sums) {
+  const node& n = net_.nodes()[at(id)];
+  const bool single = in.how == extent::channel;
+  const T* const d = in.data.data() + group * (single ? n.in.area() : n.in.size()) * lanes;
+  T* const to = out.data.data() + group * n.out.size() * lanes;
+  const auto each_chunk = [&](const auto& run) {
+    for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
+      run(piece);
+      if (!sums) continue;
+      measure(base_.plan_->norm_after[at(id)], out, group, piece.first_position, piece.positions);
+    }
+  };
+  const detail::position_run* const runs = base_.plan_->runs[at(id)].data();
+  if constexpr (std::same_as<T, float>) {
+    if (products_ == products::bfloat16 && !single) {
+      rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
+      detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
+      auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());
+      loop.in_channels = loop.all_channels = detail::pairs_of(n.in.channels);
+      loop.in = rounded_.data();
+      loop.out = to;
+      each_chunk([&](const detail::chunk& piece) {
+        loop.runs = runs + piece.first_run;
+        loop.count = piece.runs;
+        detail::best_pair_loops().convolve(loop);
+      });
+      return;
+    }
   }
+  if (!single && detail::has_tiles(n)) {
+    const index width = n.in.width;
+    transformed_.resize(
+        at(4 * width / detail::tile * n.in.channels * detail::sums_of_tile * lanes));
+    each_chunk([&](const detail::chunk& piece) {
+      detail::best_loops<T>().convolve_tiles(
+          {piece.first_position / width, piece.positions / width, width, n.in.height, n.in.channels,
+           n.out.channels, base_.tiles_[at(id)].data(), d, transformed_.data(), to});
+    });
+    return;
+  }
+  auto loop = detail::whole_convolution<T>(n, base_.packed_[at(id)].data());
+  if (single) {
+    loop.in_channels = 1;
+    loop.weights += in.channel * detail::block_channels;
+  }
+  loop.in = d;
+  loop.out = to;
+  each_chunk([&](const detail::chunk& piece) {
+    loop.runs = runs + piece.first_run;
+    loop.count = piece.runs;
+    detail::best_loops<T>().convolve(loop);
+  });
 }
 
 template <class T>
@@ -438,29 +480,9 @@ void difference_pass<T>::follow(index id) {
     const T* const x = base_.data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
     switch (n.what) {
       case operation::convolution:
-      case operation::linear: {
-        if constexpr (std::same_as<T, float>) {
-          if (products_ == products::bfloat16 && !single) {
-            rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
-            detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
-            auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());
-            loop.in_channels = loop.all_channels = detail::pairs_of(n.in.channels);
-            loop.in = rounded_.data();
-            loop.out = to;
-            convolve(id, loop, detail::best_pair_loops().convolve, sums ? &out : nullptr, g);
-            break;
-          }
-        }
-        auto loop = detail::whole_convolution<T>(n, base_.packed_[at(id)].data());
-        if (single) {
-          loop.in_channels = 1;
-          loop.weights += first.channel * detail::block_channels;
-        }
-        loop.in = d;
-        loop.out = to;
-        convolve(id, loop, detail::best_loops<T>().convolve, sums ? &out : nullptr, g);
+      case operation::linear:
+        convolve(id, first, g, out, sums);
         break;
-      }
       case operation::relu:
         for (index p = 0; p < n.in.area(); ++p) {
           const index row = (single ? 1 : n.in.channels) * lanes;

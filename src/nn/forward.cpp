@@ -71,6 +71,7 @@ forward_pass<T>::forward_pass(const network& net)
       plan_(std::make_shared<detail::plan>(net)),
       values_(net.nodes().size()),
       packed_(net.nodes().size()),
+      tiles_(net.nodes().size()),
       means_(net.nodes().size()),
       roots_(net.nodes().size()),
       factors_(net.nodes().size()) {}
@@ -111,7 +112,9 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
       continue;
     }
     if (n.weight >= 0) {
-      detail::pack_weights(n, parameter(parameters, n.weight).data(), packed_[at(id)]);
+      const T* const weight = parameter(parameters, n.weight).data();
+      detail::pack_weights(n, weight, packed_[at(id)]);
+      if (detail::has_tiles(n)) detail::pack_tiles(n, weight, tiles_[at(id)]);
       convolve(id, parameter(parameters, n.bias), threads);
       continue;
     }

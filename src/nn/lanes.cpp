@@ -139,6 +139,38 @@ const loops<T>& best_loops() {
   return best;
 }
 
+bool has_tiles(const node& n) {
+  return n.what == operation::convolution && n.kernel == 3 && n.stride == 1 && n.padding == 1 &&
+         n.in.width % tile == 0;
+}
+
+template <class T>
+void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
+  const index channels = n.in.channels, all = n.kernel * channels * sums_of_tile * block_channels;
+  packed.assign(static_cast<std::size_t>(blocks_of(n.out.channels) * all), T(0));
+  for (index o = 0; o < n.out.channels; ++o) {
+    for (index row = 0; row < n.kernel; ++row) {
+      for (index c = 0; c < channels; ++c) {
+        const T* const w = weight + ((o * channels + c) * n.kernel + row) * n.kernel;
+        const auto left = static_cast<double>(w[0]), middle = static_cast<double>(w[1]),
+                   right = static_cast<double>(w[2]);
+        const double sums[sums_of_tile] = {left / 4,
+                                           -(left + middle + right) / 6,
+                                           -(left - middle + right) / 6,
+                                           (left + 2 * middle + 4 * right) / 24,
+                                           (left - 2 * middle + 4 * right) / 24,
+                                           right};
+        for (index k = 0; k < sums_of_tile; ++k) {
+          const index half = o / block_channels * 2 + k / half_tile;
+          const index at = ((half * n.kernel + row) * channels + c) * half_tile + k % half_tile;
+          packed[static_cast<std::size_t>(at * block_channels + o % block_channels)] =
+              static_cast<T>(sums[k]);
+        }
+      }
+    }
+  }
+}
+
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed) {
   lane_vector<float> values;
   pack_weights(n, weight, values);
@@ -175,6 +207,8 @@ const pair_loops& best_pair_loops() {
   return best;
 }
 
+template void pack_tiles(const node&, const float*, lane_vector<float>&);
+template void pack_tiles(const node&, const double*, lane_vector<double>&);
 template void pack_weights(const node&, const float*, lane_vector<float>&);
 template void pack_weights(const node&, const double*, lane_vector<double>&);
 template const loops<float>& best_loops();

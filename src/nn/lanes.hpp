@@ -68,6 +68,31 @@ struct convolution_loop {
   T* out;
 };
 
+/// 3 x 3 convolutions of stride 1 with half the multiplications: four neighbouring outputs of a row
+/// follow from six sums instead of twelve (Winograd's F(4, 3), Lavin and Gray, CVPR 2016), along
+/// rows only, so that rounding stays small.
+inline constexpr index tile = 4, sums_of_tile = 6;
+/// Sums that are formed together: [block of 8 output channels][half][row of taps][input channel][3
+/// sums][8] weights meet [tile][half][input channel][3 sums] lane rows.
+inline constexpr index half_tile = 3;
+
+bool has_tiles(const node& n);
+
+template <class T>
+void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed);
+
+/// Rows [first, first + count) of the output of one group, after all before. `transformed` has room
+/// for 4 rows of the input: width / tile x channels x sums_of_tile lane rows each.
+template <class T>
+struct tile_loop {
+  index first, count;
+  index width, height, in_channels, out_channels;
+  const T* weights;
+  const T* in;
+  T* transformed;
+  T* out;
+};
+
 /// A layer's channels [first, first + count) at some positions. Distances between positions are in
 /// lane rows, so that one channel may stand by itself.
 struct lane_rows {
@@ -126,6 +151,7 @@ struct max_difference_loop {
 template <class T>
 struct loops {
   void (*convolve)(const convolution_loop<T>&);
+  void (*convolve_tiles)(const tile_loop<T>&);
   void (*norm_sums)(const norm_sums_loop<T>&);
   void (*norm)(const norm_loop<T>&);
   void (*norm_difference)(const norm_difference_loop<T>&);

@@ -24,6 +24,8 @@ struct part<float> {
   static part all(float a) { return {_mm512_set1_ps(a)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   part plus(part a, part b) const { return {_mm512_fmadd_ps(a.v, b.v, v)}; }
+  part operator+(part a) const { return {_mm512_add_ps(v, a.v)}; }
+  part operator-(part a) const { return {_mm512_sub_ps(v, a.v)}; }
 };
 template <>
 struct part<double> {
@@ -33,6 +35,8 @@ struct part<double> {
   static part all(double a) { return {_mm512_set1_pd(a)}; }
   void store(double* p) const { _mm512_storeu_pd(p, v); }
   part plus(part a, part b) const { return {_mm512_fmadd_pd(a.v, b.v, v)}; }
+  part operator+(part a) const { return {_mm512_add_pd(v, a.v)}; }
+  part operator-(part a) const { return {_mm512_sub_pd(v, a.v)}; }
 };
 inline constexpr int channels_at_once = 8;
 #elif defined(ZO_PACK_AVX2)
@@ -44,6 +48,8 @@ struct part<float> {
   static part all(float a) { return {_mm256_set1_ps(a)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   part plus(part a, part b) const { return {_mm256_fmadd_ps(a.v, b.v, v)}; }
+  part operator+(part a) const { return {_mm256_add_ps(v, a.v)}; }
+  part operator-(part a) const { return {_mm256_sub_ps(v, a.v)}; }
 };
 template <>
 struct part<double> {
@@ -53,6 +59,8 @@ struct part<double> {
   static part all(double a) { return {_mm256_set1_pd(a)}; }
   void store(double* p) const { _mm256_storeu_pd(p, v); }
   part plus(part a, part b) const { return {_mm256_fmadd_pd(a.v, b.v, v)}; }
+  part operator+(part a) const { return {_mm256_add_pd(v, a.v)}; }
+  part operator-(part a) const { return {_mm256_sub_pd(v, a.v)}; }
 };
 inline constexpr int channels_at_once = 4;
 #else
@@ -66,6 +74,8 @@ struct part {
   static part all(T a) { return {a}; }
   void store(T* p) const { *p = v; }
   part plus(part a, part b) const { return {multiply_add(a.v, b.v, v)}; }
+  part operator+(part a) const { return {v + a.v}; }
+  part operator-(part a) const { return {v - a.v}; }
 };
 inline constexpr int channels_at_once = 4;
 #endif
@@ -214,6 +224,99 @@ inline void store(T* p, const lane_row<T>& v) {
 template <class T>
 inline void add_to(double* sum, const lane_row<T>& v) {
   for (index k = 0; k < lanes; ++k) sum[k] += static_cast<double>(v[k]);
+}
+
+// One row of the input: from six neighbouring values of a tile, zeros beside the image, what its
+// six sums multiply.
+template <class T>
+inline void transform_row(const tile_loop<T>& p, index y) {
+  const index channels = p.in_channels, tiles = p.width / tile;
+  const T* const row = p.in + y * p.width * channels * lanes;
+  T* to = p.transformed + y % 4 * tiles * channels * sums_of_tile * lanes;
+  const index second = channels * half_tile * lanes, step = channels * lanes;
+  for (index t = 0; t < tiles; ++t, to += second) {
+    for (index c = 0; c < channels; ++c, to += half_tile * lanes) {
+      const T* const at = row + (t * tile * channels + c) * lanes;
+      const lane_row<T> zero{};
+      const lane_row<T> d0 = t == 0 ? zero : load(at - step);
+      const lane_row<T> d1 = load(at), d2 = load(at + step), d3 = load(at + 2 * step);
+      const lane_row<T> d4 = load(at + 3 * step);
+      const lane_row<T> d5 = t + 1 == tiles ? zero : load(at + 4 * step);
+      const lane_row<T> even = d4 - d2 * T(4), odd = d3 - d1 * T(4);
+      const lane_row<T> near = d4 - d2, twice = (d3 - d1) * T(2);
+      store(to, d0 * T(4) - d2 * T(5) + d4);
+      store(to + lanes, even + odd);
+      store(to + 2 * lanes, even - odd);
+      store(to + second, near + twice);
+      store(to + second + lanes, near - twice);
+      store(to + second + 2 * lanes, d1 * T(4) - d3 * T(5) + d5);
+    }
+  }
+}
+
+// One tile of output row y, for Channels channels: three of its sums over rows of taps and
+// channels. The second three are added to what the first made of the outputs.
+template <int Channels, bool Second, class T>
+inline void convolve_tile(const tile_loop<T>& p, index y, index t, index block, index first,
+                          index offset) {
+  using V = part<T>;
+  V sum[half_tile][Channels];
+  for (auto& of_tile : sum) {
+    for (V& s : of_tile) s = V::all(T(0));
+  }
+  const index channels = p.in_channels, half = channels * half_tile;
+  const index row_size = p.width / tile * half * 2 * lanes;
+  for (index ky = y == 0 ? 1 : 0; ky < 3 && y + ky - 1 < p.height; ++ky) {
+    const T* x =
+        p.transformed + (y + ky - 1) % 4 * row_size + (t * 2 + Second) * half * lanes + offset;
+    const T* w = p.weights + ((block * 2 + Second) * 3 + ky) * half * block_channels + first;
+    for (index c = 0; c < channels; ++c) {
+      for (index k = 0; k < half_tile; ++k, x += lanes, w += block_channels) {
+        const V value = V::load(x);
+        for (int o = 0; o < Channels; ++o) sum[k][o] = sum[k][o].plus(V::all(w[o]), value);
+      }
+    }
+  }
+  for (int o = 0; o < Channels; ++o) {
+    const index channel = block * block_channels + first + o;
+    if (channel >= p.out_channels) break;
+    T* const to = p.out + ((y * p.width + t * tile) * p.out_channels + channel) * lanes + offset;
+    const index step = p.out_channels * lanes;
+    if constexpr (!Second) {
+      const V even = sum[1][o] + sum[2][o], odd = sum[1][o] - sum[2][o];
+      (sum[0][o] + even).store(to);
+      odd.store(to + step);
+      even.store(to + 2 * step);
+      odd.store(to + 3 * step);
+    } else {
+      const V even = sum[0][o] + sum[1][o], odd = sum[0][o] - sum[1][o];
+      (V::load(to) + even).store(to);
+      V::load(to + step).plus(V::all(T(2)), odd).store(to + step);
+      V::load(to + 2 * step).plus(V::all(T(4)), even).store(to + 2 * step);
+      (V::load(to + 3 * step).plus(V::all(T(8)), odd) + sum[2][o]).store(to + 3 * step);
+    }
+  }
+}
+
+template <class T>
+void convolve_tiles(const tile_loop<T>& p) {
+  const index tiles = p.width / tile;
+  for (index y = p.first; y < p.first + p.count; ++y) {
+    if (y == 0) transform_row(p, 0);
+    if (y + 1 < p.height) transform_row(p, y + 1);
+    for (index block = 0; block * block_channels < p.out_channels; ++block) {
+      for (index first = 0; first < block_channels; first += channels_at_once) {
+        for (index offset = 0; offset < lanes; offset += part<T>::width) {
+          for (index t = 0; t < tiles; ++t) {
+            convolve_tile<channels_at_once, false>(p, y, t, block, first, offset);
+          }
+          for (index t = 0; t < tiles; ++t) {
+            convolve_tile<channels_at_once, true>(p, y, t, block, first, offset);
+          }
+        }
+      }
+    }
+  }
 }
 
 // Sums in T over this many positions, then in double: no longer sum in T, for its rounding.
@@ -374,7 +477,8 @@ pair_loops all_pair_loops() { return {&round_to_pairs, &convolve<float, bfloat16
 
 template <class T>
 loops<T> all_loops() {
-  return {&convolve<T>, &norm_sums<T>, &norm<T>, &norm_difference<T>, &max_difference<T>};
+  return {&convolve<T>, &convolve_tiles<T>,  &norm_sums<T>,
+          &norm<T>,     &norm_difference<T>, &max_difference<T>};
 }
 
 }  // namespace

@@ -85,8 +85,7 @@ class difference_pass {
   std::span<const T> finish(index from);
   void follow(index id);
   void follow_chain(index id);
-  template <class Loop>
-  void convolve(index id, Loop loop, void (*run)(const Loop&), const change* measured, index group);
+  void convolve(index id, const change& in, index group, change& out, bool sums);
   void measure(index norm, const change& d, index group, index first, index positions);
   void measure_samples(index norm, const change& d);
   void factors_of(index norm, const change& d);
@@ -110,6 +109,7 @@ class difference_pass {
   coupling how_ = coupling::batch;
   products products_;
   std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
+  detail::lane_vector<T> transformed_;          // rows of them
   index multiplications_ = 0;
 };
 

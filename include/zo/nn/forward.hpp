@@ -125,7 +125,7 @@ class forward_pass {
   std::shared_ptr<const detail::plan> plan_;
   index count_ = 0;
   norm_mode mode_ = norm_mode::train;
-  std::vector<detail::lane_vector<T>> values_, packed_;
+  std::vector<detail::lane_vector<T>> values_, packed_, tiles_;
   std::vector<std::vector<detail::bfloat16_pair>> pairs_;
   std::vector<std::vector<double>> means_, roots_;
   std::vector<norm_factors> factors_;

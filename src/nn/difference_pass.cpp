@@ -16,6 +16,9 @@ namespace {
 using detail::lanes;
 using zo::detail::require;
 
+// With fewer input channels, products in bfloat16 are no faster than tiles in float.
+constexpr index least_channels = 32;
+
 std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
@@ -403,7 +406,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
   };
   const detail::position_run* const runs = base_.plan_->runs[at(id)].data();
   if constexpr (std::same_as<T, float>) {
-    if (products_ == products::bfloat16 && !single) {
+    if (products_ == products::bfloat16 && !single && n.in.channels >= least_channels) {
       rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
       detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
       auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());

@@ -51,17 +51,20 @@ TEST(nn_products, bfloat16_is_near_double_at_any_step) {
 }
 
 TEST(nn_products, same_bits_for_any_number_of_threads) {
-  const trial t(mixture(), 37, nn::norm_mode::train);
-  const auto all = every(1, t.net.parameter_count());
-  for (const auto products : {nn::products::exact, nn::products::bfloat16}) {
+  const auto check = [](const trial& t, nn::products products, index step) {
+    const auto all = every(step, t.net.parameter_count());
     const auto one = estimate(t, products, 1e-3, all);
     EXPECT_EQ(one, estimate(t, products, 1e-3, all, 2));
     EXPECT_EQ(one, estimate(t, products, 1e-3, all, 4));
     // Whatever was asked before, and together with it.
-    const auto alone = estimate(t, products, 1e-3, {3, 77});
-    EXPECT_EQ(alone[3], one[3]);
-    EXPECT_EQ(alone[77], one[77]);
-  }
+    const auto alone = estimate(t, products, 1e-3, {all[1], all[7]});
+    for (const std::size_t k : {std::size_t{1}, std::size_t{7}}) {
+      EXPECT_EQ(alone[static_cast<std::size_t>(all[k])], one[static_cast<std::size_t>(all[k])]);
+    }
+  };
+  check(trial(mixture(), 37, nn::norm_mode::train), nn::products::exact, 1);
+  check(trial(nn::resnet(8), 19, nn::norm_mode::train), nn::products::exact, 2003);
+  check(trial(nn::resnet(8), 19, nn::norm_mode::train), nn::products::bfloat16, 2003);
 }
 
 // Fewer probes at a time, and then a sentence instead of a failed allocation.

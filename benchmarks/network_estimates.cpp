@@ -1,0 +1,322 @@
+// How near estimates of a network's gradient come to it: cosines layer by layer, and what they
+// cost.
+//
+//   zo_network_estimates --network cnn --state trained --directions 32
+//
+// Rows are layers; the last ones are the whole network, beside estimates in the space of weights:
+// RGE of as many forward passes, and CGE of a tenth of the coordinates. The true gradient is
+// back-propagation (peers/backpropagation.cpp), checked against dense differences of single weights
+// in the same run.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/cifar.hpp"
+#include "common/fashion_mnist.hpp"
+#include "common/safetensors.hpp"
+#include "peers/backpropagation.hpp"
+#include "zo/nn/activation.hpp"
+#include "zo/nn/weights.hpp"
+#include "zo/zo.hpp"
+
+namespace {
+
+using zo::index;
+namespace nn = zo::nn;
+
+struct settings {
+  std::string network = "cnn", state = "init", share = "sensitivity", coupling = "known", data,
+              json;
+  index batch = 256, directions = 32, threads = 1, seed = 1;
+};
+
+constexpr const char* help =
+    "zo_network_estimates [--network cnn|resnet20] [--state init|trained] [--batch N]\n"
+    "  [--directions N] [--share even|sensitivity] [--coupling known|estimated|ignored]\n"
+    "  [--threads N] [--seed N] [--data DIR] [--json FILE]\n";
+
+settings read(int count, char** values) {
+  settings s;
+  const std::vector<std::pair<std::string, std::string*>> texts{
+      {"--network", &s.network},   {"--state", &s.state}, {"--share", &s.share},
+      {"--coupling", &s.coupling}, {"--data", &s.data},   {"--json", &s.json}};
+  const std::vector<std::pair<std::string, index*>> numbers{{"--batch", &s.batch},
+                                                            {"--directions", &s.directions},
+                                                            {"--threads", &s.threads},
+                                                            {"--seed", &s.seed}};
+  for (int k = 1; k < count; k += 2) {
+    const std::string name = values[k];
+    const std::string value = k + 1 < count ? values[k + 1] : "";
+    const auto same = [&](const auto& option) { return option.first == name; };
+    const auto text = std::ranges::find_if(texts, same);
+    const auto number = std::ranges::find_if(numbers, same);
+    if (text != texts.end() && !value.empty()) {
+      *text->second = value;
+    } else if (number != numbers.end() && !value.empty()) {
+      const auto read = std::from_chars(value.data(), value.data() + value.size(), *number->second);
+      if (read.ptr != value.data() + value.size() || *number->second < 1) {
+        throw std::invalid_argument(name + " takes a number of at least 1, got " + value);
+      }
+    } else {
+      throw std::invalid_argument(name + " is no option, or lacks its value\n" + help);
+    }
+  }
+  const auto one_of = [](const char* name, const std::string& value,
+                         std::initializer_list<const char*> known) {
+    if (std::ranges::find(known, value) == known.end()) {
+      throw std::invalid_argument(std::string(name) + " cannot be " + value + "\n" + help);
+    }
+  };
+  one_of("--network", s.network, {"cnn", "resnet20"});
+  one_of("--state", s.state, {"init", "trained"});
+  one_of("--share", s.share, {"even", "sensitivity"});
+  one_of("--coupling", s.coupling, {"known", "estimated", "ignored"});
+  return s;
+}
+
+// A small network of 9,098 parameters without batch norm.
+nn::network cnn() {
+  nn::network net({1, 28, 28});
+  index x = net.convolution(0, "conv1", {.channels = 8, .bias = true});
+  x = net.max_pool(net.relu(x));
+  x = net.convolution(x, "conv2", {.channels = 16, .bias = true});
+  x = net.max_pool(net.relu(x));
+  net.linear(x, "linear", 10);
+  return net;
+}
+
+struct problem {
+  nn::network net;
+  std::vector<float> parameters, statistics;
+  std::function<nn::minibatch<float>(index)> batch;
+  std::function<std::vector<index>(index)> targets;
+};
+
+problem make(const settings& s) {
+  const bool small = s.network == "cnn";
+  auto images =
+      std::make_shared<app::image_set>(small ? app::load_fashion_mnist(app::split::train, s.data)
+                                             : app::load_cifar10(app::split::train, s.data));
+  problem p{small ? cnn() : nn::resnet(20), {}, {}, {}, {}};
+  p.parameters.resize(static_cast<std::size_t>(p.net.parameter_count()));
+  p.statistics.resize(static_cast<std::size_t>(p.net.statistic_count()));
+  nn::initialize<float>(
+      p.net, small ? nn::initialization::kaiming_uniform : nn::initialization::kaiming_normal,
+      static_cast<std::uint64_t>(s.seed), p.parameters);
+  nn::initialize_statistics<float>(p.net, p.statistics);
+  p.targets = [images, s](index number) {
+    std::vector<index> targets;
+    for (index k = 0; k < s.batch; ++k) {
+      targets.push_back(
+          images->labels[static_cast<std::size_t>((number * s.batch + k) % images->count)]);
+    }
+    return targets;
+  };
+  p.batch = [images, s, small, targets = p.targets](index number) {
+    constexpr float means[3] = {0.485F, 0.456F, 0.406F}, deviations[3] = {0.229F, 0.224F, 0.225F};
+    std::vector<float> x;
+    for (index k = 0; k < s.batch; ++k) {
+      const auto image = images->image((number * s.batch + k) % images->count);
+      for (std::size_t i = 0; i < image.size(); ++i) {
+        const float v = static_cast<float>(image[i]) / 255.0F;
+        const std::size_t c = i / 1024 % 3;
+        x.push_back(small ? (v - 0.2860F) / 0.3530F : (v - means[c]) / deviations[c]);
+      }
+    }
+    return nn::minibatch<float>{std::move(x), s.batch, nn::cross_entropy(targets(number), 10)};
+  };
+  if (s.state == "trained" && small) {
+    // By the yardstick, so that the state needs no file: 600 steps of gradient descent.
+    nn::forward_pass<float> pass(p.net);
+    for (index step = 1; step <= 600; ++step) {
+      pass.run(p.parameters, p.statistics, p.batch(step).inputs, s.batch, nn::norm_mode::train,
+               static_cast<int>(s.threads));
+      const auto g = bench::back_propagate(p.net, pass, p.parameters, p.targets(step),
+                                           static_cast<int>(s.threads));
+      for (std::size_t i = 0; i < g.size(); ++i) p.parameters[i] -= 0.1F * static_cast<float>(g[i]);
+    }
+  } else if (s.state == "trained") {
+    const char* const folder = std::getenv("ZO_DATA_DIR");
+    const std::filesystem::path root = !s.data.empty() ? s.data : folder == nullptr ? "" : folder;
+    const auto file = app::read_safetensors(root / "classifiers" / "cifar10_resnet20.safetensors");
+    std::vector<std::vector<float>> values;
+    std::vector<nn::named_values<float>> named;
+    for (const app::tensor& tensor : file.tensors) {
+      if (tensor.dtype != app::dtype::f32) continue;
+      values.push_back(tensor.values<float>());
+      named.push_back({tensor.name, {tensor.shape.begin(), tensor.shape.end()}, values.back()});
+    }
+    nn::load<float>(p.net, named, "module.", p.parameters, p.statistics);
+  }
+  return p;
+}
+
+// Sums of products over some part of the parameters.
+struct products {
+  double with = 0, own = 0, truth = 0;
+
+  void add(double estimate, double gradient) {
+    with += estimate * gradient;
+    own += estimate * estimate;
+    truth += gradient * gradient;
+  }
+  void add(const products& other) {
+    with += other.with;
+    own += other.own;
+    truth += other.truth;
+  }
+  double cosine() const { return own > 0 && truth > 0 ? with / std::sqrt(own * truth) : 0; }
+};
+
+// RGE with exact slopes: what q whole forward passes could tell at best.
+double cosine_of_rge(const std::vector<double>& gradient, index directions, std::uint64_t seed) {
+  std::vector<float> u(gradient.size());
+  std::vector<double> sum(gradient.size());
+  for (index k = 0; k < directions; ++k) {
+    zo::fill_direction(zo::rademacher{}, {seed, 77, static_cast<std::uint32_t>(k)},
+                       std::span<float>(u));
+    double slope = 0;
+    for (std::size_t i = 0; i < u.size(); ++i) slope += static_cast<double>(u[i]) * gradient[i];
+    for (std::size_t i = 0; i < u.size(); ++i) sum[i] += slope * static_cast<double>(u[i]);
+  }
+  products p;
+  for (std::size_t i = 0; i < u.size(); ++i) p.add(sum[i], gradient[i]);
+  return p.cosine();
+}
+
+double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) {
+  const auto d = static_cast<index>(gradient.size());
+  products p;
+  const auto chosen = zo::detail::random_subset(d, d / 10, {seed, 0, 0, zo::purpose::coordinates});
+  auto next = chosen.begin();
+  for (index i = 0; i < d; ++i) {
+    const double g = gradient[static_cast<std::size_t>(i)];
+    const bool asked = next != chosen.end() && *next == i;
+    if (asked) ++next;
+    p.add(asked ? g : 0, g);
+  }
+  return p.cosine();
+}
+
+// The yardstick against single weights moved by 1e-6: relative error over three of each tensor.
+double error_of_yardstick(const problem& p, const nn::forward_pass<float>& pass,
+                          nn::minibatch<float>& batch, const std::vector<double>& gradient) {
+  nn::difference_pass<float> follow(p.net, pass, p.parameters);
+  batch.loss.prepare<float>(pass.outputs());
+  double off = 0, size = 0;
+  for (const nn::view& v : p.net.parameters()) {
+    for (const index i : {v.offset, v.offset + v.size / 2, v.offset + v.size - 1}) {
+      const float h = 1e-6F;
+      const double slope = batch.loss.difference(follow(i, h).data()) / static_cast<double>(h);
+      const double g = gradient[static_cast<std::size_t>(i)];
+      off += (slope - g) * (slope - g);
+      size += g * g;
+    }
+  }
+  return std::sqrt(off / size);
+}
+
+int run(const settings& s) {
+  problem p = make(s);
+  const int threads = static_cast<int>(s.threads);
+  nn::minibatch<float> batch = p.batch(0);
+  std::vector<double> gradient;
+  double yardstick = 0;
+  {
+    nn::forward_pass<float> pass(p.net);
+    pass.run(p.parameters, p.statistics, batch.inputs, batch.count, nn::norm_mode::train, threads);
+    gradient = bench::back_propagate(p.net, pass, p.parameters, p.targets(0), threads);
+    yardstick = error_of_yardstick(p, pass, batch, gradient);
+  }
+  const nn::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
+                                                  nn::norm_mode::train, threads);
+  std::vector<float> found(gradient.size());
+  for (const nn::view& v : p.net.parameters()) {
+    const nn::node& n = p.net.nodes()[static_cast<std::size_t>(v.node)];
+    if (n.what != nn::operation::batch_norm || s.coupling != "known") continue;
+    for (index i = v.offset; i < v.offset + v.size; ++i) {
+      found[static_cast<std::size_t>(i)] =
+          static_cast<float>(gradient[static_cast<std::size_t>(i)]);
+    }
+  }
+  const nn::activation_options options{
+      .directions = s.directions,
+      .directions_go = s.share == "even" ? nn::share::even : nn::share::by_sensitivity,
+      .norms = s.coupling == "estimated"};
+  std::printf("%s, %s, batch %ld, %ld directions by %s, norms %s: loss %.4f\n", s.network.c_str(),
+              s.state.c_str(), static_cast<long>(s.batch), static_cast<long>(s.directions),
+              s.share.c_str(), s.coupling.c_str(), estimator.value());
+  std::printf("yardstick against single weights: relative error %.1e\n", yardstick);
+  std::printf("%-24s %8s %8s %9s %9s %8s\n", "layer", "weights", "active", "questions", "passes",
+              "cosine");
+  std::string rows;
+  products whole;
+  double passes = 0;
+  const double per_pass = static_cast<double>(p.net.multiplications() * batch.count);
+  for (auto layer = static_cast<index>(p.net.nodes().size()) - 1; layer > 0; --layer) {
+    const nn::node& n = p.net.nodes()[static_cast<std::size_t>(layer)];
+    if (n.weight < 0 || n.what == nn::operation::batch_norm) continue;
+    const auto did =
+        estimator.estimate(layer, options, {.seed = static_cast<std::uint64_t>(s.seed)}, found);
+    const nn::view& v = p.net.parameters()[static_cast<std::size_t>(n.weight)];
+    products own;
+    for (index i = v.offset; i < v.offset + v.size; ++i) {
+      own.add(static_cast<double>(found[static_cast<std::size_t>(i)]),
+              gradient[static_cast<std::size_t>(i)]);
+    }
+    whole.add(own);
+    const double cost = static_cast<double>(did.multiplications) / per_pass;
+    passes += cost;
+    const auto of_sample = [&](index all) {
+      return static_cast<double>(all) / static_cast<double>(batch.count);
+    };
+    std::printf("%-24s %8ld %8.0f %9.1f %9.2f %8.3f\n", v.name.c_str(), static_cast<long>(v.size),
+                of_sample(did.active), of_sample(did.questions), cost, own.cosine());
+    std::fflush(stdout);
+    rows += (rows.empty() ? "" : ",\n") + std::string("  {\"layer\": \"") + v.name +
+            "\", \"weights\": " + std::to_string(v.size) +
+            ", \"active\": " + std::to_string(of_sample(did.active)) +
+            ", \"questions\": " + std::to_string(of_sample(did.questions)) +
+            ", \"passes\": " + std::to_string(cost) +
+            ", \"cosine\": " + std::to_string(own.cosine()) + "}";
+  }
+  const auto rge_passes = std::max<index>(1, std::llround(passes));
+  const double rge = cosine_of_rge(gradient, rge_passes, static_cast<std::uint64_t>(s.seed));
+  const double tenth = cosine_of_tenth(gradient, static_cast<std::uint64_t>(s.seed));
+  std::printf("all layers%55.2f %8.3f\n", passes, whole.cosine());
+  std::printf("RGE over the weights%45ld %8.3f\n", static_cast<long>(rge_passes), rge);
+  std::printf("CGE of a tenth of the weights, %ld queries %31.3f\n",
+              static_cast<long>(p.net.parameter_count() / 10), tenth);
+  if (s.json.empty()) return 0;
+  std::ofstream(s.json) << "{\"network\": \"" << s.network << "\", \"state\": \"" << s.state
+                        << "\", \"batch\": " << s.batch << ", \"directions\": " << s.directions
+                        << ", \"share\": \"" << s.share << "\", \"coupling\": \"" << s.coupling
+                        << "\", \"seed\": " << s.seed << ", \"passes\": " << passes
+                        << ", \"cosine\": " << whole.cosine() << ", \"rge\": " << rge
+                        << ", \"tenth\": " << tenth << ", \"layers\": [\n"
+                        << rows << "]}\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  if (count == 2 && std::strcmp(values[1], "--help") == 0) {
+    std::fputs(help, stdout);
+    return 0;
+  }
+  try {
+    return run(read(count, values));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "zo_network_estimates: %s\n", error.what());
+    return 2;
+  }
+}

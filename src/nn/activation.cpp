@@ -207,7 +207,8 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
   pass_.run(parameters, frozen, inputs, batch.count, norm_mode::eval, threads);
 }
 
-// Directions of each sample: shares of directions x count, at least 1, at most what is active.
+// Directions of each sample: shares of directions x count, at least 1, at most what is active; and
+// all of that where the average would do.
 template <class T, class Loss>
 std::vector<index> activation_estimator<T, Loss>::shared_out(
     const activation_options& options, const std::vector<index>& active) const {
@@ -216,6 +217,10 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(
   std::vector<index> shares;
   for (std::size_t b = 0; b < order_.size(); ++b) {
     const double floor = 0.1;
+    if (options.directions >= active[b]) {
+      shares.push_back(active[b]);
+      continue;
+    }
     const bool even = options.directions_go == share::even || mean <= 0;
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
@@ -273,6 +278,7 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
   for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
   const std::vector<index> shares = shared_out(options, numbers);
   result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
+  result.most_active = *std::ranges::max_element(numbers);
   result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
 
   std::vector<T> signs(samples * static_cast<std::size_t>(size));

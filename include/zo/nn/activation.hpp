@@ -39,7 +39,8 @@ namespace zo::nn {
 enum class share : std::uint8_t {
   even,           ///< the same number for each
   by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus a
-                  ///< tenth of the mean: of a trained network's batch, few samples matter
+                  ///< tenth of the mean: of a trained network's batch, few samples matter; and all
+                  ///< that a sample could be asked, where `directions` are enough for that
 };
 
 struct activation_options {
@@ -51,11 +52,11 @@ struct activation_options {
 
 /// What an estimate did.
 struct activation_result {
-  index point = -1;     ///< the value that was moved
-  index active = 0;     ///< numbers of it that mattered, all samples together
-  index questions = 0;  ///< (sample, direction) pairs asked
-  index multiplications =
-      0;  ///< of all differences, to be compared with network::multiplications()
+  index point = -1;           ///< the value that was moved
+  index active = 0;           ///< numbers of it that mattered, all samples together
+  index most_active = 0;      ///< of one sample: as many directions are exact
+  index questions = 0;        ///< (sample, direction) pairs asked
+  index multiplications = 0;  ///< of the differences
 };
 
 /// Where a layer's outputs are moved, and what lies between.

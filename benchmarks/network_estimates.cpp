@@ -305,8 +305,7 @@ int run(const settings& s) {
   }
   const nn::activation_options options{
       .directions = s.directions,
-      .directions_go = s.share == "even" ? nn::share::even : nn::share::by_sensitivity,
-      .norms = s.coupling == "estimated"};
+      .directions_go = s.share == "even" ? nn::share::even : nn::share::by_sensitivity};
   std::printf("%s, %s, batch %ld, %ld directions by %s, norms %s: loss %.4f\n", s.network.c_str(),
               s.state.c_str(), static_cast<long>(s.batch), static_cast<long>(s.directions),
               s.share.c_str(), s.coupling.c_str(), estimator.value());
@@ -319,7 +318,8 @@ int run(const settings& s) {
   const double per_pass = static_cast<double>(p.net.multiplications() * batch.count);
   for (auto layer = static_cast<index>(p.net.nodes().size()) - 1; layer > 0; --layer) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(layer)];
-    if (n.weight < 0 || n.what == nn::operation::batch_norm) continue;
+    const bool norm = n.what == nn::operation::batch_norm;
+    if (n.weight < 0 || (norm && s.coupling != "estimated")) continue;
     const auto did =
         estimator.estimate(layer, options, {.seed = static_cast<std::uint64_t>(s.seed)}, found);
     const nn::view& v = p.net.parameters()[static_cast<std::size_t>(n.weight)];

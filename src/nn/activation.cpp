@@ -78,12 +78,11 @@ void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
 }
 
 // The derivative of one batch norm in train mode, with sums over the batch:
-//   g_in = gamma / root (g - mean(g) - c / root^2 mean(g c)),  dbeta = sum g, dgamma = sum g c /
-//   root.
+//   g_in = gamma / root (g - mean(g) - c / root^2 mean(g c)).
 template <class T>
 void through_norm(const node& n, const forward_pass<T>& pass, index id, norm_mode mode,
                   std::span<const T> gamma, const std::vector<T>& input, index channel,
-                  std::vector<T>& g, double& of_gamma, double& of_beta) {
+                  std::vector<T>& g) {
   const auto k = static_cast<std::size_t>(channel);
   const double mean = pass.means(id)[k], root = pass.roots(id)[k];
   const index area = n.in.area(), count = pass.count();
@@ -99,8 +98,6 @@ void through_norm(const node& n, const forward_pass<T>& pass, index id, norm_mod
     sum += v;
     with_input += v * (static_cast<double>(input[i]) - mean);
   });
-  of_beta = sum;
-  of_gamma = with_input / root;
   const double scale = static_cast<double>(gamma[k]) / root;
   const double numbers = static_cast<double>(count * area);
   const double shift = mode == norm_mode::train ? sum / numbers : 0;
@@ -176,6 +173,8 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
       loss_(batch.loss),
       pass_(net) {
   require(threads >= 1, "zo::nn::activation_estimator: threads must be at least 1, got ", threads);
+  require(batch.count < (index{1} << 20),
+          "zo::nn::activation_estimator: at most 2^20 samples, got ", batch.count);
   pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
   value_ = loss_.template prepare<T>(pass_.outputs());
   const std::vector<double> sensitivities = loss_.sensitivities();
@@ -229,6 +228,106 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(
   return shares;
 }
 
+// What one unit of sums of differences does to the loss, through batch norms after `point`.
+template <class T, class Loss>
+std::vector<typename activation_estimator<T, Loss>::effect>
+activation_estimator<T, Loss>::effects_after(index point, std::span<const T> gradient) const {
+  std::vector<effect> effects(net_.nodes().size());
+  for (index id = point + 1; id < static_cast<index>(net_.nodes().size()); ++id) {
+    const node& n = at(net_, id);
+    if (n.what != operation::batch_norm || mode_ == norm_mode::eval) continue;
+    const index gamma = net_.parameters()[static_cast<std::size_t>(n.weight)].offset;
+    const index beta = net_.parameters()[static_cast<std::size_t>(n.bias)].offset;
+    effect& e = effects[static_cast<std::size_t>(id)];
+    for (index c = 0; c < n.in.channels; ++c) {
+      const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
+      const double scale = static_cast<double>(parameters_[static_cast<std::size_t>(gamma + c)]) /
+                           root / static_cast<double>(pass_.count() * n.in.area());
+      const auto of = [&](index i) {
+        return static_cast<double>(gradient[static_cast<std::size_t>(i + c)]);
+      };
+      e.of_mean.push_back(-scale * of(beta));
+      e.of_variance.push_back(-scale / (2 * root) * of(gamma));
+    }
+  }
+  return effects;
+}
+
+// Slopes along `units` numbers of each sample, of which active[b] matter: samples x units. Moving
+// one of them by h adds to the change of the point what move(b, unit, h, change) says.
+template <class T, class Loss>
+template <class Move>
+std::vector<T> activation_estimator<T, Loss>::ask(
+    index layer, index units, const std::vector<std::vector<std::int32_t>>& active,
+    const activation_options& options, const stream& from, std::span<const T> gradient,
+    activation_result& result, const Move& move) const {
+  const index count = pass_.count(), size = at(net_, result.point).out.size();
+  std::vector<index> numbers;
+  for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
+  const std::vector<index> shares = shared_out(options, numbers);
+  result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
+  result.most_active = *std::ranges::max_element(numbers);
+  result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
+
+  std::vector<T> signs(static_cast<std::size_t>(count * units));
+  each(threads_, count, [&](index b, int) {
+    stream own = from;
+    own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
+    fill_direction(rademacher{}, own,
+                   std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
+                                               static_cast<std::size_t>(units)));
+  });
+  const std::vector<effect> effects = effects_after(result.point, gradient);
+  const index rounds = *std::ranges::max_element(shares);
+  std::vector<std::unique_ptr<difference_pass<T>>> makers;
+  for (int k = 0; k < threads_; ++k) {
+    makers.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
+  }
+  const T step = static_cast<T>(options.smoothing);
+  std::vector<T> slopes(signs.size(), T(0));
+  each(threads_, rounds, [&](index round, int worker) {
+    index some = count;
+    while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
+    const auto each_moved = [&](index b, const auto& body) {
+      const auto& list = active[static_cast<std::size_t>(b)];
+      const index among = shares[static_cast<std::size_t>(b)];
+      if (round >= among) return;
+      for (auto r = static_cast<std::size_t>(round); r < list.size();
+           r += static_cast<std::size_t>(among)) {
+        body(static_cast<index>(list[r]), static_cast<std::size_t>(b * units + list[r]));
+      }
+    };
+    std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
+    for (index b = 0; b < some; ++b) {
+      each_moved(b, [&](index unit, std::size_t i) {
+        move(b, unit, step * signs[i], change.data() + b * size);
+      });
+    }
+    auto& maker = *makers[static_cast<std::size_t>(worker)];
+    const std::span<const T> outputs = maker.from(result.point, change, coupling::frozen);
+    std::vector<double> parts(static_cast<std::size_t>(some));
+    loss_.template differences<T>(std::span(order_).first(static_cast<std::size_t>(some)), outputs,
+                                  parts);
+    for (const norm_sums& sums : maker.sums()) {
+      const effect& e = effects[static_cast<std::size_t>(sums.node)];
+      const auto channels = e.of_mean.size();
+      for (std::size_t row = 0; row < parts.size() && channels > 0; ++row) {
+        for (std::size_t c = 0; c < channels; ++c) {
+          parts[row] += e.of_mean[c] * sums.of_difference[row * channels + c] +
+                        e.of_variance[c] * sums.of_squares[row * channels + c];
+        }
+      }
+    }
+    for (index b = 0; b < some; ++b) {
+      const T slope =
+          static_cast<T>(parts[static_cast<std::size_t>(b)] / static_cast<double>(step));
+      each_moved(b, [&](index, std::size_t i) { slopes[i] = slope * signs[i]; });
+    }
+  });
+  for (const auto& maker : makers) result.multiplications += maker->multiplications();
+  return slopes;
+}
+
 template <class T, class Loss>
 activation_result activation_estimator<T, Loss>::estimate(index layer,
                                                           const activation_options& options,
@@ -240,14 +339,61 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
   require(options.smoothing > 0, who, ": smoothing must be above 0, got ", options.smoothing);
   require(static_cast<index>(gradient.size()) == net_.parameter_count(), who, ": the network has ",
           net_.parameter_count(), " parameters, and gradient ", gradient.size());
-  require(layer >= 0 && layer < static_cast<index>(net_.nodes().size()) &&
-              (at(net_, layer).what == operation::convolution ||
-               at(net_, layer).what == operation::linear),
-          who, ": value ", layer, " is no convolution and no linear map");
+  require(
+      layer >= 0 && layer < static_cast<index>(net_.nodes().size()) && at(net_, layer).weight >= 0,
+      who, ": value ", layer, " has no parameters");
+  return at(net_, layer).what == operation::batch_norm
+             ? estimate_norm(layer, options, from, gradient)
+             : estimate_weights(layer, options, from, gradient);
+}
+
+// Each sample has its own beta and gamma, and their derivatives add up.
+template <class T, class Loss>
+activation_result activation_estimator<T, Loss>::estimate_norm(index id,
+                                                               const activation_options& options,
+                                                               const stream& from,
+                                                               std::span<T> gradient) const {
+  const node& n = at(net_, id);
+  const index channels = n.in.channels, area = n.in.area(), count = pass_.count();
+  const std::vector<T> input = pass_.row_major(n.first);
+  std::vector<std::int32_t> all(static_cast<std::size_t>(2 * channels));
+  std::iota(all.begin(), all.end(), 0);
+  const std::vector<std::vector<std::int32_t>> active(static_cast<std::size_t>(count), all);
+  activation_result result{.point = id};
+  const auto move = [&](index b, index unit, T h, T* change) {
+    const index c = unit % channels;
+    T* const to = change + c * area;
+    if (unit < channels) {
+      for (index i = 0; i < area; ++i) to[i] += h;
+      return;
+    }
+    const T mean = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
+    const T slope = h / static_cast<T>(pass_.roots(id)[static_cast<std::size_t>(c)]);
+    const T* const x = input.data() + b * n.in.size() + c * area;
+    for (index i = 0; i < area; ++i) to[i] += slope * (x[i] - mean);
+  };
+  const std::vector<T> slopes =
+      ask(id, 2 * channels, active, options, from, gradient, result, move);
+  for (index unit = 0; unit < 2 * channels; ++unit) {
+    double sum = 0;
+    for (index b = 0; b < count; ++b) {
+      sum += static_cast<double>(slopes[static_cast<std::size_t>(b * 2 * channels + unit)]);
+    }
+    const index owner = unit < channels ? n.bias : n.weight;
+    gradient[static_cast<std::size_t>(net_.parameters()[static_cast<std::size_t>(owner)].offset +
+                                      unit % channels)] = static_cast<T>(sum);
+  }
+  return result;
+}
+
+template <class T, class Loss>
+activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
+                                                                  const activation_options& options,
+                                                                  const stream& from,
+                                                                  std::span<T> gradient) const {
   const activation_chain chain = chain_of(net_, layer);
   const index point = chain.point(), size = at(net_, point).out.size(), count = pass_.count();
   const auto samples = static_cast<std::size_t>(count);
-  require(count < (index{1} << 20), who, ": at most 2^20 samples, got ", count);
   activation_result result{.point = point};
 
   // The values on the way, and which numbers of the point depend on the layer at all.
@@ -274,90 +420,8 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
       }
     }
   });
-  std::vector<index> numbers;
-  for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
-  const std::vector<index> shares = shared_out(options, numbers);
-  result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
-  result.most_active = *std::ranges::max_element(numbers);
-  result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
-
-  std::vector<T> signs(samples * static_cast<std::size_t>(size));
-  each(threads_, count, [&](index b, int) {
-    stream own = from;
-    own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
-    fill_direction(rademacher{}, own,
-                   std::span<T>(signs).subspan(static_cast<std::size_t>(b * size),
-                                               static_cast<std::size_t>(size)));
-  });
-
-  // What one unit of sums of differences does to the loss, through later batch norms.
-  struct effect {
-    std::vector<double> of_mean, of_variance;
-  };
-  std::vector<effect> effects(net_.nodes().size());
-  for (index id = point + 1; id < static_cast<index>(net_.nodes().size()); ++id) {
-    const node& n = at(net_, id);
-    if (n.what != operation::batch_norm || mode_ == norm_mode::eval) continue;
-    const index gamma = net_.parameters()[static_cast<std::size_t>(n.weight)].offset;
-    const index beta = net_.parameters()[static_cast<std::size_t>(n.bias)].offset;
-    effect& e = effects[static_cast<std::size_t>(id)];
-    for (index c = 0; c < n.in.channels; ++c) {
-      const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
-      const double scale = static_cast<double>(parameters_[static_cast<std::size_t>(gamma + c)]) /
-                           root / static_cast<double>(count * n.in.area());
-      const auto of = [&](index i) {
-        return static_cast<double>(gradient[static_cast<std::size_t>(i + c)]);
-      };
-      e.of_mean.push_back(-scale * of(beta));
-      e.of_variance.push_back(-scale / (2 * root) * of(gamma));
-    }
-  }
-
-  const index rounds = *std::ranges::max_element(shares);
-  std::vector<std::unique_ptr<difference_pass<T>>> makers;
-  for (int k = 0; k < threads_; ++k) {
-    makers.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
-  }
-  const T step = static_cast<T>(options.smoothing);
-  std::vector<T> g(signs.size(), T(0));
-  each(threads_, rounds, [&](index round, int worker) {
-    index some = count;
-    while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
-    std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
-    const auto each_moved = [&](index b, const auto& body) {
-      const auto& list = active[static_cast<std::size_t>(b)];
-      const index among = shares[static_cast<std::size_t>(b)];
-      if (round >= among) return;
-      for (auto r = static_cast<std::size_t>(round); r < list.size();
-           r += static_cast<std::size_t>(among)) {
-        body(static_cast<std::size_t>(b * size + list[r]));
-      }
-    };
-    for (index b = 0; b < some; ++b) {
-      each_moved(b, [&](std::size_t i) { change[i] = step * signs[i]; });
-    }
-    auto& maker = *makers[static_cast<std::size_t>(worker)];
-    const std::span<const T> outputs = maker.from(point, change, coupling::frozen);
-    std::vector<double> parts(static_cast<std::size_t>(some));
-    loss_.template differences<T>(std::span(order_).first(static_cast<std::size_t>(some)), outputs,
-                                  parts);
-    for (const norm_sums& sums : maker.sums()) {
-      const effect& e = effects[static_cast<std::size_t>(sums.node)];
-      const auto channels = e.of_mean.size();
-      for (std::size_t row = 0; row < parts.size() && channels > 0; ++row) {
-        for (std::size_t c = 0; c < channels; ++c) {
-          parts[row] += e.of_mean[c] * sums.of_difference[row * channels + c] +
-                        e.of_variance[c] * sums.of_squares[row * channels + c];
-        }
-      }
-    }
-    for (index b = 0; b < some; ++b) {
-      const T slope =
-          static_cast<T>(parts[static_cast<std::size_t>(b)] / static_cast<double>(step));
-      each_moved(b, [&](std::size_t i) { g[i] = slope * signs[i]; });
-    }
-  });
-  for (const auto& maker : makers) result.multiplications += maker->multiplications();
+  std::vector<T> g = ask(layer, size, active, options, from, gradient, result,
+                         [](index, index unit, T h, T* change) { change[unit] = h; });
 
   // Back to the layer.
   for (std::size_t k = chain.nodes.size() - 1; k > 0; --k) {
@@ -366,16 +430,9 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
     const std::vector<T>& input = values[k - 1];
     if (n.what == operation::batch_norm) {
       const view& gamma = net_.parameters()[static_cast<std::size_t>(n.weight)];
-      const view& beta = net_.parameters()[static_cast<std::size_t>(n.bias)];
       each(threads_, n.in.channels, [&](index c, int) {
-        double of_gamma = 0, of_beta = 0;
         through_norm(n, pass_, id, mode_,
-                     parameters_.subspan(static_cast<std::size_t>(gamma.offset)), input, c, g,
-                     of_gamma, of_beta);
-        if (options.norms) {
-          gradient[static_cast<std::size_t>(gamma.offset + c)] = static_cast<T>(of_gamma);
-          gradient[static_cast<std::size_t>(beta.offset + c)] = static_cast<T>(of_beta);
-        }
+                     parameters_.subspan(static_cast<std::size_t>(gamma.offset)), input, c, g);
       });
       continue;
     }

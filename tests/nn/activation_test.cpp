@@ -21,10 +21,6 @@ nn::network blocks() {
   return net;
 }
 
-bool has_directions(const nn::node& n) {
-  return n.what == nn::operation::convolution || n.what == nn::operation::linear;
-}
-
 // Zero where batch norms are not, so that an estimate has to write what it is asked for.
 std::vector<double> norms_of(const trial& t, const std::vector<double>& gradient) {
   std::vector<double> only(gradient.size(), 0);
@@ -61,15 +57,13 @@ void expect_exact(const trial& t) {
   std::vector<double> backwards(expected.size(), 0);
   for (auto layer = static_cast<index>(t.net.nodes().size()) - 1; layer > 0; --layer) {
     const nn::node& n = t.net.nodes()[static_cast<std::size_t>(layer)];
-    if (!has_directions(n)) continue;
+    if (n.weight < 0) continue;
     std::vector<double> found = norms_of(t, expected);
     const auto result = estimator.estimate(layer, every_number, {.seed = 5}, found);
     EXPECT_EQ(result.questions, result.active);
     EXPECT_LT(distance(t, layer, found, expected), 1e-6) << n.name;
     // Nothing known, each batch norm estimated before it is needed.
-    nn::activation_options alone = every_number;
-    alone.norms = true;
-    estimator.estimate(layer, alone, {.seed = 5}, backwards);
+    estimator.estimate(layer, every_number, {.seed = 5}, backwards);
   }
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(backwards[i], expected[i], 1e-6);
 }
@@ -115,7 +109,7 @@ TEST(nn_activation, few_directions_are_unbiased) {
   const nn::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
                                                    t.statistics, t.mode);
   for (const auto share : {nn::share::even, nn::share::by_sensitivity}) {
-    for (const char* name : {"first.weight", "b.weight", "c.weight"}) {
+    for (const char* name : {"first.weight", "b.weight", "c.weight", "an.weight", "an.bias"}) {
       const nn::view& v = t.net.parameter(name);
       const auto size = static_cast<std::size_t>(v.size);
       std::vector<double> sum(size), squares(size);
@@ -193,9 +187,8 @@ TEST(nn_activation, the_same_bits_for_any_number_of_threads) {
                                                     threads);
     found.emplace_back(at.size());
     for (index layer = t.net.parameter("last.weight").node; layer > 0; --layer) {
-      if (!has_directions(t.net.nodes()[static_cast<std::size_t>(layer)])) continue;
-      estimator.estimate(layer, {.directions = 7, .norms = true}, {.seed = 3, .step = 9},
-                         found.back());
+      if (t.net.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
+      estimator.estimate(layer, {.directions = 7}, {.seed = 3, .step = 9}, found.back());
     }
     EXPECT_TRUE(same_bits(found.front(), found.back())) << threads;
   }
@@ -213,7 +206,7 @@ TEST(nn_activation, bad_arguments_are_named) {
   };
   says(1, {.directions = 0}, gradient, "directions must be at least 1, got 0");
   says(1, {.smoothing = 0}, gradient, "smoothing must be above 0, got 0");
-  says(2, {}, gradient, "value 2 is no convolution and no linear map");
+  says(2, {}, gradient, "value 2 has no parameters");
   says(1, {}, short_one, "the network has 39 parameters, and gradient 3");
 }
 

@@ -47,7 +47,6 @@ struct activation_options {
   index directions = 64;    ///< a sample, on average; at least 1
   double smoothing = 1e-4;  ///< mu: by how much one number moves
   share directions_go = share::by_sensitivity;
-  bool norms = false;  ///< estimate the batch norms between layer and point too
 };
 
 /// What an estimate did.
@@ -79,16 +78,31 @@ class activation_estimator {
   /// The loss of the batch.
   double value() const { return value_; }
 
-  /// Writes the estimate for one convolution or linear map (weights and bias) into its place of
-  /// `gradient`, which has all parameters. In train mode the gradients of the batch norms after the
-  /// point are read from there, so they must be known before: exactly, by zo::cge of their
-  /// coordinates, or as estimates, by going from the last layer to the first with `norms`. The
-  /// directions are pure functions of (seed, step, layer, sample); the same bits for any number of
-  /// threads. Cost: as the result says. Throws std::invalid_argument.
+  /// Writes the estimate for the parameters of one convolution, linear map or batch norm into its
+  /// place of `gradient`, which has all parameters. Of a batch norm, beta and gamma are moved, each
+  /// sample's own: 2 x channels numbers a sample. In train mode the gradients of the batch norms
+  /// after the point are read from `gradient`, so they come first: exactly by zo::cge of their
+  /// coordinates, or by going from the last value to the first here. The directions are pure
+  /// functions of (seed, step, layer, sample); the same bits for any number of threads. Cost: as
+  /// the result says. Throws std::invalid_argument.
   activation_result estimate(index layer, const activation_options& options, const stream& from,
                              std::span<T> gradient) const;
 
  private:
+  struct effect {
+    std::vector<double> of_mean, of_variance;  // by channel
+  };
+
+  activation_result estimate_norm(index id, const activation_options& options, const stream& from,
+                                  std::span<T> gradient) const;
+  activation_result estimate_weights(index layer, const activation_options& options,
+                                     const stream& from, std::span<T> gradient) const;
+  template <class Move>
+  std::vector<T> ask(index layer, index units, const std::vector<std::vector<std::int32_t>>& active,
+                     const activation_options& options, const stream& from,
+                     std::span<const T> gradient, activation_result& result,
+                     const Move& move) const;
+  std::vector<effect> effects_after(index point, std::span<const T> gradient) const;
   std::vector<index> shared_out(const activation_options& options,
                                 const std::vector<index>& active) const;
 

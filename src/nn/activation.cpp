@@ -215,7 +215,7 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(
   const double mean = std::accumulate(sensitivities_.begin(), sensitivities_.end(), 0.0) / count;
   std::vector<index> shares;
   for (std::size_t b = 0; b < order_.size(); ++b) {
-    const double floor = 0.1;
+    const double floor = 0.3;
     if (options.directions >= active[b]) {
       shares.push_back(active[b]);
       continue;

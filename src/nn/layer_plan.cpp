@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -17,6 +18,9 @@ namespace {
 
 // Steps of float weights and activations; differences have no cancellation to fear.
 constexpr double step_size = 1e-5;
+
+// Of the gradient of a batch norm: what is off there goes into every layer before it.
+constexpr double norm_cosine = 0.95;
 
 const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 
@@ -85,6 +89,21 @@ struct prospect {
                   chosen.choice.cosine, static_cast<long>(other.choice.questions), name(other),
                   other.choice.passes, other.choice.cosine);
     chosen.choice.why = text;
+    return chosen;
+  }
+  // All weights, or as many directions as give this cosine: whichever is cheaper.
+  layer_choice nearly_exact(double cosine) const {
+    const double noise = signal * (1 / (cosine * cosine) - 1);
+    const double wanted = spread > 0 ? 1 / (noise / spread + 1 / active) : 1;
+    const double some = std::max(1.0, std::ceil(wanted));
+    const bool all = some >= active;
+    layer_choice a =
+        finished(question::activations, all ? most_active : static_cast<index>(some),
+                 std::min(some, active) * per_direction, all ? 0 : spread * (1 / some - 1 / active))
+            .choice;
+    layer_choice w = of_weights(0).choice;
+    layer_choice& chosen = a.passes < w.passes ? a : w;
+    chosen.why = "a batch norm, which earlier layers need nearly exactly";
     return chosen;
   }
   const char* name(const offer& o) const {
@@ -173,37 +192,17 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
           options.passes.value_or(0));
   require(options.pilot >= 1, who, ": pilot must be at least 1, got ", options.pilot);
   const double pass = cost_from(p.net, 0, false);
+  const auto count = static_cast<double>(p.batch.count);
   layer_plan plan;
+  plan.pilot_passes = 3;  // without a difference
   std::vector<prospect> prospects;
-  std::vector<T> a(static_cast<std::size_t>(p.net.parameter_count())), b;
   double of_norms = 0;
-  {
-    by_coordinates<T, Loss> coordinates(p);
-    for (index id = 0; id < static_cast<index>(p.net.nodes().size()); ++id) {
-      if (at(p.net, id).what != operation::batch_norm) continue;
-      const std::vector<index> own = coordinates_of(p.net, id);
-      coordinates(own, 1.0, a);
-      layer_choice c{id,
-                     question::weights,
-                     static_cast<index>(own.size()),
-                     0,
-                     1.0,
-                     "a batch norm: exact, because earlier layers need it"};
-      c.passes = static_cast<double>(c.questions) * cost_from(p.net, id, true) / pass;
-      of_norms += c.passes;
-      plan.layers.push_back(std::move(c));
-    }
-  }
-  require(!options.passes || *options.passes > of_norms, who, ": a budget of ",
-          options.passes.value_or(0), " passes does not pay for the batch norms, which need ",
-          of_norms);
-  plan.pilot_passes = of_norms + 3;  // three passes without a difference
-  b = a;
+  by_coordinates<T, Loss> coordinates(p);
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
-  const auto count = static_cast<double>(p.batch.count);
-  for (index id = 0; id < static_cast<index>(p.net.nodes().size()); ++id) {
-    if (!has_weights(at(p.net, id))) continue;
+  std::vector<T> a(static_cast<std::size_t>(p.net.parameter_count())), b = a;
+  for (index id = static_cast<index>(p.net.nodes().size()) - 1; id > 0; --id) {
+    if (at(p.net, id).weight < 0) continue;
     const activation_options how{.directions = options.pilot, .smoothing = step_size};
     const auto did = estimator.estimate(id, how, pilot_stream(from, 1), a);
     estimator.estimate(id, how, pilot_stream(from, 2), b);
@@ -221,8 +220,26 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
     layer.spread = q < layer.active ? noise / (1 / q - 1 / layer.active)
                                     : std::numeric_limits<double>::infinity();
     plan.pilot_passes += 2 * q * layer.per_direction;
-    prospects.push_back(layer);
+    if (at(p.net, id).what != operation::batch_norm) {
+      prospects.push_back(layer);
+      continue;
+    }
+    // Earlier layers need it: asked here as it will be.
+    layer_choice c = layer.nearly_exact(std::max(norm_cosine, options.passes ? 0 : options.cosine));
+    if (c.about == question::weights) {
+      coordinates(own, 1.0, a);
+    } else {
+      estimator.estimate(id, {.directions = c.questions, .smoothing = step_size},
+                         pilot_stream(from, 3), a);
+    }
+    for (const index i : own) b[static_cast<std::size_t>(i)] = a[static_cast<std::size_t>(i)];
+    of_norms += c.passes;
+    plan.pilot_passes += c.passes;
+    plan.layers.push_back(std::move(c));
   }
+  require(!options.passes || *options.passes > of_norms, who, ": a budget of ",
+          options.passes.value_or(0), " passes does not pay for the batch norms, which need ",
+          of_norms);
   double signal = 0;
   for (const prospect& layer : prospects) signal += layer.signal;
   // What all layers cost at a price, and whether that is what was asked for.
@@ -248,6 +265,8 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
     price = std::exp2(options.passes ? high : low);
   }
   for (const prospect& layer : prospects) plan.layers.push_back(layer.best(price).choice);
+  // From the last value to the first, as they are asked.
+  std::ranges::sort(plan.layers, std::greater{}, &layer_choice::node);
   return plan;
 }
 
@@ -257,37 +276,33 @@ double estimate_layers(const layered_problem<T, Loss>& p, const layer_plan& plan
   require(static_cast<index>(gradient.size()) == p.net.parameter_count(),
           "zo::nn::estimate_layers: the network has ", p.net.parameter_count(),
           " parameters, and gradient ", gradient.size());
-  double value = 0;
-  {
-    by_coordinates<T, Loss> coordinates(p);
-    value = coordinates.value();
-    for (const layer_choice& c : plan.layers) {
-      if (c.about != question::weights) continue;
-      std::vector<index> own = coordinates_of(p.net, c.node);
-      const auto all = static_cast<index>(own.size());
-      require(c.questions >= 1 && c.questions <= all, "zo::nn::estimate_layers: the plan asks ",
-              c.questions, " of ", all, " parameters of ", at(p.net, c.node).name);
-      for (const index i : own) gradient[static_cast<std::size_t>(i)] = T(0);
-      if (c.questions < all) {
-        std::vector<index> some;
-        const stream own_stream{from.seed, from.step, static_cast<std::uint32_t>(c.node),
-                                purpose::coordinates};
-        for (const index k : zo::detail::random_subset(all, c.questions, own_stream)) {
-          some.push_back(own[static_cast<std::size_t>(k)]);
-        }
-        own = std::move(some);
-      }
-      coordinates(own, static_cast<double>(all) / static_cast<double>(c.questions), gradient);
-    }
-  }
-  // After the batch norms, whose gradients these need.
+  by_coordinates<T, Loss> coordinates(p);
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
   for (const layer_choice& c : plan.layers) {
-    if (c.about != question::activations) continue;
-    estimator.estimate(c.node, {.directions = c.questions, .smoothing = step_size}, from, gradient);
+    std::vector<index> own = coordinates_of(p.net, c.node);
+    const auto all = static_cast<index>(own.size());
+    require(c.questions >= 1 && (c.about == question::activations || c.questions <= all),
+            "zo::nn::estimate_layers: the plan asks ", c.questions, " of ", all, " parameters of ",
+            at(p.net, c.node).name);
+    if (c.about == question::activations) {
+      estimator.estimate(c.node, {.directions = c.questions, .smoothing = step_size}, from,
+                         gradient);
+      continue;
+    }
+    for (const index i : own) gradient[static_cast<std::size_t>(i)] = T(0);
+    if (c.questions < all) {
+      std::vector<index> some;
+      const stream choice{from.seed, from.step, static_cast<std::uint32_t>(c.node),
+                          purpose::coordinates};
+      for (const index k : zo::detail::random_subset(all, c.questions, choice)) {
+        some.push_back(own[static_cast<std::size_t>(k)]);
+      }
+      own = std::move(some);
+    }
+    coordinates(own, static_cast<double>(all) / static_cast<double>(c.questions), gradient);
   }
-  return value;
+  return coordinates.value();
 }
 
 template layer_plan plan_layers(const layered_problem<float, cross_entropy>&, const plan_options&,

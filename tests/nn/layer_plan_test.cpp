@@ -98,7 +98,9 @@ TEST(nn_layer_plan, the_cheaper_question_is_chosen_and_said) {
   const auto second = nn::plan_layers(problem_of(few, other), {.cosine = 1}, {.seed = 2});
   EXPECT_EQ(choice_of(second, few, "a.weight").about, nn::question::weights);
   EXPECT_EQ(choice_of(second, few, "c.weight").about, nn::question::activations);
-  EXPECT_EQ(choice_of(second, few, "an.weight").questions, 6);
+  for (std::size_t k = 1; k < second.layers.size(); ++k) {
+    EXPECT_LT(second.layers[k].node, second.layers[k - 1].node);
+  }
 }
 
 TEST(nn_layer_plan, a_budget_is_kept_and_spent) {

@@ -38,9 +38,9 @@ namespace zo::nn {
 /// How the directions are shared out among the samples.
 enum class share : std::uint8_t {
   even,           ///< the same number for each
-  by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus a
-                  ///< tenth of the mean: of a trained network's batch, few samples matter; and all
-                  ///< that a sample could be asked, where `directions` are enough for that
+  by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus 0.3 of
+                  ///< the mean: of a trained network's batch, few samples matter; and all that a
+                  ///< sample could be asked, where `directions` are enough for that
 };
 
 struct activation_options {

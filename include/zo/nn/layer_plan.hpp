@@ -14,8 +14,8 @@
 // noise = |A|^2 / 2 + |B|^2 / 2 - S. Where S drowns, it is taken as one standard error of A.B,
 // noise / sqrt(W), so that noise is never taken for a gradient.
 //
-// Batch norms are asked coordinate by coordinate: they have few parameters, and activations before
-// them need their gradients without noise.
+// Batch norms come first, at a cosine of 0.95 or more: activations before them need their
+// gradients.
 #pragma once
 
 #include <cstdint>
@@ -66,8 +66,8 @@ struct layer_choice {
 };
 
 struct layer_plan {
-  std::vector<layer_choice> layers;
-  double pilot_passes = 0;  ///< what planning cost
+  std::vector<layer_choice> layers;  ///< from the last value to the first, as they are asked
+  double pilot_passes = 0;           ///< what planning cost
 
   double passes() const {
     double sum = 0;

@@ -291,6 +291,12 @@ int run(const settings& s) {
     gradient = bench::back_propagate(p.net, pass, p.parameters, p.targets(0), threads);
     yardstick = error_of_yardstick(p, pass, batch, gradient);
   }
+  if (!(yardstick < 1e-2)) {
+    std::fprintf(stderr,
+                 "zo_network_estimates: the yardstick is off by %.1e, so nothing is measured\n",
+                 yardstick);
+    return 1;
+  }
   if (!s.cosine.empty() || !s.passes.empty()) return run_plan(s, p, batch, gradient);
   const nn::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
                                                   nn::norm_mode::train, threads);

@@ -8,6 +8,13 @@ if(TARGET zo_benchmarks)
   set_tests_properties(benchmarks.microbenchmarks_run PROPERTIES
     ENVIRONMENT OMP_WAIT_POLICY=passive)
 endif()
+if(TARGET zo_network_estimates)
+  add_test(NAME benchmarks.network_estimates_run
+    COMMAND zo_network_estimates --batch 8 --directions 2)
+  add_test(NAME benchmarks.network_plan_runs COMMAND zo_network_estimates --batch 8 --cosine 0.5)
+  set_tests_properties(benchmarks.network_estimates_run benchmarks.network_plan_runs PROPERTIES
+    ENVIRONMENT OMP_WAIT_POLICY=passive SKIP_REGULAR_EXPRESSION "is missing")
+endif()
 add_test(NAME benchmarks.arguments
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/arguments_test.sh $<TARGET_FILE:zo_claims>)
 # The results of the claims about GPUs, on the emulator: a wrong one fails.

@@ -311,7 +311,7 @@ int run(const settings& s) {
   }
   const nn::activation_options options{
       .directions = s.directions,
-      .directions_go = s.share == "even" ? nn::share::even : nn::share::by_sensitivity};
+      .shares = s.share == "even" ? nn::share::even : nn::share::by_sensitivity};
   std::printf("%s, %s, batch %ld, %ld directions by %s, norms %s: loss %.4f\n", s.network.c_str(),
               s.state.c_str(), static_cast<long>(s.batch), static_cast<long>(s.directions),
               s.share.c_str(), s.coupling.c_str(), estimator.value());

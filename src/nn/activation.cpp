@@ -220,7 +220,7 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(
       shares.push_back(active[b]);
       continue;
     }
-    const bool even = options.directions_go == share::even || mean <= 0;
+    const bool even = options.shares == share::even || mean <= 0;
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
     shares.push_back(std::min(active[b], std::max<index>(1, static_cast<index>(wanted))));

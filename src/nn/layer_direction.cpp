@@ -21,7 +21,7 @@ struct layer_sizes {
 };
 
 layer_sizes sizes_of(const network& net, index layer, const layer_direction_options& o) {
-  constexpr const char* who = "zo::nn::estimate_layer";
+  constexpr const char* who = "zo::nn::estimate_by_directions";
   require(layer >= 0 && layer < static_cast<index>(net.nodes().size()), who, ": value ", layer,
           " is not in 0 … ", net.nodes().size() - 1);
   const node& n = net.nodes()[static_cast<std::size_t>(layer)];
@@ -111,11 +111,11 @@ void fill_layer_direction(const network& net, index layer, const layer_direction
 }
 
 template <class T, class Loss>
-index estimate_layer(const network& net, const forward_pass<T>& base, const Loss& loss,
-                     std::span<const T> parameters, index layer,
-                     const layer_direction_options& options, const stream& from,
-                     std::span<T> gradient, int threads) {
-  constexpr const char* who = "zo::nn::estimate_layer";
+index estimate_by_directions(const network& net, const forward_pass<T>& base, const Loss& loss,
+                             std::span<const T> parameters, index layer,
+                             const layer_direction_options& options, const stream& from,
+                             std::span<T> gradient, int threads) {
+  constexpr const char* who = "zo::nn::estimate_by_directions";
   const layer_sizes sizes = sizes_of(net, layer, options);
   require(static_cast<index>(gradient.size()) == net.parameter_count(), who, ": the network has ",
           net.parameter_count(), " parameters, and gradient ", gradient.size());
@@ -181,17 +181,21 @@ template void fill_layer_direction(const network&, index, const layer_direction_
                                    const stream&, index, std::span<float>);
 template void fill_layer_direction(const network&, index, const layer_direction_options&,
                                    const stream&, index, std::span<double>);
-template index estimate_layer(const network&, const forward_pass<float>&, const cross_entropy&,
-                              std::span<const float>, index, const layer_direction_options&,
-                              const stream&, std::span<float>, int);
-template index estimate_layer(const network&, const forward_pass<float>&, const squared_error&,
-                              std::span<const float>, index, const layer_direction_options&,
-                              const stream&, std::span<float>, int);
-template index estimate_layer(const network&, const forward_pass<double>&, const cross_entropy&,
-                              std::span<const double>, index, const layer_direction_options&,
-                              const stream&, std::span<double>, int);
-template index estimate_layer(const network&, const forward_pass<double>&, const squared_error&,
-                              std::span<const double>, index, const layer_direction_options&,
-                              const stream&, std::span<double>, int);
+template index estimate_by_directions(const network&, const forward_pass<float>&,
+                                      const cross_entropy&, std::span<const float>, index,
+                                      const layer_direction_options&, const stream&,
+                                      std::span<float>, int);
+template index estimate_by_directions(const network&, const forward_pass<float>&,
+                                      const squared_error&, std::span<const float>, index,
+                                      const layer_direction_options&, const stream&,
+                                      std::span<float>, int);
+template index estimate_by_directions(const network&, const forward_pass<double>&,
+                                      const cross_entropy&, std::span<const double>, index,
+                                      const layer_direction_options&, const stream&,
+                                      std::span<double>, int);
+template index estimate_by_directions(const network&, const forward_pass<double>&,
+                                      const squared_error&, std::span<const double>, index,
+                                      const layer_direction_options&, const stream&,
+                                      std::span<double>, int);
 
 }  // namespace zo::nn

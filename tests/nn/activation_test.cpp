@@ -116,7 +116,7 @@ TEST(nn_activation, few_directions_are_unbiased) {
       constexpr int trials = 400;
       for (std::uint64_t seed = 0; seed < trials; ++seed) {
         std::vector<double> found = norms;
-        estimator.estimate(v.node, {.directions = 3, .smoothing = 1e-7, .directions_go = share},
+        estimator.estimate(v.node, {.directions = 3, .smoothing = 1e-7, .shares = share},
                            {.seed = seed}, found);
         for (std::size_t i = 0; i < size; ++i) {
           const double g = found[i + static_cast<std::size_t>(v.offset)];

@@ -26,7 +26,8 @@ struct prepared {
   std::vector<T> estimate(const trial& t, index layer, const nn::layer_direction_options& how,
                           const zo::stream& from, int threads = 1) const {
     std::vector<T> gradient(parameters.size());
-    nn::estimate_layer<T>(t.net, pass, batch.loss, parameters, layer, how, from, gradient, threads);
+    nn::estimate_by_directions<T>(t.net, pass, batch.loss, parameters, layer, how, from, gradient,
+                                  threads);
     return gradient;
   }
 };

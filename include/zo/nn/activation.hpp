@@ -46,7 +46,7 @@ enum class share : std::uint8_t {
 struct activation_options {
   index directions = 64;    ///< a sample, on average; at least 1
   double smoothing = 1e-4;  ///< mu: by how much one number moves
-  share directions_go = share::by_sensitivity;
+  share shares = share::by_sensitivity;
 };
 
 /// What an estimate did.

@@ -43,9 +43,9 @@ void fill_layer_direction(const network& net, index layer, const layer_direction
 /// layer (or its r filters) and what follows it; returns their multiplications. Memory: a few times
 /// the layer's values for each thread. Throws std::invalid_argument.
 template <class T, class Loss>
-index estimate_layer(const network& net, const forward_pass<T>& base, const Loss& loss,
-                     std::span<const T> parameters, index layer,
-                     const layer_direction_options& options, const stream& from,
-                     std::span<T> gradient, int threads = 1);
+index estimate_by_directions(const network& net, const forward_pass<T>& base, const Loss& loss,
+                             std::span<const T> parameters, index layer,
+                             const layer_direction_options& options, const stream& from,
+                             std::span<T> gradient, int threads = 1);
 
 }  // namespace zo::nn

@@ -207,15 +207,16 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
 }
 
 // Directions of each sample: shares of directions x count, at least 1, at most what is active; and
-// all of that where the average would do.
+// all of that where the average would do. Through batch norms insensitive samples matter more.
 template <class T, class Loss>
-std::vector<index> activation_estimator<T, Loss>::shared_out(
-    const activation_options& options, const std::vector<index>& active) const {
+std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_options& options,
+                                                             const std::vector<index>& active,
+                                                             bool coupled) const {
   const auto count = static_cast<double>(order_.size());
   const double mean = std::accumulate(sensitivities_.begin(), sensitivities_.end(), 0.0) / count;
   std::vector<index> shares;
   for (std::size_t b = 0; b < order_.size(); ++b) {
-    const double floor = 0.3;
+    const double floor = coupled ? 0.3 : 0.1;
     if (options.directions >= active[b]) {
       shares.push_back(active[b]);
       continue;
@@ -264,7 +265,10 @@ std::vector<T> activation_estimator<T, Loss>::ask(
   const index count = pass_.count(), size = at(net_, result.point).out.size();
   std::vector<index> numbers;
   for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
-  const std::vector<index> shares = shared_out(options, numbers);
+  const std::vector<effect> effects = effects_after(result.point, gradient);
+  const bool coupled =
+      std::ranges::any_of(effects, [](const effect& e) { return !e.of_mean.empty(); });
+  const std::vector<index> shares = shared_out(options, numbers, coupled);
   result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
   result.most_active = *std::ranges::max_element(numbers);
   result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
@@ -277,7 +281,6 @@ std::vector<T> activation_estimator<T, Loss>::ask(
                    std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
                                                static_cast<std::size_t>(units)));
   });
-  const std::vector<effect> effects = effects_after(result.point, gradient);
   const index rounds = *std::ranges::max_element(shares);
   std::vector<std::unique_ptr<difference_pass<T>>> makers;
   for (int k = 0; k < threads_; ++k) {

@@ -20,7 +20,7 @@ namespace {
 constexpr double step_size = 1e-5;
 
 // Of the gradient of a batch norm: what is off there goes into every layer before it.
-constexpr double norm_cosine = 0.95;
+constexpr double norm_cosine = 0.9;
 
 const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 

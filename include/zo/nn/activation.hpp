@@ -38,9 +38,10 @@ namespace zo::nn {
 /// How the directions are shared out among the samples.
 enum class share : std::uint8_t {
   even,           ///< the same number for each
-  by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus 0.3 of
-                  ///< the mean: of a trained network's batch, few samples matter; and all that a
-                  ///< sample could be asked, where `directions` are enough for that
+  by_sensitivity  ///< in proportion to how much the loss depends on a sample's outputs, plus a
+                  ///< tenth of the mean (0.3 where batch norms follow): of a trained network's
+                  ///< batch, few samples matter; and all that a sample could be asked, where
+                  ///< `directions` are enough for that
 };
 
 struct activation_options {
@@ -103,8 +104,8 @@ class activation_estimator {
                      std::span<const T> gradient, activation_result& result,
                      const Move& move) const;
   std::vector<effect> effects_after(index point, std::span<const T> gradient) const;
-  std::vector<index> shared_out(const activation_options& options,
-                                const std::vector<index>& active) const;
+  std::vector<index> shared_out(const activation_options& options, const std::vector<index>& active,
+                                bool coupled) const;
 
   const network& net_;
   std::span<const T> parameters_;

@@ -14,7 +14,7 @@
 // noise = |A|^2 / 2 + |B|^2 / 2 - S. Where S drowns, it is taken as one standard error of A.B,
 // noise / sqrt(W), so that noise is never taken for a gradient.
 //
-// Batch norms come first, at a cosine of 0.95 or more: activations before them need their
+// Batch norms come first, at a cosine of 0.9 or more: activations before them need their
 // gradients.
 #pragma once
 

@@ -50,7 +50,9 @@ struct plan_options {
   double cosine = 0.5;
   /// A budget in forward passes of the batch, to be spent in place of asking for a cosine.
   std::optional<double> passes{};
-  index pilot = 4;  ///< directions of each of the two estimates of the pilot; at least 1
+  /// Directions of each of the two estimates of the pilot, at least 1. What the plan expects is no
+  /// better than they are: with too few, layers whose S is overestimated by chance disappoint.
+  index pilot = 16;
 };
 
 enum class question : std::uint8_t { weights, activations };

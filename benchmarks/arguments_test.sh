@@ -20,6 +20,7 @@ expect() { # exit code, text of the answer, command …
 
 expect 0 "--json FILE" "$bench" --help
 expect 2 "unknown option '--jsn'" "$bench" --jsn
+expect 2 "unknown option '--micro'" "$bench" --networks --micro
 expect 2 "--json needs a value" "$bench" --json
 expect 2 "--json needs a value" "$bench" --json ""
 expect 2 "no such folder" "$bench" --json /does/not/exist/rows.json

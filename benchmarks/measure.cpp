@@ -17,28 +17,6 @@ double seconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-stopwatch stopwatch_of(timing timed) {
-  const clockid_t clock = timed == timing::thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-  return [clock](const std::function<void()>& work) {
-    const double start = seconds(clock);
-    work();
-    return seconds(clock) - start;
-  };
-}
-
-// Seconds that the threads of this process were ready to run but had no processor (Linux; 0 where
-// the kernel does not tell).
-double waited_for_processor() {
-  double total = 0;
-  std::error_code none;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", none)) {
-    std::ifstream file(task.path() / "schedstat");
-    double ran = 0, waited = 0;
-    if (file >> ran >> waited) total += 1e-9 * waited;
-  }
-  return total;
-}
-
 class side {
  public:
   side(const stopwatch& clock, const std::function<void()>& call) : clock_(clock), call_(call) {}
@@ -103,8 +81,8 @@ class pairs {
     const double start = seconds(CLOCK_MONOTONIC);
     const double first = (we_begin ? ours_ : theirs_).sample();
     const double second = (we_begin ? theirs_ : ours_).sample();
-    constexpr double tolerated = 0.01;  // share of the pair
-    const bool clean = waited_so_far() - waited <= tolerated * (seconds(CLOCK_MONOTONIC) - start);
+    const bool clean =
+        waited_so_far() - waited <= tolerated_waiting * (seconds(CLOCK_MONOTONIC) - start);
     all_.add(we_begin ? first : second, we_begin ? second : first);
     if (clean) clean_.add(all_.ours.back(), all_.theirs.back());
   }
@@ -145,6 +123,26 @@ comparison compare(pairs measured, const effort& how) {
 
 }  // namespace
 
+stopwatch stopwatch_of(timing timed) {
+  const clockid_t clock = timed == timing::thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  return [clock](const std::function<void()>& work) {
+    const double start = seconds(clock);
+    work();
+    return seconds(clock) - start;
+  };
+}
+
+double waited_for_processor() {
+  double total = 0;
+  std::error_code none;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", none)) {
+    std::ifstream file(task.path() / "schedstat");
+    double ran = 0, waited = 0;
+    if (file >> ran >> waited) total += 1e-9 * waited;
+  }
+  return total;
+}
+
 comparison compare(timing timed, const effort& how, const std::function<void()>& ours,
                    const std::function<void()>& theirs) {
   const stopwatch clock = stopwatch_of(timed);
@@ -154,6 +152,12 @@ comparison compare(timing timed, const effort& how, const std::function<void()>&
 comparison compare(const stopwatch& clock, const effort& how, const std::function<void()>& ours,
                    const std::function<void()>& theirs) {
   return compare(pairs(clock, false, ours, theirs), how);
+}
+
+comparison summary_of(std::span<const double> ours, std::span<const double> theirs) {
+  samples all;
+  for (std::size_t k = 0; k < ours.size(); ++k) all.add(ours[k], theirs[k]);
+  return all.summary();
 }
 
 comparison compare_with(double theirs, const stopwatch& clock, const effort& how,

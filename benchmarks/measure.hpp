@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 namespace bench {
 
@@ -35,6 +36,18 @@ comparison compare(timing clock, const effort& how, const std::function<void()>&
                    const std::function<void()>& theirs);
 comparison compare(const stopwatch& clock, const effort& how, const std::function<void()>& ours,
                    const std::function<void()>& theirs);
+
+/// The same summary of times that the caller took in turns: seconds, pair by pair.
+comparison summary_of(std::span<const double> ours, std::span<const double> theirs);
+
+stopwatch stopwatch_of(timing clock);
+
+/// Seconds that the threads of this process were ready to run but had no processor so far (Linux; 0
+/// where the kernel does not tell).
+double waited_for_processor();
+
+/// Share of the wall time of a pair that may be spent waiting before it counts as disturbed.
+inline constexpr double tolerated_waiting = 0.01;
 
 /// Ours alone, beside a peer that was timed elsewhere: seconds of one call of it.
 comparison compare_with(double theirs, const stopwatch& clock, const effort& how,

@@ -2,6 +2,9 @@
 add_test(NAME benchmarks.claims_run COMMAND zo_claims --smoke)
 set_tests_properties(benchmarks.claims_run PROPERTIES
   ENVIRONMENT OMP_WAIT_POLICY=passive PASS_REGULAR_EXPRESSION "d = 1e7")
+# A result that differs from the peer's, or an estimate further from float64 than the peer's, fails.
+add_test(NAME benchmarks.network_claims_run COMMAND zo_network_claims --smoke)
+set_tests_properties(benchmarks.network_claims_run PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 if(TARGET zo_benchmarks)
   add_test(NAME benchmarks.microbenchmarks_run
     COMMAND zo_benchmarks --benchmark_min_time=0 --benchmark_filter=d:100$|d:100/|multiply)

@@ -11,41 +11,43 @@ double seconds_of(const stopwatch& clock, const stratum& part, const step_side& 
 
 }  // namespace
 
-comparison compare_steps(timing timed, const effort& how, const std::vector<stratum>& step,
-                         const step_side& ours, const step_side& theirs) {
+comparison step_times::between(std::size_t ours, std::size_t theirs) const {
+  comparison found = summary_of(seconds[ours], seconds[theirs]);
+  found.disturbed = disturbed;
+  return found;
+}
+
+step_times time_steps(timing timed, const effort& how, const std::vector<stratum>& step,
+                      const std::vector<step_side>& sides) {
   const stopwatch clock = stopwatch_of(timed);
   const stopwatch wall = stopwatch_of(timing::wall);
-  std::vector<double> our_times, their_times;
-  double elapsed = 0;
-  int disturbed = 0;
-  const auto pass = [&] {
-    double our_time = clock(ours.prepare), their_time = clock(theirs.prepare);
-    bool we_begin = true;
-    for (const stratum& part : step) {
-      if (we_begin) our_time += seconds_of(clock, part, ours);
-      their_time += seconds_of(clock, part, theirs);
-      if (!we_begin) our_time += seconds_of(clock, part, ours);
-      we_begin = !we_begin;
+  step_times found;
+  found.seconds.resize(sides.size());
+  const auto repetition = [&] {
+    std::vector<double> sums;
+    for (const step_side& side : sides) sums.push_back(clock(side.prepare));
+    for (std::size_t k = 0; k < step.size(); ++k) {
+      for (std::size_t turn = 0; turn < sides.size(); ++turn) {
+        const std::size_t at = (k + turn) % sides.size();
+        sums[at] += seconds_of(clock, step[k], sides[at]);
+      }
     }
-    our_times.push_back(our_time);
-    their_times.push_back(their_time);
+    for (std::size_t at = 0; at < sides.size(); ++at) found.seconds[at].push_back(sums[at]);
   };
+  double elapsed = 0;
   const auto more = [&] {
-    const int pairs = static_cast<int>(our_times.size());
-    if (how.smoke) return pairs < 1;
-    return pairs < how.least_pairs || (pairs < how.most_pairs && elapsed < how.total_seconds);
+    const int made = static_cast<int>(found.seconds.front().size());
+    if (how.smoke) return made < 1;
+    return made < how.least_pairs || (made < how.most_pairs && elapsed < how.total_seconds);
   };
-  ours.prepare();  // what is allocated or chosen at the first call
-  theirs.prepare();
+  for (const step_side& side : sides) side.prepare();  // what is allocated at the first call
   while (more()) {
     const double waited = waited_for_processor();
-    const double took = wall(pass);
+    const double took = wall(repetition);
     const bool clean = waited_for_processor() - waited <= tolerated_waiting * took;
-    if (timed == timing::wall && !clean) ++disturbed;
+    if (timed == timing::wall && !clean) ++found.disturbed;
     elapsed += took;
   }
-  comparison found = summary_of(our_times, their_times);
-  found.disturbed = disturbed;
   return found;
 }
 

@@ -16,9 +16,17 @@ struct step_side {
   std::function<zo::index(const stratum&)> probe;
 };
 
-/// Seconds of a whole step: those of prepare, and for each tensor its active coordinates times the
-/// mean time of a probe. Both sides take turns tensor by tensor, and the whole is repeated.
-comparison compare_steps(timing clock, const effort& how, const std::vector<stratum>& step,
-                         const step_side& ours, const step_side& theirs);
+/// Seconds of a whole step, one row a side, one column a repetition.
+struct step_times {
+  std::vector<std::vector<double>> seconds;
+  int disturbed = 0;  // repetitions in which a thread waited for a processor (wall time only)
+
+  comparison between(std::size_t ours, std::size_t theirs) const;
+};
+
+/// A step takes the time of prepare and, for each tensor, its active coordinates times the mean
+/// time of a probe. The sides take turns tensor by tensor, and the whole is repeated.
+step_times time_steps(timing clock, const effort& how, const std::vector<stratum>& step,
+                      const std::vector<step_side>& sides);
 
 }  // namespace bench

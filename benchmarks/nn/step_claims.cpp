@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <tuple>
+#include <utility>
 #include <zo/zo.hpp>
 
 #include "claims.hpp"
@@ -16,6 +15,8 @@
 
 namespace bench {
 namespace {
+
+using zo::nn::products;
 
 constexpr float mu = 5e-3F;
 constexpr const char* no_peer = "peer not installed: LibTorch (Debian: libtorch-dev)";
@@ -45,10 +46,10 @@ effort effort_of(effort how) {
 template <class T>
 class our_step {
  public:
-  our_step(const workload& what, int threads)
+  our_step(const workload& what, int threads, products how = products::exact)
       : parameters_(what.parameters.begin(), what.parameters.end()),
         statistics_(what.statistics.begin(), what.statistics.end()),
-        objective_(what.objective<T>(statistics_, threads)) {}
+        objective_(what.objective<T>(statistics_, {.threads = threads, .products = how})) {}
 
   void prepare() { objective_.prepare(parameters_, 0); }
 
@@ -67,6 +68,8 @@ class our_step {
               return static_cast<zo::index>(probe(part, most).size());
             }};
   }
+
+  zo::index multiplications() const { return objective_.multiplications(); }
 
  private:
   std::vector<T> parameters_, statistics_, steps_;
@@ -146,19 +149,33 @@ double error_of(const std::vector<std::vector<double>>& found,
   return std::sqrt(off / all);
 }
 
-outcome errors(zo::index count, const effort& how) {
+// The count that the rows on arithmetic and multiplications use is what the library made.
+void expect_the_count(const our_step<float>& made, const workload& what,
+                      const std::vector<stratum>& step, zo::index most) {
+  zo::index wanted = 0;
+  for (const stratum& part : step) {
+    wanted += std::min(static_cast<zo::index>(part.sampled.size()), most) * what.count *
+              multiplications_of(what.net, *part.tensor, reuse::channel, borders::multiplied);
+  }
+  if (made.multiplications() != wanted) {
+    throw std::runtime_error("the library made " + std::to_string(made.multiplications()) +
+                             " multiplications, and " + std::to_string(wanted) + " are counted");
+  }
+}
+
+outcome errors(zo::index count, products products, const effort& how) {
   const workload what(samples(count, how));
-  const std::unique_ptr<peers::torch_resnet> peer =
-      what.peer({.lies = peers::layout::channels_last});
+  const std::unique_ptr<peers::torch_resnet> peer = what.peer({.lies = peers::layout::usual});
   if (!peer) return skip(no_peer);
   expect_the_same_step();
   const zo::index most = sizes_for(count, how).errors;
   const std::vector<stratum> step = sparse_step(what.net, most);
   our_step<double> exact(what, 2);
-  our_step<float> ours(what, 1), on_two_threads(what, 2);
+  our_step<float> ours(what, 1, products), on_two_threads(what, 2, products);
   their_step theirs(*peer);
   const auto wanted = differences_of(exact, step, most);
   const auto found = differences_of(ours, step, most);
+  expect_the_count(ours, what, step, most);
   if (differences_of(on_two_threads, step, most) != found) {
     throw std::runtime_error("one thread and two give different bits");
   }
@@ -170,44 +187,54 @@ outcome errors(zo::index count, const effort& how) {
   return o;
 }
 
-// Measured once for all rows that tell about it; nothing without a peer.
-const std::optional<comparison>& step_against_torch(zo::index count, int threads,
-                                                    peers::layout lies, const effort& how) {
-  static std::map<std::tuple<zo::index, int, peers::layout>, std::optional<comparison>> known;
-  const auto [at, is_new] = known.try_emplace({count, threads, lies});
+// The sides of a step that are timed together.
+enum side : std::size_t { exact, bfloat16, torch, torch_channels_last };
+
+// Measured once for all rows that tell about it; without a peer only our sides.
+const step_times& times_of(zo::index count, int threads, const effort& how) {
+  static std::map<std::pair<zo::index, int>, step_times> known;
+  const auto [at, is_new] = known.try_emplace({count, threads});
   if (!is_new) return at->second;
   const workload what(samples(count, how));
-  const std::unique_ptr<peers::torch_resnet> peer = what.peer({.lies = lies});
-  if (!peer) return at->second;
-  expect_the_same_step();
-  peer->use_threads(threads);
   const sample_sizes sizes = sizes_for(count, how);
   const std::vector<stratum> step = sparse_step(what.net, sizes.ours);
-  our_step<float> ours(what, threads);
-  their_step theirs(*peer);
-  at->second = compare_steps(clock_of(threads), effort_of(how), step, ours.side(sizes.ours),
-                             theirs.side(sizes.theirs));
+  our_step<float> in_float(what, threads), in_bfloat16(what, threads, products::bfloat16);
+  std::vector<step_side> sides = {in_float.side(sizes.ours), in_bfloat16.side(sizes.ours)};
+  const auto usual = what.peer({.lies = peers::layout::usual});
+  const auto last = what.peer({.lies = peers::layout::channels_last});
+  std::vector<their_step> theirs;
+  if (usual && last) {
+    expect_the_same_step();
+    usual->use_threads(threads);
+    theirs.reserve(2);  // sides point into it
+    theirs.emplace_back(*usual);
+    theirs.emplace_back(*last);
+    for (their_step& one : theirs) sides.push_back(one.side(sizes.theirs));
+  }
+  at->second = time_steps(clock_of(threads), effort_of(how), step, sides);
   return at->second;
 }
 
-outcome times(zo::index count, int threads, peers::layout lies, const effort& how) {
+outcome times(zo::index count, int threads, side ours, side theirs, const effort& how) {
   if (static_cast<int>(std::thread::hardware_concurrency()) < threads) {
     return skip("needs two processors");
   }
-  const std::optional<comparison>& found = step_against_torch(count, threads, lies, how);
-  return found ? times_as_fast(*found, 1e9) : skip(no_peer);  // the unit is seconds
+  const step_times& found = times_of(count, threads, how);
+  if (theirs >= found.seconds.size()) return skip(no_peer);
+  return times_as_fast(found.between(ours, theirs), 1e9);  // the unit is seconds
 }
 
-// Multiplications and additions that a way of making the step cannot avoid, by its time.
-outcome speeds(zo::index count, int threads, peers::layout lies, const effort& how) {
-  const std::optional<comparison>& found = step_against_torch(count, threads, lies, how);
-  if (!found) return skip(no_peer);
+// Multiplications and additions that each way of making the step cannot avoid, by its time.
+outcome speeds(zo::index count, side ours, side theirs, const effort& how) {
+  const step_times& times = times_of(count, 1, how);
+  if (theirs >= times.seconds.size()) return skip(no_peer);
+  const comparison found = times.between(ours, theirs);
   const zo::nn::network net = zo::nn::resnet(20);
   const double each = 2e-9 * static_cast<double>(samples(count, how));
-  outcome o = times_as_fast(*found, 1);
-  o.ours = each * step_multiplications(net, reuse::channel, borders::skipped) / found->ours;
-  o.peer = each * step_multiplications(net, reuse::block, borders::multiplied) / found->theirs;
-  const double fewer = o.ours / o.peer / found->ratio;
+  outcome o = times_as_fast(found, 1);
+  o.ours = each * step_multiplications(net, reuse::channel, borders::skipped) / found.ours;
+  o.peer = each * step_multiplications(net, reuse::block, borders::multiplied) / found.theirs;
+  const double fewer = o.ours / o.peer * found.ours / found.theirs;
   o.ratio *= fewer;
   o.low *= fewer;
   o.high *= fewer;
@@ -220,36 +247,43 @@ outcome two_threads(zo::index count, const effort& how) {
   const sample_sizes sizes = sizes_for(count, how);
   const std::vector<stratum> step = sparse_step(what.net, sizes.ours);
   our_step<float> two(what, 2), one(what, 1);
-  return times_as_fast(
-      compare_steps(timing::wall, effort_of(how), step, two.side(sizes.ours), one.side(sizes.ours)),
-      1e9);
+  const std::vector<step_side> sides = {two.side(sizes.ours), one.side(sizes.ours)};
+  return times_as_fast(time_steps(timing::wall, effort_of(how), step, sides).between(0, 1), 1e9);
 }
 
 }  // namespace
 
 std::vector<claim> step_claims() {
-  using peers::layout;
   std::vector<claim> claims;
+  const std::string step = "DeepZero step, ResNet-20, 90 % sparse, batch ";
   for (const zo::index count : {32, 256}) {
-    const std::string name =
-        "DeepZero step, ResNet-20, 90 % sparse, batch " + std::to_string(count);
-    claims.push_back({name + ": error to float64", "LibTorch, channels_last", "of its norm",
-                      bar::at_most, 1, [=](const effort& how) { return errors(count, how); }});
+    const std::string name = step + std::to_string(count);
+    const auto add = [&](const std::string& what, const std::string& peer, const std::string& unit,
+                         bar kind, double limit, std::function<outcome(const effort&)> measure) {
+      claims.push_back({name + what, peer, unit, kind, limit, std::move(measure)});
+    };
+    add(", error to float64", "LibTorch", "of its norm", bar::at_most, 1,
+        [=](const effort& how) { return errors(count, products::exact, how); });
+    add(", bfloat16, error to float64", "LibTorch", "of its norm", bar::none, 0,
+        [=](const effort& how) { return errors(count, products::bfloat16, how); });
     for (const int threads : {1, 2}) {
-      const std::string on = name + (threads == 1 ? ", 1 thread" : ", 2 threads");
-      claims.push_back(
-          {on, "LibTorch, block reuse", "s/step", bar::at_least, 3,
-           [=](const effort& how) { return times(count, threads, layout::usual, how); }});
-      claims.push_back(
-          {on, "the same, channels_last", "s/step", bar::above, 1,
-           [=](const effort& how) { return times(count, threads, layout::channels_last, how); }});
+      const std::string on = threads == 1 ? ", 1 thread" : ", 2 threads";
+      const auto add_times = [&](const std::string& what, side ours, const std::string& peer,
+                                 side theirs, bar kind, double limit) {
+        add(what + on, peer, "s/step", kind, limit,
+            [=](const effort& how) { return times(count, threads, ours, theirs, how); });
+      };
+      add_times("", exact, "LibTorch, block reuse", torch, bar::at_least, 3);
+      add_times("", exact, "the same, channels_last", torch_channels_last, bar::above, 1);
+      add_times(", bfloat16", bfloat16, "LibTorch, block reuse", torch, bar::at_least, 3);
+      add_times(", bfloat16", bfloat16, "the same, channels_last", torch_channels_last, bar::above,
+                1);
+      add_times(", bfloat16", bfloat16, "float", exact, bar::none, 0);
     }
-    claims.push_back(
-        {name + ", 1 thread: arithmetic", "LibTorch, channels_last", "GFLOP/s", bar::none, 0,
-         [=](const effort& how) { return speeds(count, 1, layout::channels_last, how); }});
+    add(", arithmetic, 1 thread", "LibTorch, channels_last", "GFLOP/s", bar::none, 0,
+        [=](const effort& how) { return speeds(count, exact, torch_channels_last, how); });
   }
-  claims.push_back({"DeepZero step, ResNet-20, 90 % sparse, batch 32, 2 threads", "1 thread",
-                    "s/step", bar::none, 0,
+  claims.push_back({step + "32, 2 threads", "1 thread", "s/step", bar::none, 0,
                     [](const effort& how) { return two_threads(32, how); }});
   return claims;
 }

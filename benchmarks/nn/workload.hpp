@@ -18,7 +18,8 @@ struct workload {
 
   /// The objective of zo on this batch; the statistics stay the caller's.
   template <class T>
-  zo::nn::objective<T> objective(std::span<const T> running, int threads) const {
+  zo::nn::objective<T> objective(std::span<const T> running,
+                                 const zo::nn::objective_options& how) const {
     return zo::nn::objective<T>(
         net,
         [this](zo::sample_id) {
@@ -26,7 +27,7 @@ struct workload {
                                       count,
                                       zo::nn::cross_entropy(classes, net.output().size())};
         },
-        running, zo::nn::norm_mode::train, threads);
+        running, how);
   }
 
   /// The same network and batch in LibTorch; nothing in a build without it.

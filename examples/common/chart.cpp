@@ -74,15 +74,45 @@ std::vector<double> all_x(const chart& what) {
   return all;
 }
 
-/// The data's own x (sorted) as ticks of a logarithmic axis where they do not crowd; empty when
-/// too few.
-std::vector<double> log_ticks(const std::vector<double>& all) {
-  const double shortest_gap = 0.06 * std::log(all.back() / all.front());
-  std::vector<double> ticks;
-  for (const double x : all) {
-    if (ticks.empty() || std::log(x / ticks.back()) > shortest_gap) ticks.push_back(x);
+/// 2000 as "2 k".
+std::string short_number(double x) {
+  if (x >= 1e9) return shortest(x / 1e9) + " G";
+  if (x >= 1e6) return shortest(x / 1e6) + " M";
+  if (x >= 1e3) return shortest(x / 1e3) + " k";
+  return shortest(x);
+}
+
+/// Ticks of a logarithmic axis over `all` (sorted): the data's own x where there are few, without
+/// those that would crowd; round numbers otherwise. Empty when too few.
+std::string log_ticks(const std::vector<double>& all) {
+  constexpr std::size_t few = 8;
+  const double span = std::log10(all.back() / all.front());
+  std::vector<double> own = all;
+  own.erase(std::unique(own.begin(), own.end()), own.end());
+  std::vector<std::string> ticks;
+  if (own.size() <= few) {
+    double last = 0;
+    for (const double x : own) {
+      if (last > 0 && std::log10(x / last) <= 0.06 * span) continue;
+      ticks.push_back(shortest(x));
+      last = x;
+    }
+  } else {
+    for (int power = -9; power <= 18; ++power) {
+      for (const int digit : {1, 2, 5}) {
+        // Quotients of whole numbers, because 5 * 1e-3 need not be the number called 0.005.
+        const double whole = std::pow(10, std::abs(power));
+        const double x = power < 0 ? digit / whole : digit * whole;
+        const bool shown = digit == 1 || span < 2.5;
+        if (!shown || x < all.front() || x > all.back()) continue;
+        ticks.push_back(gnuplot_text(short_number(x)) + " " + shortest(x));
+      }
+    }
   }
-  return ticks.size() < 3 ? std::vector<double>{} : ticks;
+  if (ticks.size() < 3) return "";
+  std::string out;
+  for (const std::string& tick : ticks) out += (out.empty() ? "" : ", ") + tick;
+  return out;
 }
 
 /// The x axis ends just outside of the outermost points, so that their markers are whole.
@@ -109,8 +139,7 @@ std::string axes(const chart& what) {
   out += x_range(all, what.log_x);
   if (what.log_x) {
     out += "set logscale x\n";
-    std::string ticks;
-    for (const double x : log_ticks(all)) ticks += (ticks.empty() ? "" : ", ") + shortest(x);
+    const std::string ticks = log_ticks(all);
     if (!ticks.empty()) out += "set xtics (" + ticks + ")\n";
   }
   return out;

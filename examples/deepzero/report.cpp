@@ -110,7 +110,6 @@ app::chart curves(const results_list& results, const settings& s, const std::str
   chart.y_label = "share of test images";
   chart.log_x = true;
   double least = INFINITY, most = 0;
-  std::vector<app::chart_series> levels;
   for (const training_report& r : results) {
     app::chart_series line;
     line.name = r.estimator;
@@ -125,14 +124,12 @@ app::chart curves(const results_list& results, const settings& s, const std::str
       line.y = {r.last().accuracy, r.last().accuracy};
       line.dashed = true;
       line.markers = false;
-      levels.push_back(line);
-    } else {
-      chart.series.push_back(line);
     }
-  }
-  for (app::chart_series& line : levels) {
-    line.x = most > 0 ? std::vector<double>{least, most} : std::vector<double>{1, 2};
     chart.series.push_back(line);
+  }
+  for (app::chart_series& line : chart.series) {
+    if (line.dashed)
+      line.x = most > 0 ? std::vector<double>{least, most} : std::vector<double>{1, 2};
   }
   return chart;
 }

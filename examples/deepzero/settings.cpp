@@ -158,9 +158,11 @@ settings defaults_for(const std::string& dataset, bool study) {
   s.interval = 0.1;
   if (study) {
     s.estimators = {"cge", "cge-whole", "rge"};
-    s.images = 1280;
+    s.channels = 6;
+    s.images = 2560;
     s.test_images = 2000;
-    s.epochs = 2;
+    s.evaluations = 1;
+    s.epochs = 4;
     s.directions.reset();
   }
   if (dataset == "cifar10" && !study) {

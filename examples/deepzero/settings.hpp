@@ -28,7 +28,7 @@ struct settings {
   std::optional<std::int64_t> images = {};  ///< unset: all
   std::optional<std::int64_t> test_images = {};
   std::int64_t epochs = 1;
-  std::int64_t batch = 64;
+  std::int64_t batch = 32;
   double rate = 0.1;
   double momentum = 0.9;
   double weight_decay = 5e-4;
@@ -39,7 +39,7 @@ struct settings {
   double interval = 1;                          ///< epochs
   std::optional<std::int64_t> directions = {};  ///< unset: as many as parameters
 
-  std::int64_t evaluations = 2;  ///< per epoch
+  std::int64_t evaluations = 10;  ///< per epoch
   std::int64_t checkpoint_every = 50;
   std::uint64_t seed = 1;
   int threads = 1;

@@ -52,6 +52,26 @@ TEST(Chart, LogarithmicTicksAreTheData) {
   EXPECT_NE(script.find("set xtics (4, 16, 64)"), std::string::npos);
 }
 
+TEST(Chart, LogarithmicTicksOfDenseDataAreRound) {
+  const auto script_of = [](double from, double by, int count) {
+    chart what = example();
+    what.log_x = true;
+    what.series.resize(1);
+    what.series[0] = {.name = "a", .x = {}, .y = {}, .error = {}};
+    for (double x = from; std::ssize(what.series[0].x) < count; x *= by) {
+      what.series[0].x.push_back(x);
+      what.series[0].y.push_back(0.5);
+    }
+    return chart_script(what, "a.png");
+  };
+  EXPECT_NE(script_of(300, 2, 14)
+                .find("set xtics ('1 k' 1000, '10 k' 10000, '100 k' 100000, "
+                      "'1 M' 1000000)"),
+            std::string::npos);
+  EXPECT_NE(script_of(0.15, 1.4, 10).find("set xtics ('0.2' 0.2, '0.5' 0.5, '1' 1, '2' 2)"),
+            std::string::npos);
+}
+
 TEST(Chart, RefusesWhatCannotBeDrawn) {
   const temporary_directory directory;
   const auto refused = [&](auto change, const char* name = "a.png") {

@@ -41,6 +41,7 @@ inline settings small_settings() {
   s.depth = 1;
   s.batch = 32;
   s.epochs = 4;
+  s.evaluations = 2;
   s.quiet = true;
   return s;
 }

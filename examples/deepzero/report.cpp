@@ -141,6 +141,7 @@ app::chart by_size(const results_list& results, const std::string& title, const 
   chart.title = title;
   chart.x_label = "parameters";
   chart.y_label = label;
+  chart.y_min = 0;
   for (const training_report& r : results) {
     auto line = std::ranges::find(chart.series, r.estimator, &app::chart_series::name);
     if (line == chart.series.end()) {

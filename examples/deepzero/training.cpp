@@ -115,24 +115,30 @@ void load(const std::filesystem::path& path, const network& net, state& at,
 
 // Scores the initial weights on 25 images of each class, as the paper does, and turns them into
 // counts. In double: the scores are second differences.
-void count_coordinates(const problem& p, const network& net, const settings& s, state& at) {
+void count_coordinates(const problem& p, const network& net, const settings& s,
+                       const std::string& label, state& at) {
   constexpr std::int64_t per_class = 25;
-  const double started = seconds_now();
-  const minibatch images = balanced(p.train, per_class, app::seed_for(s.seed, "scored images"));
-  const zo::nn::minibatch<double> batch{
-      {images.inputs.begin(), images.inputs.end()}, images.count, images.loss};
+  const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
+  app::progress progress(label + " ZO-GraSP", grasp_queries(options), {.quiet = s.quiet});
+  minibatch batch = balanced(p.train, per_class, app::seed_for(s.seed, "scored images"));
+  const std::vector<double> inputs(batch.inputs.begin(), batch.inputs.end());
   const std::vector<double> parameters(at.parameters.begin(), at.parameters.end());
   const std::vector<double> statistics(at.statistics.begin(), at.statistics.end());
-  const zo::nn::objective<double> loss(
-      net, [&](zo::sample_id) { return batch; }, std::span<const double>(statistics));
-  const auto whole = [&](std::span<const double> x) { return loss(x, 0); };
-  const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
-  const auto scores = zo_grasp_scores(zo::par.with_threads(s.threads), whole, parameters, options);
-  at.report.counts = layer_counts(net, scores, s.sparsity);
-  at.now.queries += grasp_queries(options);
-  at.now.passes +=
-      static_cast<double>(grasp_queries(options) * images.count) / static_cast<double>(s.batch);
-  at.now.seconds += seconds_now() - started;
+  // One pass on all threads, for one pass a thread would need its memory many times.
+  zo::nn::forward_pass<double> pass(net);
+  std::int64_t asked = 0;
+  const auto loss = [&](std::span<const double> x) {
+    if (const int signal = app::interrupt_guard::signal_number()) throw app::interrupted{signal};
+    pass.run(x, statistics, inputs, batch.count, zo::nn::norm_mode::train, s.threads);
+    ++asked;
+    progress.update(asked, asked);
+    return batch.loss.prepare<double>(pass.outputs());
+  };
+  at.report.counts =
+      layer_counts(net, zo_grasp_scores(zo::seq, loss, parameters, options), s.sparsity);
+  at.now.queries += asked;
+  at.now.passes += static_cast<double>(asked * batch.count) / static_cast<double>(s.batch);
+  at.now.seconds += progress.seconds();
 }
 
 state initial_state(const std::string& estimator, const network& net, std::int64_t per_epoch,
@@ -236,7 +242,7 @@ training_report train(const problem& p, const std::string& estimator, const sett
   if (s.resume && std::filesystem::exists(path)) {
     load(path, net, at, options);
   } else {
-    if (estimator == "sparse-cge") count_coordinates(p, net, s, at);
+    if (estimator == "sparse-cge") count_coordinates(p, net, s, label, at);
     evaluate();
   }
 

@@ -24,7 +24,7 @@ TEST(recipe, warms_up_linearly_then_follows_a_cosine) {
   EXPECT_NEAR(rule.numbers(0).rate, 0.4 / 100, 1e-15);
   EXPECT_NEAR(rule.numbers(49).rate, 0.2, 1e-15);
   EXPECT_NEAR(rule.numbers(99).rate, 0.4, 1e-15);
-  for (const std::uint64_t step : {100, 217, 300, 499}) {
+  for (const std::uint64_t step : {100U, 217U, 300U, 499U}) {
     const double t = (static_cast<double>(step) - 100) / 400;
     EXPECT_NEAR(rule.numbers(step).rate, 0.2 * (1 + std::cos(std::numbers::pi * t)), 1e-12);
   }

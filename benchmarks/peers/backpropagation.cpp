@@ -169,7 +169,7 @@ struct reverse {
       }
       return;
     }
-    const numbers input = pass.row_major(n.first);
+    const numbers input = pass.value(n.first);
     if (n.what == nn::operation::batch_norm) {
       norm(id, n, out, input, in);
     } else if (n.weight >= 0) {
@@ -194,7 +194,7 @@ std::vector<double> back_propagate(const nn::network& net, const nn::forward_pas
     r.g.emplace_back(static_cast<std::size_t>(pass.count() * n.out.size()));
   }
   const index last = static_cast<index>(net.nodes().size()) - 1;
-  const numbers logits = pass.row_major(last);
+  const numbers logits = pass.value(last);
   const index classes = net.output().size();
   for (index b = 0; b < pass.count(); ++b) {
     const float* const z = logits.data() + b * classes;

@@ -358,7 +358,7 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index id,
                                                                std::span<T> gradient) const {
   const node& n = at(net_, id);
   const index channels = n.in.channels, area = n.in.area(), count = pass_.count();
-  const std::vector<T> input = pass_.row_major(n.first);
+  const std::vector<T> input = pass_.value(n.first);
   std::vector<std::int32_t> all(static_cast<std::size_t>(2 * channels));
   std::iota(all.begin(), all.end(), 0);
   const std::vector<std::vector<std::int32_t>> active(static_cast<std::size_t>(count), all);

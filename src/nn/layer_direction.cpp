@@ -122,7 +122,7 @@ index estimate_by_directions(const network& net, const forward_pass<T>& base, co
   require(threads >= 1, who, ": threads must be at least 1, got ", threads);
   const node& n = net.nodes()[static_cast<std::size_t>(layer)];
   const network own = alone(n, options.rank);
-  const std::vector<T> inputs = base.row_major(n.first);
+  const std::vector<T> inputs = base.value(n.first);
   struct worker {
     forward_pass<T> layer;
     difference_pass<T> rest;

@@ -117,9 +117,8 @@ template <class T, class Loss>
 class by_coordinates {
  public:
   explicit by_coordinates(const layered_problem<T, Loss>& p)
-      : objective_(
-            p.net, [&batch = p.batch](sample_id) { return batch; }, p.statistics, p.mode,
-            p.threads) {
+      : objective_(p.net, [&batch = p.batch](sample_id) { return batch; }, p.statistics,
+                   {.mode = p.mode, .threads = p.threads}) {
     value_ = objective_.prepare(p.parameters, 0);
   }
   double value() const { return value_; }

@@ -138,6 +138,12 @@ void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
   const node& n = net_.nodes()[at(id)];
   const std::vector<detail::chunk>& chunks = plan_->chunks[at(id)];
   const auto pieces = static_cast<index>(chunks.size());
+  // A batch norm needs the sums of these outputs, and they are near now.
+  const index norm = mode_ == norm_mode::train ? plan_->norm_after[at(id)] : -1;
+  const std::vector<T> zero(at(n.out.channels), T(0));
+  const index room = n.out.channels * 2 * detail::lanes;
+  summed_ = norm >= 0 ? id : -1;
+  if (norm >= 0) sums_.assign(at(detail::groups_of(count_) * pieces * room), 0);
   each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
     const index group = item / pieces * detail::lanes;
     const detail::chunk& piece = chunks[at(item % pieces)];
@@ -148,32 +154,42 @@ void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
     loop.in = data(n.first) + group * n.in.size();
     loop.out = values_[at(id)].data() + group * n.out.size();
     detail::best_loops<T>().convolve(loop);
+    if (norm < 0) return;
+    const T* const made = loop.out + piece.first_position * n.out.channels * detail::lanes;
+    detail::best_loops<T>().norm_sums({{piece.positions, n.out.channels},
+                                       {},
+                                       {made, n.out.channels},
+                                       zero.data(),
+                                       sums_.data() + item * room});
   });
 }
 
 // Means and roots of the input of a batch norm over the batch: sums by item in a fixed order, first
-// for the mean, then around it.
+// for the mean, then around it. The first are there already where a convolution made the input.
 template <class T>
-void forward_pass<T>::measure(index id, int threads) {
+void forward_pass<T>::measure(index id, bool summed, int threads) {
   const node& n = net_.nodes()[at(id)];
   const index channels = n.in.channels, area = n.in.area(), groups = detail::groups_of(count_);
-  const index pieces = (area + positions_an_item - 1) / positions_an_item;
   const index room = channels * 2 * detail::lanes;  // sums of an item
   const double numbers = static_cast<double>(count_ * area);
   std::vector<T> centre(at(channels), T(0));
   std::vector<double>& means = means_[at(id)];
   std::vector<double> second(at(channels));
-  means.assign(at(channels), 0);
   for (int round = 0; round < 2; ++round) {
-    sums_.assign(at(groups * pieces * room), 0);
-    each(threads, groups * pieces, [&](index item, int) {
-      const index first = item % pieces * positions_an_item;
-      const index count = std::min(positions_an_item, area - first);
-      const T* const x =
-          data(n.first) + (item / pieces * n.in.size() + first * channels) * detail::lanes;
-      detail::best_loops<T>().norm_sums(
-          {{count, channels}, {}, {x, channels}, centre.data(), sums_.data() + item * room});
-    });
+    index pieces = (area + positions_an_item - 1) / positions_an_item;
+    if (round == 0 && summed) {
+      pieces = static_cast<index>(plan_->chunks[at(n.first)].size());
+    } else {
+      sums_.assign(at(groups * pieces * room), 0);
+      each(threads, groups * pieces, [&](index item, int) {
+        const index first = item % pieces * positions_an_item;
+        const index count = std::min(positions_an_item, area - first);
+        const T* const x =
+            data(n.first) + (item / pieces * n.in.size() + first * channels) * detail::lanes;
+        detail::best_loops<T>().norm_sums(
+            {{count, channels}, {}, {x, channels}, centre.data(), sums_.data() + item * room});
+      });
+    }
     for (index c = 0; c < channels; ++c) {
       double sum = 0, squares = 0;
       for (index item = 0; item < groups * pieces; ++item) {
@@ -203,7 +219,8 @@ void forward_pass<T>::normalize(index id, std::span<const T> parameters,
   means.resize(at(channels));
   roots.resize(at(channels));
   if (mode_ == norm_mode::train) {
-    measure(chain.norm, threads);
+    measure(chain.norm, n.first == summed_, threads);
+    summed_ = -1;
   } else {
     const index mean = net_.statistics()[at(n.running_mean)].offset;
     const index variance = net_.statistics()[at(n.running_var)].offset;

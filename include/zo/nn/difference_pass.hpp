@@ -21,7 +21,7 @@ namespace zo::nn {
 /// In what the products of full differences are formed, which are nearly all of the arithmetic.
 enum class products : std::uint8_t {
   exact,    ///< the scalar type
-  bfloat16  ///< layers of 32 input channels and more: differences and weights rounded to bfloat16,
+  bfloat16  ///< layers of 64 input channels and more: differences and weights rounded to bfloat16,
             ///< sums in float. Faster where the processor has such instructions (AVX512-BF16),
             ///< slower elsewhere. Still no losses are subtracted.
 };

@@ -119,7 +119,7 @@ class forward_pass {
   void convolve(index id, std::span<const T> bias, int threads);
   void normalize(index id, std::span<const T> parameters, std::span<const T> statistics,
                  int threads);
-  void measure(index id, int threads);
+  void measure(index id, bool summed, int threads);
 
   const network& net_;
   std::shared_ptr<const detail::plan> plan_;
@@ -130,6 +130,7 @@ class forward_pass {
   std::vector<std::vector<double>> means_, roots_;
   std::vector<norm_factors> factors_;
   std::vector<double> sums_;
+  index summed_ = -1;  // the node whose values sums_ are of
   std::vector<T> outputs_;
 };
 

@@ -435,6 +435,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
   auto loop = detail::whole_convolution<T>(n, base_.packed_[at(id)].data());
   if (single) {
     loop.in_channels = 1;
+    loop.weight_step = n.in.channels * detail::block_channels;
     loop.weights += in.channel * detail::block_channels;
   }
   loop.in = d;

@@ -2,7 +2,12 @@
 #include "lanes.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string_view>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "zo/bfloat16.hpp"
 #include "zo/direction.hpp"
@@ -26,7 +31,7 @@ inside taps_inside(const node& n, index at, index extent) {
 // Positions of a chunk: enough that the work is not mostly bookkeeping, and few enough that they
 // are still near when a batch norm sums over them.
 index rows_of_chunk(const node& n) {
-  const index positions = 64;
+  const index positions = 32;
   return std::min(n.out.height, (positions + n.out.width - 1) / n.out.width);
 }
 
@@ -137,6 +142,28 @@ const loops<T>& best_loops() {
     return loops_of_set<T>::generic();
   }();
   return best;
+}
+
+namespace {
+
+constexpr std::size_t large_page = std::size_t{2} << 20;
+
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes >= large_page ? large_page : 64};
+}
+
+}  // namespace
+
+void* allocate_lanes(std::size_t bytes) {
+  void* const memory = ::operator new(bytes, alignment_of(bytes));
+#if defined(__linux__)
+  if (bytes >= large_page) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: failure costs nothing
+#endif
+  return memory;
+}
+
+void free_lanes(void* memory, std::size_t bytes) noexcept {
+  ::operator delete(memory, alignment_of(bytes));
 }
 
 bool has_tiles(const node& n) {

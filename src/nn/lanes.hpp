@@ -58,6 +58,7 @@ struct convolution_loop {
   index count;         // of runs
   index in_channels;   // that `in` has; one, of which `weights` begins, or all
   index all_channels;  // of the input
+  index weight_step;   // from one channel of `in` to the next, in weights
   index out_channels;
   index in_row;  // positions from one row of taps to the next
   index kernel;  // taps of a row

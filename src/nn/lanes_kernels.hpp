@@ -136,7 +136,7 @@ struct part_type<bfloat16_pair> {
 
 // Channels x Positions lane rows (their parts of one register) stay in registers over all taps.
 template <int Channels, int Positions, class T, class E>
-inline void convolve_block(const convolution_loop<T, E>& p, const position_run& run, index block,
+inline void convolve_block(const convolution_loop<T, E> p, const position_run& run, index block,
                            index first, index offset) {
   using V = part<T>;
   using factor_part = typename part_type<E>::type;
@@ -146,7 +146,6 @@ inline void convolve_block(const convolution_loop<T, E>& p, const position_run& 
     const bool has = p.bias != nullptr && channel < p.out_channels;
     for (int i = 0; i < Positions; ++i) sum[o][i] = V::all(has ? p.bias[channel] : T(0));
   }
-  const index weight_step = p.all_channels / p.in_channels * block_channels;
   const index weight_row = p.kernel * p.all_channels * block_channels;
   const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
                      run.tap * p.all_channels * block_channels + first;
@@ -156,7 +155,7 @@ inline void convolve_block(const convolution_loop<T, E>& p, const position_run& 
   for (int row = 0; row < run.rows; ++row) {
     const E* w = weights;
     const E* x = in;
-    for (index k = 0; k < depth; ++k, w += weight_step, x += lanes) {
+    for (index k = 0; k < depth; ++k, w += p.weight_step, x += lanes) {
       factor_part value[Positions];
       for (int i = 0; i < Positions; ++i) value[i] = factor_part::load(x + i * next);
       for (int o = 0; o < Channels; ++o) {
@@ -229,7 +228,7 @@ inline void add_to(double* sum, const lane_row<T>& v) {
 // One row of the input: from six neighbouring values of a tile, zeros beside the image, what its
 // six sums multiply.
 template <class T>
-inline void transform_row(const tile_loop<T>& p, index y) {
+inline void transform_row(const tile_loop<T> p, index y) {
   const index channels = p.in_channels, tiles = p.width / tile;
   const T* const row = p.in + y * p.width * channels * lanes;
   T* to = p.transformed + y % 4 * tiles * channels * sums_of_tile * lanes;
@@ -371,7 +370,8 @@ void norm_sums(const norm_sums_loop<T>& p) {
 }
 
 template <class T>
-void norm(const norm_loop<T>& p) {
+void norm(const norm_loop<T>& parameters) {
+  const norm_loop<T> p = parameters;
   const index channels = p.size.channels;
   for (index i = 0; i < p.size.positions; ++i) {
     const T* const x = p.x.data + i * p.x.step * lanes;
@@ -388,19 +388,22 @@ void norm(const norm_loop<T>& p) {
   }
 }
 
+// Stores may change anything that is not a local variable: the loop works on a copy of its
+// parameters.
 template <bool Other, bool Rectified, bool Before, class T>
-inline void norm_difference_of(const norm_difference_loop<T>& p) {
+inline void norm_difference_of(const norm_difference_loop<T> p) {
   const lane_row<T> zero{};
+  const T *x = p.x.data, *d = p.d.data, *other = p.other.data, *before = p.before.data;
+  T* out = p.out;
   for (index i = 0; i < p.size.positions; ++i) {
     for (index c = 0; c < p.size.channels; ++c) {
-      const lane_row<T> centred = load(p.x.data + (i * p.x.step + c) * lanes) - p.mean[c];
-      lane_row<T> e = (load(p.d.data + (i * p.d.step + c) * lanes) - p.shift[c]) * p.scale[c] +
-                      centred * p.slope[c];
-      if constexpr (Other) e += load(p.other.data + (i * p.other.step + c) * lanes);
+      const lane_row<T> centred = load(x + c * lanes) - p.mean[c];
+      lane_row<T> e = (load(d + c * lanes) - p.shift[c]) * p.scale[c] + centred * p.slope[c];
+      if constexpr (Other) e += load(other + c * lanes);
       if constexpr (Rectified) {
         lane_row<T> a;
         if constexpr (Before) {
-          a = load(p.before.data + (i * p.before.step + c) * lanes);
+          a = load(before + c * lanes);
         } else {
           a = centred * p.base_scale[c] + p.base_shift[c];
         }
@@ -409,8 +412,13 @@ inline void norm_difference_of(const norm_difference_loop<T>& p) {
         const lane_row<T> moved = a > zero ? e : a + e;
         e = moved < least ? least : moved;
       }
-      store(p.out + (i * p.out_step + c) * lanes, e);
+      store(out + c * lanes, e);
     }
+    x += p.x.step * lanes;
+    d += p.d.step * lanes;
+    if constexpr (Other) other += p.other.step * lanes;
+    if constexpr (Before) before += p.before.step * lanes;
+    out += p.out_step * lanes;
   }
 }
 
@@ -427,7 +435,8 @@ void norm_difference(const norm_difference_loop<T>& p) {
 }
 
 template <class T>
-void max_difference(const max_difference_loop<T>& p) {
+void max_difference(const max_difference_loop<T>& parameters) {
+  const max_difference_loop<T> p = parameters;
   T* out = p.out;
   for (index y = 0; y < p.height; ++y) {
     for (index x = 0; x < p.width; ++x) {

@@ -15,6 +15,7 @@ convolution_loop<T, E> whole_convolution(const node& n, const E* packed) {
           .count = 0,
           .in_channels = n.in.channels,
           .all_channels = n.in.channels,
+          .weight_step = block_channels,
           .out_channels = n.out.channels,
           .in_row = n.in.width,
           .kernel = flat ? n.in.area() : n.kernel,

@@ -27,15 +27,18 @@ inline constexpr index lanes = 16;
 
 inline index groups_of(index samples) { return (samples + lanes - 1) / lanes; }
 
+// Memory by whole vectors; large arrays by large pages where the system has them.
+void* allocate_lanes(std::size_t bytes);
+void free_lanes(void* memory, std::size_t bytes) noexcept;
+
 template <class T>
 struct lane_allocator {
   using value_type = T;
-  static constexpr std::align_val_t alignment{64};
   lane_allocator() = default;
   template <class U>
   lane_allocator(const lane_allocator<U>&) {}  // NOLINT: allocators convert
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), alignment)); }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, alignment); }
+  T* allocate(std::size_t n) { return static_cast<T*>(allocate_lanes(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { free_lanes(p, n * sizeof(T)); }
   // Room that is about to be written need not be cleared.
   template <class U>
   void construct(U* p) noexcept {

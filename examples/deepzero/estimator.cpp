@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 #include <zo/estimate.hpp>
+#include <zo/nn/activation.hpp>
 #include <zo/nn/objective.hpp>
 
 #include "common/resume.hpp"
@@ -102,6 +103,45 @@ class point_estimator : public estimator {
   zo::nn::forward_pass<float> pass_;
 };
 
+// Questions about the activations of one layer after the other, the last first, because earlier
+// ones need the gradients of later batch norms.
+class activations_estimator : public estimator {
+ public:
+  activations_estimator(const network& net, const settings& s) : net_(net), s_(s), pass_(net) {}
+
+  answer operator()(const question& asked, std::span<float> gradient) override {
+    const zo::nn::activation_estimator<float> ask(net_, asked.batch, asked.parameters,
+                                                  asked.statistics, zo::nn::norm_mode::train,
+                                                  s_.threads);
+    if (!std::isfinite(ask.value())) refuse_loss(asked.step);
+    const zo::stream from{app::seed_for(s_.seed, "activations"),
+                          static_cast<std::uint64_t>(asked.step)};
+    zo::index questions = 0, multiplications = 0;
+    for (auto layer = static_cast<zo::index>(net_.nodes().size()) - 1; layer > 0; --layer) {
+      if (net_.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
+      const auto did =
+          ask.estimate(layer, {.directions = directions_of(net_, s_), .smoothing = s_.smoothing},
+                       from, gradient);
+      questions += did.questions;
+      multiplications += did.multiplications;
+    }
+    pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
+              zo::nn::norm_mode::train, s_.threads);
+    const zo::index passes = 3;  // of the estimator two, and this one
+    const double whole =
+        static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
+    return {ask.value(), passes + (questions + asked.batch.count - 1) / asked.batch.count,
+            static_cast<double>(passes) + static_cast<double>(multiplications) / whole};
+  }
+
+  const zo::nn::forward_pass<float>& pass() const override { return pass_; }
+
+ private:
+  const network& net_;
+  const settings& s_;
+  zo::nn::forward_pass<float> pass_;
+};
+
 }  // namespace
 
 std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
@@ -113,6 +153,7 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
   }
   if (name == "sparse-cge")
     return std::make_unique<coordinate_estimator>(net, counts, per_epoch, s);
+  if (name == "activations") return std::make_unique<activations_estimator>(net, s);
   if (name == "cge-whole") {
     zo::cge how({.smoothing = s.smoothing});
     return std::make_unique<point_estimator<decltype(how)>>(net, how, s);

@@ -49,7 +49,7 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn:
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
                                           const settings& s);
 
-/// Random directions per step of rge.
+/// Random directions per step of rge, and per layer and image of activations.
 std::int64_t directions_of(const zo::nn::network& net, const settings& s);
 
 /// Throws the sentence about a loss that is not a number.

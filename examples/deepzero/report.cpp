@@ -42,6 +42,9 @@ std::string gradient_text(const training_report& r, const settings& s) {
   if (r.estimator == "rge") {
     return std::to_string(s.directions.value_or(r.parameters)) + " directions";
   }
+  if (r.estimator == "activations") {
+    return std::to_string(s.directions.value_or(r.parameters)) + " a layer and image";
+  }
   return std::to_string(coordinates_of(r)) + " coordinates";
 }
 

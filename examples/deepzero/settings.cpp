@@ -93,8 +93,10 @@ void add_estimate_options(CLI::App& app, settings& s) {
                  "Epochs between new coordinate sets of sparse-cge, such as 0.1")
       ->check(positive)
       ->capture_default_str();
-  app.add_option("--q,--directions", s.directions,
-                 "Random directions per step of rge (default in the study: as many as parameters)")
+  app.add_option(
+         "--q,--directions", s.directions,
+         "Random directions per step of rge, and per layer and image of activations (default "
+         "in the study: as many as parameters)")
       ->check(at_least_one);
 }
 
@@ -144,8 +146,8 @@ void parse_into(settings& s, int argc, char** argv) {
 }  // namespace
 
 const std::vector<std::string>& estimator_names() {
-  static const std::vector<std::string> names = {"first-order", "cge", "sparse-cge", "cge-whole",
-                                                 "rge"};
+  static const std::vector<std::string> names = {"first-order", "cge",         "sparse-cge",
+                                                 "cge-whole",   "activations", "rge"};
   return names;
 }
 
@@ -153,8 +155,10 @@ settings defaults_for(const std::string& dataset, bool study) {
   settings s;
   s.dataset = dataset;
   s.network = "cnn";
-  s.estimators = {"cge", "sparse-cge", "rge"};
+  s.estimators = {"cge", "sparse-cge", "activations", "rge"};
   s.directions = 32;
+  s.epochs = 6;
+  s.evaluations = 2;
   s.interval = 0.1;
   if (study) {
     s.estimators = {"cge", "cge-whole", "rge"};
@@ -230,7 +234,7 @@ nlohmann::json options_of(const settings& from, const std::string& estimator) {
     names.push_back("smoothing");
   }
   if (estimator == "sparse-cge") names.insert(names.end(), {"sparsity", "interval"});
-  if (estimator == "rge") names.push_back("directions");
+  if (estimator == "rge" || estimator == "activations") names.push_back("directions");
   const nlohmann::json all = to_json(from);
   nlohmann::json chosen;
   for (const std::string& name : names) chosen[name] = all.at(name);

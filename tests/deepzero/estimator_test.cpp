@@ -167,8 +167,24 @@ TEST(estimators, rge_is_an_estimate_of_the_gradient) {
   EXPECT_EQ(got.queries, 4002);
 }
 
+// As many directions as activations are every activation, by itself.
+TEST(estimators, activations_asked_one_by_one_are_the_gradient) {
+  for (const char* network : {"cnn", "mlp"}) {
+    setting t(network);
+    t.s.smoothing = 1e-4;
+    t.s.directions = 1000000;
+    const answer got = t.ask("activations");
+    EXPECT_GT(t.cosine(t.dense()), 0.999) << network;
+    EXPECT_GT(got.queries, 3);
+    EXPECT_LT(got.passes, static_cast<double>(got.queries));
+    t.s.directions = 2;
+    t.ask("activations");
+    EXPECT_LT(t.cosine(t.dense()), 0.99) << network;
+  }
+}
+
 TEST(estimators, are_the_same_bits_for_any_number_of_threads) {
-  for (const char* name : {"cge", "rge", "cge-whole"}) {
+  for (const char* name : {"cge", "rge", "cge-whole", "activations"}) {
     setting t("cnn");
     t.s.directions = 5;
     t.ask(name);

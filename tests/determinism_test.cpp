@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "support.hpp"
+#include "zo/nn/difference_pass.hpp"
 
 namespace {
 
@@ -251,6 +252,37 @@ TEST_F(determinism, boundary) {
   };
   expect_frozen("boundary/sphere", bits(rge({.directions = 5}, zo::sphere{})));
   expect_frozen("boundary/cge", bits(cge({}, central{})));
+}
+
+// Values of a network and their differences: whole convolutions, tiles and single channels, of
+// whole groups of samples and of a part. (The loss uses the C library's exp, and is not frozen.)
+template <class T>
+std::uint64_t network_bits() {
+  namespace nn = zo::nn;
+  const nn::network net = nn::resnet(8);
+  std::vector<T> parameters(static_cast<std::size_t>(net.parameter_count()));
+  std::vector<T> statistics(static_cast<std::size_t>(net.statistic_count()));
+  nn::initialize<T>(net, nn::initialization::kaiming_normal, 3, parameters);
+  nn::initialize_statistics<T>(net, statistics);
+  const index count = 19;
+  std::vector<T> inputs(static_cast<std::size_t>(count * net.nodes().front().out.size()));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i] = static_cast<T>(static_cast<double>(i * 7919 % 1009) / 512 - 1);
+  }
+  nn::forward_pass<T> pass(net);
+  pass.run(parameters, statistics, inputs, count, nn::norm_mode::train, 2);
+  std::vector<T> all(pass.outputs().begin(), pass.outputs().end());
+  nn::difference_pass<T> follow(net, pass, parameters);
+  for (const nn::view& v : net.parameters()) {
+    const auto changed = follow(v.offset + v.size / 2, T(0.01));
+    all.insert(all.end(), changed.begin(), changed.end());
+  }
+  return fingerprint(all);
+}
+
+TEST_F(determinism, networks) {
+  expect_frozen("network/float", network_bits<float>());
+  expect_frozen("network/double", network_bits<double>());
 }
 
 }  // namespace

@@ -163,7 +163,8 @@ settings defaults_for(const std::string& dataset, bool study) {
   if (study) {
     s.estimators = {"cge", "cge-whole", "rge"};
     s.channels = 6;
-    s.images = 2560;
+    s.images = 5120;
+    s.depth = 4;
     s.test_images = 2000;
     s.evaluations = 1;
     s.epochs = 4;

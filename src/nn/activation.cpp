@@ -173,8 +173,11 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
       loss_(batch.loss),
       pass_(net) {
   require(threads >= 1, "zo::nn::activation_estimator: threads must be at least 1, got ", threads);
+  // The number of a direction holds both.
   require(batch.count < (index{1} << 20),
           "zo::nn::activation_estimator: at most 2^20 samples, got ", batch.count);
+  require(net.nodes().size() <= 4096, "zo::nn::activation_estimator: at most 4096 values, got ",
+          net.nodes().size());
   pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
   value_ = loss_.template prepare<T>(pass_.outputs());
   const std::vector<double> sensitivities = loss_.sensitivities();

@@ -171,7 +171,7 @@ settings defaults_for(const std::string& dataset, bool study) {
     s.directions.reset();
   }
   if (dataset == "cifar10" && !study) {
-    // The paper's recipe, with which an epoch takes hours.
+    // The paper's recipe, with which an epoch takes a day on two cores.
     s.network = "resnet20";
     s.estimators = {"sparse-cge"};
     s.epochs = 50;

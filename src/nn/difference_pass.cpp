@@ -6,8 +6,8 @@
 #include <concepts>
 #include <utility>
 
+#include "evaluation.hpp"
 #include "operations.hpp"
-#include "plan.hpp"
 
 namespace zo::nn {
 
@@ -93,7 +93,7 @@ void difference_pass<T>::reserve(change& c, extent how, index channel, const sha
 
 template <class T>
 void difference_pass<T>::release(index id, index user) {
-  if (id < 0 || base_.plan_->last_use[at(id)] > user) return;
+  if (id < 0 || base_.evaluation_->last_use[at(id)] > user) return;
   change& c = changes_[at(id)];
   c.how = extent::none;
   if (c.data.capacity() > 0) spare_.push_back(std::exchange(c.data, {}));
@@ -102,11 +102,11 @@ void difference_pass<T>::release(index id, index user) {
 // Everything after node `from`, of which the difference is known; then the outputs.
 template <class T>
 std::span<const T> difference_pass<T>::finish(index from) {
-  const detail::plan& plan = *base_.plan_;
+  const detail::evaluation& whole = *base_.evaluation_;
   const auto nodes = static_cast<index>(net_.nodes().size());
   for (index id = from + 1; id < nodes; ++id) {
-    if (plan.absorbed[at(id)]) continue;
-    const detail::norm_chain& chain = plan.chains[at(id)];
+    if (whole.absorbed[at(id)]) continue;
+    const detail::norm_chain& chain = whole.chains[at(id)];
     const node& n = net_.nodes()[at(id)];
     if (chain.norm >= 0) {
       follow_chain(id);
@@ -282,14 +282,15 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
 
 template <class T>
 void difference_pass<T>::follow_chain(index id) {
-  const detail::norm_chain& chain = base_.plan_->chains[at(id)];
+  const detail::norm_chain& chain = base_.evaluation_->chains[at(id)];
   const node& n = net_.nodes()[at(chain.norm)];
   const change none;
   const bool at_norm = chain.norm != id && changes_[at(chain.norm)].how != extent::none;
   const bool at_sum =
       chain.add >= 0 && chain.add != id && changes_[at(chain.add)].how != extent::none;
   const change* other = chain.other < 0 || at_sum ? &none : &changes_[at(chain.other)];
-  change& d = changes_[at(at_sum ? chain.add : at_norm ? chain.norm : n.first)];
+  const index source = at_sum ? chain.add : at_norm ? chain.norm : n.first;
+  change& d = changes_[at(source)];
   if (d.how == extent::none && other->how == extent::none) return;
   const index groups = detail::groups_of(samples_), area = n.in.area();
 
@@ -337,9 +338,7 @@ void difference_pass<T>::follow_chain(index id) {
   const index channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
 
   change& out = changes_[at(id)];
-  const bool in_place = in == &made || base_.plan_->last_use[at(at_sum    ? chain.add
-                                                                : at_norm ? chain.norm
-                                                                          : n.first)] <= id;
+  const bool in_place = in == &made || base_.evaluation_->last_use[at(source)] <= id;
   const extent how = in->how;
   const index moved = in->channel;
   if (in_place) {
@@ -352,6 +351,7 @@ void difference_pass<T>::follow_chain(index id) {
   }
   const T* const from = in_place ? out.data.data() : in->data.data();
   const auto& factors = base_.factors_[at(chain.norm)];
+  const index of_one = single && !plain ? offset : 0;  // factors_of made those of one channel
   for (index g = 0; g < groups; ++g) {
     const index place = g * area;
     const auto base = [&](index value, index channel) {
@@ -367,9 +367,9 @@ void difference_pass<T>::follow_chain(index id) {
            added,
            base(chain.add >= 0 && chain.relu >= 0 ? chain.add : -1, first),
            factors.mean.data() + first,
-           scale_.data() + first - (single && !plain ? offset : 0),
-           slope_.data() + first - (single && !plain ? offset : 0),
-           shift_.data() + first - (single && !plain ? offset : 0),
+           scale_.data() + first - of_one,
+           slope_.data() + first - of_one,
+           shift_.data() + first - of_one,
            factors.scale.data() + first,
            factors.shift.data() + first,
            chain.relu >= 0,
@@ -398,13 +398,14 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
   const T* const d = in.data.data() + group * (single ? n.in.area() : n.in.size()) * lanes;
   T* const to = out.data.data() + group * n.out.size() * lanes;
   const auto each_chunk = [&](const auto& run) {
-    for (const detail::chunk& piece : base_.plan_->chunks[at(id)]) {
+    for (const detail::chunk& piece : base_.evaluation_->chunks[at(id)]) {
       run(piece);
       if (!sums) continue;
-      measure(base_.plan_->norm_after[at(id)], out, group, piece.first_position, piece.positions);
+      measure(base_.evaluation_->norm_after[at(id)], out, group, piece.first_position,
+              piece.positions);
     }
   };
-  const detail::position_run* const runs = base_.plan_->runs[at(id)].data();
+  const detail::position_run* const runs = base_.evaluation_->runs[at(id)].data();
   if constexpr (std::same_as<T, float>) {
     if (products_ == products::bfloat16 && !single && n.in.channels >= least_channels) {
       rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
@@ -473,7 +474,7 @@ void difference_pass<T>::follow(index id) {
   index channel = first.channel;
   if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
   reserve(out, mixes ? extent::full : first.how, channel, n.out);
-  const index norm = base_.plan_->norm_after[at(id)];
+  const index norm = base_.evaluation_->norm_after[at(id)];
   const bool sums = mixes && norm >= 0 && follows_batch();
   if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
   const index in_size = (single ? n.in.area() : n.in.size()) * lanes;
@@ -542,13 +543,13 @@ void difference_pass<T>::widen(const shape& s, change& c) {
 // Every buffer grows to the largest difference that it ever held.
 template <class T>
 index difference_bytes(const network& net, index count) {
-  const detail::plan plan(net);
+  const detail::evaluation whole(net);
   const auto nodes = static_cast<index>(net.nodes().size());
   index most = 0, largest = 0;
   for (index id = 0; id < nodes; ++id) {
     index live = 0;
     for (index made = 0; made <= id; ++made) {
-      live += plan.last_use[at(made)] >= id || made == id ? 1 : 0;
+      live += whole.last_use[at(made)] >= id || made == id ? 1 : 0;
     }
     most = std::max(most, live);
     largest = std::max(largest, net.nodes()[at(id)].out.size());

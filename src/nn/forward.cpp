@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "evaluation.hpp"
 #include "operations.hpp"
-#include "plan.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn {
@@ -68,7 +68,7 @@ constexpr index positions_an_item = 64;
 template <class T>
 forward_pass<T>::forward_pass(const network& net)
     : net_(net),
-      plan_(std::make_shared<detail::plan>(net)),
+      evaluation_(std::make_shared<detail::evaluation>(net)),
       values_(net.nodes().size()),
       packed_(net.nodes().size()),
       tiles_(net.nodes().size()),
@@ -102,11 +102,11 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
   const auto size_of = [&](const shape& s) { return at(groups * s.size() * detail::lanes); };
   for (index id = 0; id < static_cast<index>(net_.nodes().size()); ++id) {
     const node& n = net_.nodes()[at(id)];
-    if (plan_->absorbed[at(id)]) continue;
+    if (evaluation_->absorbed[at(id)]) continue;
     detail::lane_vector<T>& out = values_[at(id)];
     out.resize(size_of(n.out));
-    if (plan_->chains[at(id)].norm >= 0) {
-      const detail::norm_chain& chain = plan_->chains[at(id)];
+    if (evaluation_->chains[at(id)].norm >= 0) {
+      const detail::norm_chain& chain = evaluation_->chains[at(id)];
       if (chain.add >= 0) values_[at(chain.add)].resize(out.size());
       normalize(id, parameters, statistics, threads);
       continue;
@@ -136,10 +136,10 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
 template <class T>
 void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
   const node& n = net_.nodes()[at(id)];
-  const std::vector<detail::chunk>& chunks = plan_->chunks[at(id)];
+  const std::vector<detail::chunk>& chunks = evaluation_->chunks[at(id)];
   const auto pieces = static_cast<index>(chunks.size());
   // A batch norm needs the sums of these outputs, and they are near now.
-  const index norm = mode_ == norm_mode::train ? plan_->norm_after[at(id)] : -1;
+  const index norm = mode_ == norm_mode::train ? evaluation_->norm_after[at(id)] : -1;
   const std::vector<T> zero(at(n.out.channels), T(0));
   const index room = n.out.channels * 2 * detail::lanes;
   summed_ = norm >= 0 ? id : -1;
@@ -148,7 +148,7 @@ void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
     const index group = item / pieces * detail::lanes;
     const detail::chunk& piece = chunks[at(item % pieces)];
     auto loop = detail::whole_convolution<T>(n, std::as_const(packed_[at(id)]).data());
-    loop.runs = plan_->runs[at(id)].data() + piece.first_run;
+    loop.runs = evaluation_->runs[at(id)].data() + piece.first_run;
     loop.count = piece.runs;
     loop.bias = bias.empty() ? nullptr : bias.data();
     loop.in = data(n.first) + group * n.in.size();
@@ -178,7 +178,7 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
   for (int round = 0; round < 2; ++round) {
     index pieces = (area + positions_an_item - 1) / positions_an_item;
     if (round == 0 && summed) {
-      pieces = static_cast<index>(plan_->chunks[at(n.first)].size());
+      pieces = static_cast<index>(evaluation_->chunks[at(n.first)].size());
     } else {
       sums_.assign(at(groups * pieces * room), 0);
       each(threads, groups * pieces, [&](index item, int) {
@@ -211,7 +211,7 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
 template <class T>
 void forward_pass<T>::normalize(index id, std::span<const T> parameters,
                                 std::span<const T> statistics, int threads) {
-  const detail::norm_chain& chain = plan_->chains[at(id)];
+  const detail::norm_chain& chain = evaluation_->chains[at(id)];
   const node& n = net_.nodes()[at(chain.norm)];
   const index channels = n.in.channels;
   std::vector<double>& means = means_[at(chain.norm)];
@@ -263,7 +263,7 @@ void forward_pass<T>::round_weights(std::span<const T> parameters) {
   pairs_.resize(net_.nodes().size());
   for (std::size_t id = 0; id < net_.nodes().size(); ++id) {
     const node& n = net_.nodes()[id];
-    if (plan_->runs[id].empty()) continue;
+    if (evaluation_->runs[id].empty()) continue;
     const std::span<const T> weight = parameter(parameters, n.weight);
     const std::vector<float> values(weight.begin(), weight.end());
     detail::pack_pairs(n, values.data(), pairs_[id]);
@@ -297,12 +297,12 @@ std::vector<T> forward_pass<T>::value(index node) const {
 
 template <class T>
 index pass_bytes(const network& net, index count) {
-  const detail::plan plan(net);
+  const detail::evaluation whole(net);
   index numbers = 0;
   for (std::size_t id = 0; id < net.nodes().size(); ++id) {
-    const detail::norm_chain& chain = plan.chains[id];
+    const detail::norm_chain& chain = whole.chains[id];
     const bool sum_kept = chain.add >= 0 && chain.relu >= 0;
-    if (!plan.absorbed[id]) numbers += net.nodes()[id].out.size() * (sum_kept ? 2 : 1);
+    if (!whole.absorbed[id]) numbers += net.nodes()[id].out.size() * (sum_kept ? 2 : 1);
   }
   return (numbers * detail::groups_of(count) * detail::lanes + net.parameter_count()) *
          static_cast<index>(sizeof(T));

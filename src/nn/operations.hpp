@@ -39,9 +39,10 @@ T relu_difference(T base, T change) {
   return moved < least ? least : moved;
 }
 
-// `channels` neighbouring channels, dense in `in` and `out`.
-template <class T>
-void max_pool(const node& n, index channels, const T* in, T* out) {
+// Windows of `channels` neighbouring channels, dense in `in` and `out`: take(so far, next) goes
+// from value to value.
+template <class T, class Take>
+void pool(const node& n, index channels, const T* in, T* out, const Take& take) {
   const index row = channels * lanes;
   for (index y = 0; y < n.out.height; ++y) {
     for (index x = 0; x < n.out.width; ++x, out += row) {
@@ -49,26 +50,22 @@ void max_pool(const node& n, index channels, const T* in, T* out) {
       std::copy_n(corner, row, out);
       for (index tap = 1; tap < n.kernel * n.kernel; ++tap) {
         const T* const from = corner + (tap / n.kernel * n.in.width + tap % n.kernel) * row;
-        for (index i = 0; i < row; ++i) out[i] = from[i] > out[i] ? from[i] : out[i];
+        for (index i = 0; i < row; ++i) out[i] = take(out[i], from[i]);
       }
     }
   }
 }
 
 template <class T>
+void max_pool(const node& n, index channels, const T* in, T* out) {
+  pool(n, channels, in, out, [](T largest, T next) { return next > largest ? next : largest; });
+}
+
+template <class T>
 void average_pool(const node& n, index channels, const T* in, T* out) {
-  const index row = channels * lanes;
-  for (index y = 0; y < n.out.height; ++y) {
-    for (index x = 0; x < n.out.width; ++x, out += row) {
-      const T* const corner = in + (y * n.stride * n.in.width + x * n.stride) * row;
-      std::copy_n(corner, row, out);
-      for (index tap = 1; tap < n.kernel * n.kernel; ++tap) {
-        const T* const from = corner + (tap / n.kernel * n.in.width + tap % n.kernel) * row;
-        for (index i = 0; i < row; ++i) out[i] += from[i];
-      }
-      for (index i = 0; i < row; ++i) out[i] /= static_cast<T>(n.kernel * n.kernel);
-    }
-  }
+  pool(n, channels, in, out, [](T sum, T next) { return sum + next; });
+  const T taps = static_cast<T>(n.kernel * n.kernel);
+  for (index i = 0; i < n.out.area() * channels * lanes; ++i) out[i] /= taps;
 }
 
 template <class T>

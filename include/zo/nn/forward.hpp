@@ -60,7 +60,7 @@ struct bfloat16_pair {
   std::uint32_t bits;
 };
 
-struct plan;  // what is evaluated together
+struct evaluation;  // what is evaluated together
 
 /// Row-major values of `count` samples (sample, channel, row, column) to lane rows, and back.
 template <class T>
@@ -125,7 +125,7 @@ class forward_pass {
   void measure(index id, bool summed, int threads);
 
   const network& net_;
-  std::shared_ptr<const detail::plan> plan_;
+  std::shared_ptr<const detail::evaluation> evaluation_;
   index count_ = 0;
   norm_mode mode_ = norm_mode::train;
   std::vector<detail::lane_vector<T>> values_, packed_, tiles_;

@@ -1,11 +1,11 @@
 // Which nodes are evaluated together, and where.
-#include "plan.hpp"
+#include "evaluation.hpp"
 
 #include <algorithm>
 
 namespace zo::nn::detail {
 
-plan::plan(const network& net)
+evaluation::evaluation(const network& net)
     : chains(net.nodes().size()),
       absorbed(net.nodes().size(), 0),
       norm_after(net.nodes().size(), -1),

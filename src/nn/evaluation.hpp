@@ -19,8 +19,8 @@ struct norm_chain {
   index last() const { return relu >= 0 ? relu : add >= 0 ? add : norm; }
 };
 
-struct plan {
-  explicit plan(const network& net);
+struct evaluation {
+  explicit evaluation(const network& net);
 
   std::vector<norm_chain> chains;               // by their last node
   std::vector<char> absorbed;                   // by node: evaluated with a later one

@@ -113,8 +113,9 @@ void check(const settings& s) {
   require(!asked || has_first_order(), without_first_order());
 }
 
-// Options are bound to `s` and overwrite what it holds.
-void parse_into(settings& s, int argc, char** argv) {
+// Options are bound to `s` and overwrite what it holds; `complete` if the defaults are the right
+// ones already.
+void parse_into(settings& s, int argc, char** argv, bool complete) {
   CLI::App app(
       "Trains networks by forward passes alone (DeepZero, Chen et al. 2024): coordinate-wise "
       "gradient\n"
@@ -137,7 +138,7 @@ void parse_into(settings& s, int argc, char** argv) {
                               std::filesystem::exists(s.data / "data_batch_1.bin"));
       s.dataset = cifar ? "cifar10" : "fashion-mnist";
     }
-    check(s);
+    if (complete) check(s);
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? 0 : 1);
   }
@@ -191,11 +192,10 @@ settings parse(int argc, char** argv) {
   // The defaults depend on the data set and the command, so the first pass only finds these out.
   settings probe = defaults_for("", false);
   probe.threads = cores;
-  probe.epochs = 1 << 30;  // whatever the warm-up
-  parse_into(probe, argc, argv);
+  parse_into(probe, argc, argv, false);
   settings result = defaults_for(probe.dataset, probe.study);
   result.threads = cores;
-  parse_into(result, argc, argv);
+  parse_into(result, argc, argv, true);
   return result;
 }
 

@@ -24,6 +24,10 @@ refused() {
 
 refused "no-such-flag" --no-such-flag
 refused "estimator" --estimator magic
+if ! "$program" --help | grep -q -e "--epochs INT=6 "; then
+  echo "--help does not show the default epochs"
+  failures=$((failures + 1))
+fi
 refused "epochs: must be a whole number above 0, got 0" --epochs 0
 refused "epochs: must be a whole number above 0, got 2.5" --epochs 2.5
 refused "rate: must be a number above 0, got nan" --rate nan

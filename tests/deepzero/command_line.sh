@@ -67,7 +67,7 @@ done
 refused "needs images of 3 x 32 x 32" --network resnet20 --out "$work/other"
 refused "network must be cnn" --network vgg --out "$work/other"
 refused "images must be at most 60000" --images 60001 --out "$work/other"
-refused "batch is 32" --images 10 --out "$work/other"
+refused "batch is 32" --images 10 --out "$work/other" --quiet
 refused "ZO-GraSP needs 25" --images 128 --estimator sparse-cge --out "$work/other" --quiet
 touch "$work/file"
 refused "file" --images 640 --out "$work/file" --quiet

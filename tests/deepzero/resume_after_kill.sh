@@ -17,9 +17,10 @@ if ! $run --out "$work/whole" >"$work/log" 2>&1; then
   exit 1
 fi
 
-# Kill later and later, so that every estimator is hit; the pauses are not aligned with steps.
+# Kill later and later, so that every estimator is hit; the pauses are not aligned with steps. A run
+# without LibTorch is over sooner.
 kills=0
-for delay in 0.5 0.8 1.1 1.4 1.7 2.1; do
+for delay in 0.3 0.4 0.5 0.8 1.1 1.4 1.7; do
   $run --out "$work/killed" --resume >/dev/null 2>&1 &
   pid=$!
   sleep "$delay"

@@ -2,7 +2,7 @@
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
 set(concepts random bfloat16 direction direction_lane lazy rge cge objective failure execution boundary
-    optimizer minimize error)
+    optimizer minimize error team)
 find_package(Eigen3 QUIET)
 if(TARGET Eigen3::Eigen)
   list(APPEND concepts eigen)
@@ -63,7 +63,7 @@ endif()
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
      ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/nn/*.hpp)
-list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp)  # need more: compiled with their own tests
+list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp zo/mpi.hpp)  # need more: compiled with their own tests
 if(NOT TARGET Eigen3::Eigen)
   list(REMOVE_ITEM headers zo/eigen.hpp)
 endif()
@@ -113,6 +113,15 @@ if(ZO_INSTALL)
                    -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/cuda -DGENERATOR=${CMAKE_GENERATOR}
                    -DCOMPILER=${CMAKE_CXX_COMPILER} -DNVCC=${CMAKE_CUDA_COMPILER}
                    -DFLAGS=${consumer_flags} -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/cuda.cmake)
+endif()
+
+if(ZO_INSTALL)
+  add_test(NAME consume.mpi
+           COMMAND ${CMAKE_COMMAND} -DHAS_MPI=${ZO_HAS_MPI} -DBUILD=${PROJECT_BINARY_DIR}
+                   -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/mpi -DGENERATOR=${CMAKE_GENERATOR}
+                   -DCOMPILER=${CMAKE_CXX_COMPILER} -DFLAGS=${consumer_flags}
+                   -DMPIEXEC=${MPIEXEC_EXECUTABLE} -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/mpi.cmake)
+  set_tests_properties(consume.mpi PROPERTIES ENVIRONMENT "${zo_mpi_on_one_machine}")
 endif()
 
 # The example at the top of the README.

@@ -14,6 +14,7 @@
 #include "zo/config.hpp"
 #include "zo/objective.hpp"
 #include "zo/rge.hpp"
+#include "zo/team.hpp"
 
 namespace zo {
 
@@ -42,6 +43,9 @@ requires rowwise_objective<F, T> boundary_result<T> boundary(const Policy& polic
   detail::require(static_cast<index>(z.data.size()) == z.count * z.dimension, who, ": z of ",
                   z.count, " rows of ", z.dimension, " needs ", z.count * z.dimension,
                   " numbers, got ", z.data.size());
+  if constexpr (detail::team_policy<Policy>) {
+    detail::agree_on_estimate(policy.team(), z.data, z.count, how, options);
+  }
   boundary_result<T> result;
   result.losses.resize(static_cast<std::size_t>(z.count));
   result.gradients.resize(z.data.size());

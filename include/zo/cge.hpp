@@ -56,6 +56,20 @@ class cge {
 
 namespace detail {
 
+template <difference_scheme S>
+void describe(const cge<S>& how, fingerprint& print) {
+  const cge_options& options = how.options();
+  print.add(S::points).add(options.smoothing).add(options.relative).add(options.failures);
+  print.add(options.coordinates.index());
+  if (const auto* list = std::get_if<coordinate_list>(&options.coordinates)) {
+    print.add(std::span<const index>(list->coordinates));
+  } else if (const auto* mask = std::get_if<coordinate_mask>(&options.coordinates)) {
+    for (const bool asked : mask->mask) print.add(asked);
+  } else if (const auto* random = std::get_if<random_coordinates>(&options.coordinates)) {
+    print.add(random->count);
+  }
+}
+
 // The neighbour of x on one side, mu away as nearly as the scalar type allows but never x itself.
 template <class T>
 ZO_HD T step_from(T x, double side, double smoothing, bool relative) {
@@ -137,7 +151,8 @@ class cge_run {
  public:
   cge_run(const Policy& policy, F& f, const row_problem<T>& problem, const cge<S>& how,
           const estimate_options& options, workspace<T>& memory)
-      : problem_(problem),
+      : policy_(policy),
+        problem_(problem),
         how_(how.options()),
         chosen_(
             choose_coordinates(how_.coordinates, problem.dimension, options.seed, options.step)),
@@ -149,8 +164,8 @@ class cge_run {
 
   estimate_result operator()() {
     std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
-    bool ok = !S::uses_base || ask_base();
-    const index group = std::max<index>(1, answers_at_once / (problem_.rows * S::points));
+    bool ok = !S::uses_base || base_comes_along || ask_base();
+    const index group = std::max<index>(1, answers_of(policy_) / (problem_.rows * S::points));
     for (index first = 0; ok && first < chosen_.count(); first += group) {
       ok = add_coordinates(first, std::min(group, chosen_.count() - first));
     }
@@ -164,19 +179,25 @@ class cge_run {
   }
 
  private:
+  static constexpr bool base_comes_along = S::uses_base && team_policy<Policy>;
+
   bool may_go_on() const { return how_.failures == on_failure::drop || asker_.failed == 0; }
 
   bool ask_base() {
     asker_.ask_rows(problem_.x, base_);
-    const bool any = std::ranges::any_of(base_, [](double loss) { return !std::isnan(loss); });
-    return any && may_go_on();
+    return any_answer(base_) && may_go_on();
   }
 
   bool add_coordinates(index first, index count) {
     const index rows = problem_.rows;
     const coordinate_points<T, S> maker{problem_, chosen_, how_, first};
     answers_.resize(static_cast<std::size_t>(count * S::points * rows));
-    asker_.ask(maker, answers_);
+    if (base_comes_along && first == 0) {
+      asker_.ask_with_rows(maker, problem_.x, base_, answers_);
+      if (!any_answer(base_)) return false;
+    } else {
+      asker_.ask(maker, answers_);
+    }
     for (index k = 0; k < count; ++k) {
       for (index b = 0; b < rows; ++b) write_slope(maker, k * S::points * rows + b);
     }
@@ -200,6 +221,7 @@ class cge_run {
     }
   }
 
+  const Policy& policy_;
   const row_problem<T>& problem_;
   const cge_options& how_;
   chosen_coordinates chosen_;
@@ -217,13 +239,47 @@ estimate_result estimate_rows(const Policy& policy, F& f, const row_problem<T>& 
   return cge_run<Policy, T, F, S>(policy, f, problem, how, options, memory)();
 }
 
+// f(x) by f.prepare, NaN where it failed. Each process of a team prepares for probes of its own.
+template <class Policy, class T, class F>
+double prepared_value(const Policy& policy, F& f, std::span<const T> x,
+                      const estimate_options& options, on_failure failures) {
+  double value = failed_query;
+  const auto prepare = [&] {
+    call_guarded(
+        failures,
+        [&] { value = static_cast<double>(f.prepare(x, options.sample.value_or(options.step))); },
+        [] {});
+    if (!std::isfinite(value)) value = failed_query;
+  };
+  if constexpr (team_policy<Policy>) {
+    const std::exception_ptr thrown = caught(prepare);
+    policy.team().compare(value, options.step, thrown);
+  } else {
+    prepare();
+  }
+  return value;
+}
+
+template <class F>
+double probe_cost(const F& f, index coordinate) {
+  if constexpr (priced_objective<F>) {
+    const auto cost = static_cast<double>(f.cost(coordinate));
+    require(cost > 0 && std::isfinite(cost), "zo::cge: the cost of coordinate ", coordinate,
+            " must be a positive number, got ", cost);
+    return cost;
+  } else {
+    return 1;
+  }
+}
+
 // CGE of an objective that answers differences.
-template <class T, class F, difference_scheme S>
+template <class Policy, class T, class F, difference_scheme S>
 class probe_run {
  public:
-  probe_run(F& f, std::span<const T> x, std::span<T> gradient, const cge<S>& how,
-            const estimate_options& options, workspace<T>& memory)
-      : f_(f),
+  probe_run(const Policy& policy, F& f, std::span<const T> x, std::span<T> gradient,
+            const cge<S>& how, const estimate_options& options, workspace<T>& memory)
+      : policy_(policy),
+        f_(f),
         x_(x),
         gradient_(gradient),
         how_(how.options()),
@@ -239,14 +295,12 @@ class probe_run {
   estimate_result operator()() {
     std::ranges::fill(gradient_, T(0));
     result_.queries = 1;
-    call_guarded(
-        how_.failures, [&] { result_.value = static_cast<double>(f_.prepare(x_, sample())); },
-        [&] { result_.value = failed_query; });
-    if (!std::isfinite(result_.value)) {
+    result_.value = prepared_value(policy_, f_, x_, options_, how_.failures);
+    if (std::isnan(result_.value)) {
       result_.failed = 1;
       return give_up(result_, gradient_);
     }
-    const index group = answers_at_once / S::points;
+    const index group = answers_of(policy_) / S::points;
     for (index first = 0; first < chosen_.count(); first += group) {
       probe_coordinates(first, std::min(group, chosen_.count() - first));
       if (how_.failures == on_failure::stop && result_.failed > 0)
@@ -257,8 +311,6 @@ class probe_run {
   }
 
  private:
-  sample_id sample() const { return options_.sample.value_or(options_.step); }
-
   // Coordinates and steps of one group: all upper sides, then (central) all lower ones.
   void probe_coordinates(index first, index count) {
     const auto probes = static_cast<std::size_t>(count * S::points);
@@ -273,16 +325,47 @@ class probe_run {
       steps_[j] = step_from(x, side_of_j, how_.smoothing, how_.relative) - x;
     }
     result_.queries += count * S::points;
-    call_guarded(
-        how_.failures,
-        [&] {
-          f_.probe(std::span<const index>(coordinates_), std::span<const T>(steps_),
-                   std::span<double>(differences_));
-        },
-        [&] { std::ranges::fill(differences_, failed_query); });
+    if constexpr (team_policy<Policy>) {
+      probe_share();
+    } else {
+      probe(coordinates_, steps_, differences_);
+    }
     result_.failed +=
         std::ranges::count_if(differences_, [](double d) { return !std::isfinite(d); });
     write_slopes(static_cast<std::size_t>(count));
+  }
+
+  void probe(std::span<const index> coordinates, std::span<const T> steps,
+             std::span<double> differences) {
+    call_guarded(
+        how_.failures, [&] { f_.probe(coordinates, steps, differences); },
+        [&] { std::ranges::fill(differences, failed_query); });
+  }
+
+  // The same of this process's share, by cost, and the answers of the others'.
+  void probe_share() {
+    team& others = policy_.team();
+    const dealt_items dealt =
+        deal(static_cast<index>(coordinates_.size()), others.ranks(),
+             [&](index k) { return probe_cost(f_, coordinates_[static_cast<std::size_t>(k)]); });
+    const share_range mine = share_of(dealt.ends, others.rank());
+    std::vector<index> coordinates;
+    std::vector<T> steps;
+    for (index at = mine.first; at < mine.end; ++at) {
+      const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
+      coordinates.push_back(coordinates_[k]);
+      steps.push_back(steps_[k]);
+    }
+    std::vector<double> answers(differences_.size(), failed_query);
+    const std::exception_ptr thrown = caught([&] {
+      if (mine.count() == 0) return;
+      probe(coordinates, steps,
+            std::span(answers).subspan(static_cast<std::size_t>(mine.first), steps.size()));
+    });
+    others.exchange(answers, dealt.ends, thrown);
+    for (std::size_t at = 0; at < answers.size(); ++at) {
+      differences_[static_cast<std::size_t>(dealt.order[at])] = answers[at];
+    }
   }
 
   void write_slopes(std::size_t count) {
@@ -297,6 +380,7 @@ class probe_run {
     }
   }
 
+  const Policy& policy_;
   F& f_;
   std::span<const T> x_;
   std::span<T> gradient_;
@@ -318,7 +402,7 @@ requires objective<F, T> estimate_result estimate_one(const Policy& policy, F& f
                                                       const estimate_options& options,
                                                       workspace<T>& memory) {
   if constexpr (coordinate_objective<F, T>) {
-    return probe_run<T, F, S>(f, x, gradient, how, options, memory)();
+    return probe_run<Policy, T, F, S>(policy, f, x, gradient, how, options, memory)();
   } else {
     double loss = 0;
     const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};

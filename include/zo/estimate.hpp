@@ -10,6 +10,7 @@
 #include "zo/cge.hpp"
 #include "zo/objective.hpp"
 #include "zo/rge.hpp"
+#include "zo/team.hpp"
 
 namespace zo {
 
@@ -48,6 +49,9 @@ requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scala
       before(to.data() + to.size(), from.data()) || before(from.data() + from.size(), to.data()),
       who, ": gradient must not overlap x");
   detail::check_options(who, options);
+  if constexpr (detail::team_policy<Policy>) {
+    detail::agree_on_estimate(policy.team(), from, 1, how, options);
+  }
   return detail::estimate_one(policy, f, from, to, how, options, memory);
 }
 

@@ -1,6 +1,7 @@
 // Whole runs: estimate, step, count queries, stop for a stated reason.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 #include "zo/estimate.hpp"
 #include "zo/objective.hpp"
 #include "zo/optimizer.hpp"
+#include "zo/team.hpp"
 
 namespace zo {
 
@@ -94,20 +96,19 @@ class host_machine {
 
   void step() { updater_.step(policy_, x_, std::span<const T>(gradient_)); }
 
+  team* others() const {
+    if constexpr (team_policy<Policy>) return &policy_.team();
+    return nullptr;
+  }
+  std::uint64_t point() const { return fingerprint().add(std::span<const T>(x_)).value(); }
+
   // f(x), NaN where it failed, and its price.
   estimate_result value(const estimate_options& place) {
     estimate_result result{failed_query, 1, 0, true};
     if constexpr (coordinate_only) {
-      call_guarded(
-          how_.options().failures,
-          [&] {
-            result.value = static_cast<double>(f_.prepare(std::span<const T>(x_), place.step));
-          },
-          [&] { result.value = failed_query; });
-      if (!std::isfinite(result.value)) {
-        result.value = failed_query;
-        result.failed = 1;
-      }
+      result.value =
+          prepared_value(policy_, f_, std::span<const T>(x_), place, how_.options().failures);
+      result.failed = std::isnan(result.value) ? 1 : 0;
     } else {
       asker<T, F, Policy> ask(policy_, f_, dimension(), place, how_.options().failures, memory_);
       ask.ask_rows(x_.data(), {&result.value, 1});
@@ -143,6 +144,7 @@ class minimize_run {
   }
 
   minimize_result operator()() {
+    if (team* const others = machine_.others()) agree(*others);
     while (step()) {
     }
     if (!value_known_) ask_value();
@@ -182,11 +184,33 @@ class minimize_run {
     value_known_ = false;
     machine_.step();
     ++result_.steps;
-    if (options_.on_step &&
-        options_.on_step({now.step, result_.queries, estimated.value}) == verdict::stop) {
+    if (options_.on_step && stopped({now.step, result_.queries, estimated.value})) {
       return end(status::callback_stopped);
     }
     return true;
+  }
+
+  // Processes that share the run must also share its options.
+  void agree(team& others) const {
+    fingerprint print;
+    print.add(machine_.dimension()).add(options_.max_queries).add(options_.seed);
+    print.add(options_.target.has_value()).add(options_.target.value_or(0));
+    print.add(options_.max_steps.has_value()).add(options_.max_steps.value_or(0));
+    print.add(static_cast<bool>(options_.on_step));
+    others.agree({options_.first_step, print.value(), [this] { return machine_.point(); }});
+  }
+
+  // Whether the callback asks to stop: that of any process.
+  bool stopped(const step_report& report) {
+    team* const others = machine_.others();
+    if (others == nullptr) return options_.on_step(report) == verdict::stop;
+    std::vector<double> stops(static_cast<std::size_t>(others->ranks()));
+    const std::exception_ptr thrown = caught([&] {
+      const bool stop = options_.on_step(report) == verdict::stop;
+      stops[static_cast<std::size_t>(others->rank())] = stop ? 1 : 0;
+    });
+    others->exchange(stops, even_shares(others->ranks(), others->ranks()), thrown);
+    return std::ranges::any_of(stops, [](double stop) { return stop > 0; });
   }
 
   void count(const estimate_result& asked) {

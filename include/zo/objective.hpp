@@ -18,10 +18,12 @@
 #include <concepts>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <ranges>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -29,6 +31,7 @@
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
 #include "zo/lazy.hpp"
+#include "zo/team.hpp"
 
 namespace zo {
 
@@ -100,6 +103,13 @@ concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sa
                                         std::span<const T> steps, std::span<double> differences) {
   { f.prepare(x, sample) } -> std::convertible_to<double>;
   f.probe(coordinates, steps, differences);
+};
+
+/// A coordinate objective whose probes differ in price may say so by cost(coordinate), positive and
+/// in any unit: processes that share the probes then have shares of equal cost.
+template <class F>
+concept priced_objective = requires(const F& f, index coordinate) {
+  { f.cost(coordinate) } -> std::convertible_to<double>;
 };
 
 /// An objective that answers whole points: what RGE needs.
@@ -218,6 +228,53 @@ void call_guarded(on_failure failures, const Call& call, const Thrown& thrown) {
   }
 }
 
+// The candidates first … of another maker.
+template <class Maker>
+struct later_candidates {
+  const Maker& maker;
+  index first;
+
+  static constexpr bool begins = Maker::begins;
+  index worth_a_thread() const { return maker.worth_a_thread(); }
+  template <class T>
+  void begin(index at, index count, T* to) const {
+    maker.begin(at, count, to);
+  }
+  template <class T>
+  void write(index j, index at, index count, T* to) const {
+    maker.write(first + j, at, count, to);
+  }
+  template <class T>
+  void restore(index j, T* buffer) const {
+    maker.restore(first + j, buffer);
+  }
+  index row(index j) const { return maker.row(first + j); }
+};
+
+// The rows of x themselves, and after them the candidates of another maker.
+template <class T, class Maker>
+struct candidates_after_rows {
+  const Maker& maker;
+  const T* x;
+  index rows;
+  index dimension;
+
+  static constexpr bool begins = Maker::begins;
+  index worth_a_thread() const { return maker.worth_a_thread(); }
+  void begin(index at, index count, T* to) const { maker.begin(at, count, to); }
+  void write(index j, index at, index count, T* to) const {
+    if (j < rows) {
+      std::copy_n(x + j * dimension + at, count, to);
+    } else {
+      maker.write(j - rows, at, count, to);
+    }
+  }
+  void restore(index j, T* buffer) const {
+    if (j >= rows) maker.restore(j - rows, buffer);
+  }
+  index row(index j) const { return j < rows ? j : maker.row(j - rows); }
+};
+
 // Calls the objective at points that a `Maker` describes:
 //   maker.begin(first, count, buffer)     once for each buffer, where Maker::begins
 //   maker.write(j, first, count, buffer)  turns these coordinates into those of candidate j
@@ -247,34 +304,39 @@ class asker {
   // losses[j] = objective at candidate j, for j = 0 … losses.size()-1; NaN where the query failed.
   template <class Maker>
   void ask(const Maker& maker, std::span<double> losses) {
-    used_ = std::min(slots_, static_cast<index>(losses.size()));
-    const auto needed = static_cast<std::size_t>(used_ * dimension_);
-    if (memory_.candidates.size() < needed) memory_.candidates.resize(needed);
-    if constexpr (one_at_a_time) {
-      ask_each(maker, losses);
+    if constexpr (team_policy<Policy>) {
+      const index before = queries;
+      ask_share(policy_.team(), losses, [&](index first, std::span<double> mine) {
+        ask_here(later_candidates<Maker>{maker, first}, mine);
+      });
+      queries = before + static_cast<index>(losses.size());
     } else {
-      ask_chunks(maker, losses);
+      ask_here(maker, losses);
     }
     note_failures(losses);
   }
 
+  // base[b] = objective at row b of x, and the candidates, in one round: no process of a team waits
+  // while another asks f(x).
+  template <class Maker>
+  void ask_with_rows(const Maker& maker, const T* x, std::vector<double>& base,
+                     std::vector<double>& losses) {
+    const auto rows = static_cast<std::ptrdiff_t>(base.size());
+    losses.resize(losses.size() + base.size());
+    ask(candidates_after_rows<T, Maker>{maker, x, static_cast<index>(rows), dimension_}, losses);
+    std::copy_n(losses.begin(), rows, base.begin());
+    losses.erase(losses.begin(), losses.begin() + rows);
+  }
+
   // losses[b] = objective at row b of x: the rows themselves are handed over, nothing is copied.
   void ask_rows(const T* x, std::span<double> losses) {
-    const auto rows = static_cast<index>(losses.size());
-    if constexpr (one_at_a_time) {
-      ++queries;
-      guarded(
-          [&] {
-            losses[0] = loss_at({x, static_cast<std::size_t>(dimension_)});
-          },
-          [&] { losses[0] = failed_query; });
+    if constexpr (team_policy<Policy>) {
+      const index before = queries;
+      ask_share(policy_.team(), losses,
+                [&](index first, std::span<double> mine) { ask_rows_here(x, first, mine); });
+      queries = before + static_cast<index>(losses.size());
     } else {
-      for (index start = 0; start < rows; start += slots_) {
-        const index count = std::min(slots_, rows - start);
-        call_chunk(x + start * dimension_,
-                   losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
-                   [&](index k) { return start + k; });
-      }
+      ask_rows_here(x, 0, losses);
     }
     note_failures(losses);
   }
@@ -289,6 +351,38 @@ class asker {
 
   sample_id sample() const { return options_.sample.value_or(options_.step); }
   T* slot(index k) { return memory_.candidates.data() + k * dimension_; }
+
+  template <class Maker>
+  void ask_here(const Maker& maker, std::span<double> losses) {
+    used_ = std::min(slots_, static_cast<index>(losses.size()));
+    const auto needed = static_cast<std::size_t>(used_ * dimension_);
+    if (memory_.candidates.size() < needed) memory_.candidates.resize(needed);
+    if constexpr (one_at_a_time) {
+      ask_each(maker, losses);
+    } else {
+      ask_chunks(maker, losses);
+    }
+  }
+
+  // Rows first … of x.
+  void ask_rows_here(const T* x, index first, std::span<double> losses) {
+    const auto rows = static_cast<index>(losses.size());
+    if constexpr (one_at_a_time) {
+      ++queries;
+      guarded(
+          [&] {
+            losses[0] = loss_at({x, static_cast<std::size_t>(dimension_)});
+          },
+          [&] { losses[0] = failed_query; });
+    } else {
+      for (index start = 0; start < rows; start += slots_) {
+        const index count = std::min(slots_, rows - start);
+        call_chunk(x + (first + start) * dimension_,
+                   losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
+                   [&](index k) { return first + start + k; });
+      }
+    }
+  }
 
   void note_failures(std::span<double> losses) {
     for (double& loss : losses) {
@@ -401,6 +495,25 @@ class asker {
   index slots_ = 1;
   index used_ = 0;
 };
+
+// Throws unless all processes of a team make the same estimate, of rows of as many scalars T in
+// all.
+template <class T, class How>
+void agree_on_estimate(team& others, index size, index rows, const How& how,
+                       const estimate_options& options, std::function<std::uint64_t()> point) {
+  fingerprint print;
+  print.add(sizeof(T)).add(size).add(rows).add(options.seed);
+  print.add(options.sample.value_or(options.step));
+  describe(how, print);
+  others.agree({options.step, print.value(), std::move(point)});
+}
+
+template <class T, class How>
+void agree_on_estimate(team& others, std::span<const T> x, index rows, const How& how,
+                       const estimate_options& options) {
+  agree_on_estimate<T>(others, static_cast<index>(x.size()), rows, how, options,
+                       [x] { return fingerprint().add(x).value(); });
+}
 
 // A failed base point or no surviving slope leaves nothing to estimate from.
 template <class T>

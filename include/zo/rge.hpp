@@ -63,6 +63,19 @@ namespace detail {
 // Answers kept at once: what makes the memory independent of the number of directions.
 inline constexpr index answers_at_once = 4096;
 
+// The same for each process of a team.
+template <class Policy>
+index answers_of(const Policy& policy) {
+  return answers_at_once * ranks_of(policy);
+}
+
+template <distribution D, difference_scheme S>
+void describe(const rge<D, S>& how, fingerprint& print) {
+  const rge_options& options = how.options();
+  print.add(D::law).add(D::unit_norm).add(S::points).add(S::uses_base);
+  print.add(options.directions).add(options.smoothing).add(options.failures);
+}
+
 // B independent rows of d coordinates with a gradient and a loss each; an ordinary estimate has
 // one.
 template <class T>
@@ -167,6 +180,10 @@ double checked_step(double smoothing) {
   return step;
 }
 
+inline bool any_answer(const std::vector<double>& losses) {
+  return std::ranges::any_of(losses, [](double loss) { return !std::isnan(loss); });
+}
+
 inline void check_row_directions(index rows, index directions) {
   require(directions <= (index{1} << 32) / std::max<index>(1, rows),
           "zo::rge: rows * directions must be below 2^32, got ", rows, " rows of ", directions,
@@ -221,9 +238,9 @@ class rge_run {
   }
 
   estimate_result operator()() {
-    bool ok = !S::uses_base || ask_base();
-    const index group = std::min(how_.directions,
-                                 std::max<index>(1, answers_at_once / (problem_.rows * S::points)));
+    bool ok = !S::uses_base || base_comes_along || ask_base();
+    const index group = std::min(
+        how_.directions, std::max<index>(1, answers_of(policy_) / (problem_.rows * S::points)));
     for (index first = 0; ok && first < how_.directions; first += group) {
       ok = add_directions(first, std::min(group, how_.directions - first));
     }
@@ -231,21 +248,27 @@ class rge_run {
   }
 
  private:
+  static constexpr bool base_comes_along = S::uses_base && team_policy<Policy>;
+
   bool may_go_on() const { return how_.failures == on_failure::drop || asker_.failed == 0; }
 
   bool ask_base() {
     asker_.ask_rows(problem_.x, base_);
-    const bool any = std::ranges::any_of(base_, [](double loss) { return !std::isnan(loss); });
-    return any && may_go_on();
+    return any_answer(base_) && may_go_on();
   }
 
   bool add_directions(index first, index count) {
     const index rows = problem_.rows;
     find_factors(first, count);
     answers_.resize(static_cast<std::size_t>(count * S::points * rows));
-    asker_.ask(
-        direction_points<T, S, D>{problem_, from_, how_.directions, first, step_, factors_.data()},
-        answers_);
+    const direction_points<T, S, D> maker{problem_, from_, how_.directions,
+                                          first,    step_, factors_.data()};
+    if (base_comes_along && first == 0) {
+      asker_.ask_with_rows(maker, problem_.x, base_, answers_);
+      if (!any_answer(base_)) return false;
+    } else {
+      asker_.ask(maker, answers_);
+    }
     find_weights(count);
     if (!may_go_on()) return false;
     combine(policy_, D::law, direction(0, first), how_.directions, count, weights_.data(), rows,

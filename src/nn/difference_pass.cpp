@@ -559,6 +559,29 @@ index difference_bytes(const network& net, index count) {
          static_cast<index>(sizeof(T));
 }
 
+double cost_from(const network& net, index first, bool one_channel) {
+  enum class extent { none, channel, full };
+  std::vector<extent> moved(net.nodes().size(), extent::none);
+  moved[at(first)] = one_channel ? extent::channel : extent::full;
+  double cost = static_cast<double>(one_channel ? net.nodes()[at(first)].out.area()
+                                                : net.nodes()[at(first)].out.size());
+  for (index id = first + 1; id < static_cast<index>(net.nodes().size()); ++id) {
+    const node& n = net.nodes()[at(id)];
+    extent in = moved[at(n.first)];
+    if (n.second >= 0) in = std::max(in, moved[at(n.second)]);
+    if (in == extent::none) continue;
+    const bool mixes = n.what == operation::convolution || n.what == operation::linear;
+    const extent out = mixes ? extent::full : in;
+    moved[at(id)] = out;
+    cost += static_cast<double>(out == extent::full ? n.out.size() : n.out.area());
+    if (!mixes) continue;
+    const index inputs = net.parameters()[at(n.weight)].per_channel();
+    const double share = in == extent::channel ? 1 / static_cast<double>(n.in.channels) : 1.0;
+    cost += share * static_cast<double>(n.out.size() * inputs);
+  }
+  return cost;
+}
+
 template index difference_bytes<float>(const network&, index);
 template index difference_bytes<double>(const network&, index);
 

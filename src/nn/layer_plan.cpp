@@ -24,10 +24,6 @@ constexpr double norm_cosine = 0.9;
 
 const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 
-bool has_weights(const node& n) {
-  return n.what == operation::convolution || n.what == operation::linear;
-}
-
 // All parameters of a node, as coordinates of the flat vector: one after another.
 std::vector<index> coordinates_of(const network& net, index id) {
   std::vector<index> all;
@@ -157,29 +153,6 @@ stream pilot_stream(stream from, std::uint64_t which) {
 }
 
 }  // namespace
-
-double cost_from(const network& net, index first, bool one_channel) {
-  enum class extent { none, channel, full };
-  std::vector<extent> moved(net.nodes().size(), extent::none);
-  moved[static_cast<std::size_t>(first)] = one_channel ? extent::channel : extent::full;
-  double cost =
-      static_cast<double>(one_channel ? at(net, first).out.area() : at(net, first).out.size());
-  for (index id = first + 1; id < static_cast<index>(net.nodes().size()); ++id) {
-    const node& n = at(net, id);
-    extent in = moved[static_cast<std::size_t>(n.first)];
-    if (n.second >= 0) in = std::max(in, moved[static_cast<std::size_t>(n.second)]);
-    if (in == extent::none) continue;
-    const bool mixes = has_weights(n);
-    const extent out = mixes ? extent::full : in;
-    moved[static_cast<std::size_t>(id)] = out;
-    cost += static_cast<double>(out == extent::full ? n.out.size() : n.out.area());
-    if (!mixes) continue;
-    const index inputs = net.parameters()[static_cast<std::size_t>(n.weight)].per_channel();
-    const double share = in == extent::channel ? 1 / static_cast<double>(n.in.channels) : 1.0;
-    cost += share * static_cast<double>(n.out.size() * inputs);
-  }
-  return cost;
-}
 
 template <class T, class Loss>
 layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& options,

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <exception>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "zo/config.hpp"
 #include "zo/cuda/objective.hpp"
@@ -11,6 +14,7 @@
 #include "zo/cuda/workspace.hpp"
 #include "zo/objective.hpp"
 #include "zo/rge.hpp"
+#include "zo/team.hpp"
 
 namespace zo::cuda::detail {
 
@@ -38,6 +42,15 @@ void call_objective(on_failure failures, const Call& call, const Thrown& thrown)
               after);
 }
 
+// Throws unless all processes of a team, if there is one, make the same estimate.
+template <class T, class How>
+void agree_on_estimate(const policy& on, span<const T> x, index rows, const How& how,
+                       const estimate_options& options) {
+  if (on.team() == nullptr) return;
+  zo::detail::agree_on_estimate<T>(*on.team(), x.size(), rows, how, options,
+                                   [&on, x] { return fingerprint_of(on, x); });
+}
+
 // The lazy half is in zo/cuda/lazy.hpp, where device code is compiled: losses[j - first] of the
 // candidates first … first+count-1, of which none is in memory.
 template <class T, class F, class Maker>
@@ -62,7 +75,8 @@ class asker {
   // `others`: bytes that the estimate takes beside candidates and the rows of candidates.
   asker(const policy& on, F& f, const row_problem<T>& problem, const estimate_options& options,
         on_failure failures, index others, workspace& memory)
-      : at_(on),
+      : on_(on),
+        at_(on),
         f_(f),
         problem_(problem),
         sample_(options.sample.value_or(options.step)),
@@ -98,38 +112,23 @@ class asker {
     }
   }
 
-  // losses[j] = objective at candidate j, for j = 0 … count-1; NaN where no answer was written.
+  // base[b] = objective at row b of x, unless `base` is null, and losses[j] = objective at
+  // candidate j, for j = 0 … count-1; NaN where no answer was written.
   template <class Maker>
-  void ask(const Maker& maker, double* losses, index count) {
-    const index slots = std::min(slots_, count);
-    queries += count;
-    if constexpr (lazy) {
-      for (index first = 0; first < count; first += slots) {
-        ask_lazily<T>(at_, f_, maker, sample_, first, std::min(slots, count - first), partial_,
-                      losses + first);
-      }
-    } else {
-      maker.begin(at_, slots, candidates_);
-      for (index first = 0; first < count; first += slots) {
-        const index here = std::min(slots, count - first);
-        maker.write(at_, first, here, candidates_);
-        call(candidates_, first, here, losses + first);
-        maker.restore(at_, first, here, candidates_);
-      }
+  void ask(const Maker& maker, double* base, double* losses, index count) {
+    const index rows = base == nullptr ? 0 : problem_.rows;
+    queries += rows + count;
+    if (on_.team() != nullptr) {
+      ask_share(maker, base, rows, losses, count);
+      return;
     }
+    if (rows > 0) ask_rows({0, rows}, base);
+    ask_candidates(maker, {0, count}, losses);
   }
 
-  // losses[b] = objective at row b of x: the rows themselves are handed over, nothing is copied.
+  // losses[b] = objective at row b of x.
   void ask_rows(double* losses) {
-    if constexpr (lazy) {
-      ask(plain_point<T>{problem_.x, problem_.dimension}, losses, 1);
-    } else {
-      queries += problem_.rows;
-      for (index first = 0; first < problem_.rows; first += slots_) {
-        call(problem_.x + first * problem_.dimension, first,
-             std::min(slots_, problem_.rows - first), losses + first);
-      }
-    }
+    ask(plain_point<T>{problem_.x, problem_.dimension}, losses, nullptr, 0);
   }
 
   index queries = 0;
@@ -137,6 +136,58 @@ class asker {
  private:
   static constexpr bool lazy =
       !batch_objective<F, T> && !rowwise_objective<F, T> && lazy_objective<F, T>;
+
+  using range = zo::detail::share_range;
+
+  template <class Maker>
+  void ask_candidates(const Maker& maker, range asked, double* losses) {
+    const index slots = std::min(slots_, asked.count());
+    if (slots <= 0) return;
+    if constexpr (lazy) {
+      for (index first = asked.first; first < asked.end; first += slots) {
+        ask_lazily<T>(at_, f_, maker, sample_, first, std::min(slots, asked.end - first), partial_,
+                      losses + first);
+      }
+    } else if constexpr (!std::same_as<Maker, plain_point<T>>) {
+      maker.begin(at_, slots, candidates_);
+      for (index first = asked.first; first < asked.end; first += slots) {
+        const index here = std::min(slots, asked.end - first);
+        maker.write(at_, first, here, candidates_);
+        call(candidates_, first, here, losses + first);
+        maker.restore(at_, first, here, candidates_);
+      }
+    }
+  }
+
+  // The rows themselves are handed over, nothing is copied.
+  void ask_rows(range asked, double* losses) {
+    if constexpr (lazy) {
+      ask_candidates(plain_point<T>{problem_.x, problem_.dimension}, asked, losses);
+    } else {
+      for (index first = asked.first; first < asked.end; first += slots_) {
+        call(problem_.x + first * problem_.dimension, first, std::min(slots_, asked.end - first),
+             losses + first);
+      }
+    }
+  }
+
+  // This process's share of rows and candidates, and the answers of the others'.
+  template <class Maker>
+  void ask_share(const Maker& maker, double* base, index rows, double* losses, index count) {
+    std::vector<double> answers(static_cast<std::size_t>(rows + count));
+    zo::detail::ask_share(*on_.team(), answers, [&](index first, std::span<double> mine) {
+      const index end = first + static_cast<index>(mine.size());
+      const range of_rows{std::min(first, rows), std::min(end, rows)};
+      const range of_candidates{std::max(first, rows) - rows, std::max(end, rows) - rows};
+      ask_rows(of_rows, base);
+      ask_candidates(maker, of_candidates, losses);
+      copy_to_host(on_, base + of_rows.first, of_rows.count() * 8, mine.data());
+      copy_to_host(on_, losses + of_candidates.first, of_candidates.count() * 8,
+                   mine.data() + of_rows.count());
+    });
+    copy_to_device(on_, answers.data(), rows * 8, base);
+    copy_to_device(on_, answers.data() + rows, count * 8, losses);
+  }
 
   void call(const T* candidates, index first, index count, double* losses) {
     const points<T> chunk{{candidates, count * problem_.dimension}, count, problem_.dimension};
@@ -158,6 +209,7 @@ class asker {
         [&] { fill_nan(at_.stream, losses, bytes); });
   }
 
+  const policy& on_;
   place at_;
   F& f_;
   const row_problem<T>& problem_;

@@ -40,6 +40,7 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
   auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index> rows,
                       cuda::span<double> answers,
                       cudaStream_t stream) { f(candidates, rows, answers, stream); };
+  cuda::detail::agree_on_estimate(on, z.data, z.count, how, options);
   memory.begin(who);
   const index queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);
   return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};

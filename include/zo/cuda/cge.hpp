@@ -2,12 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <exception>
+#include <vector>
 
 #include "zo/cge.hpp"
 #include "zo/config.hpp"
 #include "zo/cuda/asker.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/cuda/workspace.hpp"
+#include "zo/team.hpp"
 
 namespace zo::cuda::detail {
 
@@ -86,14 +89,12 @@ index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const
   fill_zero(at.stream, numbers, tally::numbers(rows) * 8);
   const tally known(numbers, rows);
   fill_zero(at.stream, problem.gradients, rows * problem.dimension * static_cast<index>(sizeof(T)));
-  if constexpr (S::uses_base) {
-    ask.ask_rows(base);
-    count_failed(at, rows, base, known);
-  }
   for (index first = 0; first < chosen.count(); first += group) {
     const index count = std::min(group, chosen.count() - first);
     const coordinate_steps<T> steps = chosen.from(first);
-    ask.ask(coordinate_maker<T>{steps}, answers, count * S::points * rows);
+    double* const first_base = S::uses_base && first == 0 ? base : nullptr;
+    ask.ask(coordinate_maker<T>{steps}, first_base, answers, count * S::points * rows);
+    if (first_base != nullptr) count_failed(at, rows, first_base, known);
     write_slopes(at, steps, count, answers, base, chosen.scale(), problem.gradients, known);
     if constexpr (!S::uses_base) add_answers(at, rows, count * S::points, answers, known);
   }
@@ -104,13 +105,90 @@ index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const
   return ask.queries;
 }
 
+// base[0] = f(x) by f.prepare, NaN where no answer was written. Each process of a team prepares for
+// probes of its own.
+template <class T, class F>
+void prepare(const policy& on, F& f, span<const T> x, const estimate_options& options,
+             on_failure failures, double* base) {
+  const cudaStream_t stream = on.stream();
+  const auto ask = [&] {
+    fill_nan(stream, base, 8);
+    call_objective(
+        failures,
+        [&] { f.prepare(x, span<double>(base, 1), stream, options.sample.value_or(options.step)); },
+        [&] { fill_nan(stream, base, 8); });
+  };
+  if (on.team() == nullptr) {
+    ask();
+    return;
+  }
+  double value = zo::detail::failed_query;
+  const std::exception_ptr thrown = zo::detail::caught([&] {
+    ask();
+    copy_to_host(on, base, 8, &value);
+  });
+  on.team()->compare(value, options.step, thrown);
+}
+
+template <class T, class F>
+void probe(const place& at, F& f, on_failure failures, const index* coordinates, const T* lengths,
+           double* differences, index probes) {
+  fill_nan(at.stream, differences, probes * 8);
+  call_objective(
+      failures,
+      [&] {
+        f.probe(span<const index>(coordinates, probes), span<const T>(lengths, probes),
+                span<double>(differences, probes), at.stream);
+      },
+      [&] { fill_nan(at.stream, differences, probes * 8); });
+}
+
+// The same of this process's share, by cost, and the answers of the others'. The share is asked
+// from the front of the arrays, which are then put back.
+template <class T, class F>
+void probe_share(const policy& on, F& f, on_failure failures, index* coordinates, T* lengths,
+                 double* differences, index probes) {
+  const auto size = static_cast<std::size_t>(probes);
+  constexpr auto length_bytes = static_cast<index>(sizeof(T));
+  std::vector<index> numbers(size);
+  std::vector<T> steps(size);
+  copy_to_host(on, coordinates, probes * 8, numbers.data());
+  copy_to_host(on, lengths, probes * length_bytes, steps.data());
+  const zo::detail::dealt_items dealt = zo::detail::deal(probes, on.team()->ranks(), [&](index k) {
+    return zo::detail::probe_cost(f, numbers[static_cast<std::size_t>(k)]);
+  });
+  const zo::detail::share_range mine = zo::detail::share_of(dealt.ends, on.team()->rank());
+  std::vector<index> my_numbers;
+  std::vector<T> my_steps;
+  for (index at = mine.first; at < mine.end; ++at) {
+    const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
+    my_numbers.push_back(numbers[k]);
+    my_steps.push_back(steps[k]);
+  }
+  std::vector<double> answers(size);
+  const std::exception_ptr thrown = zo::detail::caught([&] {
+    if (mine.count() == 0) return;
+    copy_to_device(on, my_numbers.data(), mine.count() * 8, coordinates);
+    copy_to_device(on, my_steps.data(), mine.count() * length_bytes, lengths);
+    probe(place(on), f, failures, coordinates, lengths, differences, mine.count());
+    copy_to_host(on, differences, mine.count() * 8, answers.data() + mine.first);
+  });
+  on.team()->exchange(answers, dealt.ends, thrown);
+  std::vector<double> in_order(size);
+  for (std::size_t at = 0; at < size; ++at) {
+    in_order[static_cast<std::size_t>(dealt.order[at])] = answers[at];
+  }
+  copy_to_device(on, numbers.data(), probes * 8, coordinates);
+  copy_to_device(on, steps.data(), probes * length_bytes, lengths);
+  copy_to_device(on, in_order.data(), probes * 8, differences);
+}
+
 // CGE of an objective that answers differences.
 template <class T, class F, difference_scheme S>
 index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
                       const estimate_options& options, workspace& memory) {
   const place at(on);
   const cge_options& asked = how.options();
-  const sample_id sample = options.sample.value_or(options.step);
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
   const index group = group_of(1, chosen.count(), S::points);
   double* const numbers = memory.take<double>(room::tally, tally::numbers(1));
@@ -122,27 +200,17 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
   T* const lengths = memory.take<T>(room::steps, group * S::points);
   report* const out = memory.take<report>(room::report, 1);
   fill_zero(at.stream, problem.gradients, problem.dimension * static_cast<index>(sizeof(T)));
-  fill_nan(at.stream, base, 8);
-  call_objective(
-      asked.failures,
-      [&] {
-        f.prepare(span<const T>(problem.x, problem.dimension), span<double>(base, 1), at.stream,
-                  sample);
-      },
-      [&] { fill_nan(at.stream, base, 8); });
+  prepare(on, f, span<const T>(problem.x, problem.dimension), options, asked.failures, base);
   count_failed(at, 1, base, known);
   for (index first = 0; first < chosen.count(); first += group) {
     const index count = std::min(group, chosen.count() - first);
     const index probes = count * S::points;
     write_probes(at, chosen.from(first), count, coordinates, lengths);
-    fill_nan(at.stream, differences, probes * 8);
-    call_objective(
-        asked.failures,
-        [&] {
-          f.probe(span<const index>(coordinates, probes), span<const T>(lengths, probes),
-                  span<double>(differences, probes), at.stream);
-        },
-        [&] { fill_nan(at.stream, differences, probes * 8); });
+    if (on.team() == nullptr) {
+      probe(at, f, asked.failures, coordinates, lengths, differences, probes);
+    } else {
+      probe_share(on, f, asked.failures, coordinates, lengths, differences, probes);
+    }
     write_rises(at, count, S::points, coordinates, lengths, differences, chosen.scale(),
                 problem.gradients, known);
   }

@@ -14,6 +14,7 @@
 #include "zo/cuda/error.hpp"
 #include "zo/cuda/policy.hpp"
 #include "zo/error.hpp"
+#include "zo/team.hpp"
 
 namespace zo::cuda {
 
@@ -152,6 +153,14 @@ class array {
 };
 
 namespace detail {
+
+/// Of numbers in device memory, as zo::detail::fingerprint has it of the host's; waits for a copy.
+template <class T>
+std::uint64_t fingerprint_of(const policy& on, span<const T> values) {
+  std::vector<T> host(static_cast<std::size_t>(values.size()));
+  copy_to_host(on, values.data(), values.size() * static_cast<index>(sizeof(T)), host.data());
+  return zo::detail::fingerprint().add(std::span<const T>(host)).value();
+}
 
 /// Whether two views have no byte in common.
 template <class A, class B>

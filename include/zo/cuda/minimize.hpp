@@ -36,17 +36,15 @@ class device_machine {
 
   void step() { updater_.step(on_, x_, gradient_); }
 
+  zo::detail::team* others() const { return on_.team(); }
+  std::uint64_t point() const { return fingerprint_of(on_, span<const T>(x_)); }
+
   estimate_result value(const estimate_options& options) {
     memory_.begin("zo::minimize");
     double* const loss = memory_.take<double>(room::base, 1);
     double found = zo::detail::failed_query;
     if constexpr (probes && !point_objective<F, T>) {
-      const auto bytes = static_cast<index>(sizeof(double));
-      fill_nan(on_.stream(), loss, bytes);
-      call_objective(
-          how_.options().failures,
-          [&] { f_.prepare(x_, span<double>(loss, 1), on_.stream(), options.step); },
-          [&] { fill_nan(on_.stream(), loss, bytes); });
+      prepare(on_, f_, span<const T>(x_), options, how_.options().failures, loss);
     } else {
       const row_problem<T> problem{x_.data(), 1, x_.size(), nullptr, nullptr};
       asker<T, F> ask(on_, f_, problem, options, how_.options().failures, 0, memory_);

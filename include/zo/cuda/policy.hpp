@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "zo/config.hpp"
 #include "zo/cuda/error.hpp"
 #include "zo/error.hpp"
+#include "zo/team.hpp"
 
 namespace zo::cuda {
 
@@ -33,10 +36,21 @@ class policy {
   int device() const { return device_; }
   const on_options& options() const { return options_; }
 
+  /// The same place, with queries shared with other processes: what zo::mpi::over makes. Estimates
+  /// then wait for the stream, because answers travel through the host.
+  policy with_team(std::shared_ptr<zo::detail::team> team) const {
+    policy shared = *this;
+    shared.team_ = std::move(team);
+    return shared;
+  }
+  /// Null: alone.
+  zo::detail::team* team() const { return team_.get(); }
+
  private:
   cudaStream_t stream_;
   int device_;
   on_options options_;
+  std::shared_ptr<zo::detail::team> team_;
 };
 
 /// Work goes to `stream` of the current device (null: the default stream). Everything is enqueued

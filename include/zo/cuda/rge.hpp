@@ -65,10 +65,6 @@ class rge_run {
     const index rows = problem_.rows;
     fill_zero(at_.stream, known_, tally::numbers(rows) * 8);
     const tally known(known_, rows);
-    if constexpr (S::uses_base) {
-      asker_.ask_rows(base_);
-      count_failed(at_, rows, base_, known);
-    }
     for (index first = 0; first < how_.directions; first += group_) {
       add_directions(first, std::min(group_, how_.directions - first), known);
     }
@@ -89,8 +85,10 @@ class rge_run {
       some.factors = factors_;
     }
     const index candidates = count * S::points * rows;
-    asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, dimension}, answers_,
+    double* const base = S::uses_base && first == 0 ? base_ : nullptr;
+    asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, dimension}, base, answers_,
                candidates);
+    if (base != nullptr) count_failed(at_, rows, base, known);
     const double scale = D::scale(dimension) / static_cast<double>(how_.directions);
     find_weights(at_, rows, count, S::points, answers_, base_, some.factors, scale, step_, weights_,
                  known);

@@ -43,6 +43,10 @@ struct norm_sums {
 template <class T>
 index difference_bytes(const network& net, index count);
 
+/// What one question costs in multiplications and numbers written, a sample: the values from
+/// `node` on, of which one channel has moved (`one_channel`) or all. From node 0 on: one pass.
+double cost_from(const network& net, index node, bool one_channel);
+
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread; the base pass and the parameters stay the caller's and must not change.
 /// Memory: difference_bytes, the differences that are still needed.

@@ -78,10 +78,6 @@ struct layer_plan {
   }
 };
 
-/// What one question costs in multiplications and numbers written, a sample: the values from
-/// `node` on, of which one channel has moved (`one_channel`) or all. From node 0 on: one pass.
-double cost_from(const network& net, index node, bool one_channel);
-
 /// Chooses for every layer. A plan holds as long as the network behaves alike: make one now and
 /// then, not every step. Throws std::invalid_argument for bad options, and for a budget that does
 /// not pay for the batch norms, with what they need.

@@ -53,6 +53,10 @@ class objective {
         pass_(std::make_unique<forward_pass<T>>(net)) {
     zo::detail::require(options.threads >= 1, "zo::nn::objective: threads must be at least 1, got ",
                         options.threads);
+    for (const view& v : net.parameters()) {
+      costs_.resize(std::max(costs_.size(), static_cast<std::size_t>(v.node) + 1));
+      costs_[static_cast<std::size_t>(v.node)] = cost_from(net, v.node, true);
+    }
   }
 
   double prepare(std::span<const T> parameters, sample_id sample) {
@@ -80,6 +84,11 @@ class objective {
     };
     zo::detail::run_loop(static_cast<int>(makers_.size()), static_cast<index>(coordinates.size()),
                          zo::detail::loop_body(one));
+  }
+
+  /// Of a probe, as cost_from has it: early layers cost more than late ones.
+  double cost(index coordinate) const {
+    return costs_[static_cast<std::size_t>(net_.parameter_of(coordinate).node)];
   }
 
   /// A whole evaluation, without differences: what RGE asks.
@@ -116,6 +125,7 @@ class objective {
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
   std::span<const T> statistics_;
   objective_options options_;
+  std::vector<double> costs_;                // by node
   std::unique_ptr<forward_pass<T>> pass_;    // the makers keep its address
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;

@@ -1,0 +1,37 @@
+# Installs zo from BUILD and uses its component mpi from a project of someone else; where zo was built
+# without MPI, the project is told so in a sentence.
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK})
+
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE out)
+  set(result "${result}" PARENT_SCOPE)
+  set(output "${out}" PARENT_SCOPE)
+endfunction()
+function(must_run what)
+  run(${what} ${ARGN})
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${what} failed:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+must_run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/mpi_project -B ${WORK}/build
+  -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${WORK}/prefix
+  "-DCMAKE_CXX_FLAGS=-O2 ${FLAGS}" "-DCMAKE_EXE_LINKER_FLAGS=${FLAGS}")
+if(NOT HAS_MPI)
+  run("configure" ${configure})
+  if(result EQUAL 0)
+    message(FATAL_ERROR "a zo without MPI offers the component mpi")
+  endif()
+  string(REGEX REPLACE "[ \n]+" " " words "${output}")
+  if(NOT words MATCHES "this zo was built without MPI; configure it with -DZO_MPI=ON")
+    message(FATAL_ERROR "the project is not told why:\n${output}")
+  endif()
+  return()
+endif()
+must_run("configure" ${configure})
+must_run("build" ${CMAKE_COMMAND} --build ${WORK}/build)
+must_run("run" ${MPIEXEC} -n 2 ${WORK}/build/consumer)
+message(STATUS "${output}")

@@ -1,0 +1,113 @@
+// Estimates on devices, shared between processes: the bits of one process on the CPU.
+#include "../cuda/device.hpp"
+#include "support.hpp"
+
+namespace {
+
+using namespace testing_zo;
+
+class mpi_gpu : public gpu {
+ protected:
+  zo::cuda::policy shared() const { return zo::mpi::over(MPI_COMM_WORLD, on()); }
+};
+
+TEST_F(mpi_gpu, directions) {
+  const std::vector<float> x = ramp<float>(2049);
+  const auto compare = [&](const auto& how) {
+    for (const zo::index candidates : {2, 1000}) {
+      const zo::estimate_options options{
+          .seed = 5, .step = 6, .chunk_bytes = candidates * 4 * 2049};
+      const auto host = on_host<float>(host_scalar<float>{}, x, how, options);
+      expect_same(on_gpu<float>(shared(), device_batch<float>{}, x, how, options), host, "batch");
+    }
+    expect_same(on_gpu<float>(shared(), lazy_chain{}, x, how), on_host<float>(lazy_chain{}, x, how),
+                "lazy");
+  };
+  compare(zo::rge({.directions = 1, .smoothing = 1e-2}));
+  compare(zo::rge({.directions = 30, .smoothing = 1e-2}));
+  compare(zo::rge({.directions = 7, .smoothing = 1e-2}, zo::sphere{}, zo::central{}));
+}
+
+TEST_F(mpi_gpu, coordinates) {
+  const std::vector<double> x = ramp<double>(40);
+  const auto compare = [&](const auto& how) {
+    expect_same(on_gpu<double>(shared(), device_batch<double>{}, x, how),
+                on_host<double>(host_scalar<double>{}, x, how), "batch");
+    expect_same(on_gpu<double>(shared(), device_coordinate<double>{}, x, how),
+                on_host<double>(host_coordinate<double>{}, x, how), "probes");
+  };
+  for (const zo::index count : {1, 19, 40}) {
+    const zo::cge_options options{.smoothing = 1e-2, .coordinates = zo::random_coordinates{count}};
+    compare(zo::cge(options));
+    compare(zo::cge(options, zo::central{}));
+  }
+}
+
+TEST_F(mpi_gpu, rows) {
+  constexpr zo::index rows = 5, dimension = 33;
+  const std::vector<double> z = ramp<double>(rows * dimension);
+  const zo::rge how({.directions = 6, .smoothing = 1e-2});
+  const auto host =
+      zo::boundary(zo::seq, host_rowwise<double>{}, zo::points<double>{z, rows, dimension}, how);
+  const zo::cuda::policy policy = shared();
+  const zo::cuda::array<double> there(policy, z);
+  zo::cuda::array<double> gradients(policy, rows * dimension), losses(policy, rows);
+  zo::cuda::workspace memory(policy);
+  const auto r =
+      zo::boundary(policy, device_rowwise<double>{},
+                   zo::cuda::points<double>{{there.data(), there.size()}, rows, dimension}, how, {},
+                   gradients, losses, memory)
+          .get();
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.queries, host.queries);
+  EXPECT_TRUE(same_bits(gradients.to_host(), host.gradients));
+  EXPECT_TRUE(same_bits(losses.to_host(), host.losses));
+}
+
+TEST_F(mpi_gpu, runs) {
+  const std::vector<float> start = ramp<float>(50);
+  const auto compare = [&](auto host_objective, auto device_objective, const auto& how) {
+    std::vector<float> x = start;
+    const zo::minimize_options options{.max_queries = 2000, .target = -1e9, .seed = 3};
+    const auto alone = zo::minimize(zo::seq, host_objective, x, how, zo::adam(), options);
+    zo::cuda::array<float> there(on(), start);
+    const auto r = zo::minimize(shared(), device_objective, there, how, zo::adam(), options);
+    EXPECT_TRUE(same_bits(there.to_host(), x));
+    EXPECT_EQ(r.why, alone.why);
+    EXPECT_EQ(r.queries, alone.queries);
+    EXPECT_EQ(r.value, alone.value);
+  };
+  compare(host_scalar<float>{}, device_batch<float>{}, zo::rge({.directions = 5}));
+  compare(host_coordinate<float>{}, device_coordinate<float>{},
+          zo::cge({.coordinates = zo::random_coordinates{9}}, zo::central{}));
+}
+
+struct failing_in_one_rank : device_batch<float> {
+  void operator()(zo::cuda::points<float> at, zo::cuda::span<double> losses,
+                  cudaStream_t stream) const {
+    if (world_rank() == world_size() - 1) throw std::runtime_error("no kernel");
+    device_batch<float>::operator()(at, losses, stream);
+  }
+};
+
+TEST_F(mpi_gpu, failures_of_one_rank_are_thrown_by_all) {
+  const std::vector<float> x = ramp<float>(50);
+  const zo::rge how({.directions = 8});
+  EXPECT_EQ(error_between_ranks([&] { on_gpu<float>(shared(), failing_in_one_rank{}, x, how); }),
+            "zo::mpi: rank " + std::to_string(world_size() - 1) + " failed: no kernel");
+}
+
+TEST_F(mpi_gpu, points_that_differ_are_refused) {
+  std::vector<float> x = ramp<float>(50);
+  if (world_rank() == 1) x[49] += 1;
+  const std::string text = error_between_ranks(
+      [&] { on_gpu<float>(shared(), device_batch<float>{}, x, zo::rge({.directions = 8})); });
+  EXPECT_EQ(contains(text, "rank 1 has another x than rank 0"), world_size() > 1);
+}
+
+TEST_F(mpi_gpu, policies_of_one_process_have_nobody_to_ask) {
+  EXPECT_EQ(complaint([&] { zo::mpi::usage(on()); }),
+            "zo::mpi: this policy is not shared; make it by zo::mpi::over");
+}
+
+}  // namespace

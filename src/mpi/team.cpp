@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <thread>
 
@@ -65,18 +66,22 @@ void check_running(const char* who) {
 class mpi_team final : public zo::detail::team {
  public:
   mpi_team(MPI_Comm comm, const over_options& options) : options_(options), begun_(clock::now()) {
-    check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    MPI_Comm_rank(comm, &rank_);
+    MPI_Comm_size(comm, &ranks_);
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Comm_idup(comm, &comm_, &request), "MPI_Comm_idup");
+    if (!wait(request, "MPI_Comm_idup")) {
+      throw error(waited_in_vain() + "the other ranks to call zo::mpi::over, too");
+    }
     check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    MPI_Comm_rank(comm_, &rank_);
-    MPI_Comm_size(comm_, &ranks_);
   }
 
-  // Memory that an unfinished round may still write to stays, and a communicator that others may
-  // not free with us.
+  // Memory that an unfinished round may still write to stays, and so does a communicator that
+  // others may not free with us.
   ~mpi_team() override {
     int ended = 0;
     MPI_Finalized(&ended);
-    if (ended == 0 && !lost_) MPI_Comm_free(&comm_);
+    if (ended == 0 && !lost_ && std::uncaught_exceptions() == 0) MPI_Comm_free(&comm_);
     if (lost_) new std::vector<double>(std::move(values_));  // NOLINT: left behind on purpose
   }
 
@@ -176,14 +181,9 @@ class mpi_team final : public zo::detail::team {
   }
 
  private:
-  // Starts a round and waits for its end: busily at first, then leaving the core to others.
-  template <class Start>
-  void run(const char* call, const Start& start) {
-    check_running("zo::mpi");
-    if (lost_) throw error("zo::mpi: an earlier wait took too long; end the program by MPI_Abort");
+  // Whether the request has ended in time. Polls busily at first, then leaves the core to others.
+  bool wait(MPI_Request& request, const char* call) const {
     const auto from = clock::now();
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(start(request), call);
     int done = 0;
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
     for (index polls = 0; done == 0; ++polls) {
@@ -191,21 +191,36 @@ class mpi_team final : public zo::detail::team {
         std::this_thread::yield();
       } else {
         std::this_thread::sleep_for(std::chrono::microseconds(50));
-        if (seconds_since(from) > options_.wait_seconds) lose();
+        if (seconds_since(from) > options_.wait_seconds) return false;
       }
       check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
     }
+    return true;
+  }
+
+  template <class Start>
+  void run(const char* call, const Start& start) {
+    check_running("zo::mpi");
+    if (lost_) throw error("zo::mpi: an earlier wait took too long; end the program by MPI_Abort");
+    const auto from = clock::now();
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(start(request), call);
+    if (!wait(request, call)) lose();
     waited_ += seconds_since(from);
     ++exchanges_;
   }
+
+  std::string waited_in_vain() const {
+    return "zo::mpi: rank " + std::to_string(rank_) + " has waited " +
+           zo::detail::number_text(options_.wait_seconds) + " seconds for ";
+  }
+  static constexpr const char* why_in_vain =
+      "it is stuck or gone, or wait_seconds is too short for its share";
 
   // The waiting ranks tell rank 0, which can then say who is missing.
   [[noreturn]] void lose() {
     lost_ = true;
     constexpr int waits = 1;
-    const std::string start = "zo::mpi: rank " + std::to_string(rank_) + " has waited " +
-                              zo::detail::number_text(options_.wait_seconds) + " seconds for ";
-    const std::string end = "; it is stuck or gone, or wait_seconds is too short for its share";
     if (rank_ != 0) {
       static const char nothing = 0;
       MPI_Request request = MPI_REQUEST_NULL;
@@ -215,7 +230,7 @@ class mpi_team final : public zo::detail::team {
         MPI_Test(&request, &done, MPI_STATUS_IGNORE);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
-      throw error(start + "another rank, and rank 0 says for which" + end);
+      throw error(waited_in_vain() + "another rank, and rank 0 says for which; " + why_in_vain);
     }
     std::vector<bool> waiting(static_cast<std::size_t>(ranks_));
     waiting[0] = true;
@@ -236,7 +251,7 @@ class mpi_team final : public zo::detail::team {
       if (waiting[static_cast<std::size_t>(r)]) continue;
       missing += (missing.empty() ? "rank " : ", rank ") + std::to_string(r);
     }
-    throw error(start + missing + end);
+    throw error(waited_in_vain() + missing + "; " + why_in_vain);
   }
 
   // `words` of every rank, rank by rank.

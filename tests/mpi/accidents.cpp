@@ -17,6 +17,7 @@ namespace {
 
 void run(const std::string& kind, int rank) {
   if (kind == "throws_before" && rank == 1) throw std::runtime_error("no such data");
+  if (kind == "late" && rank == 1) std::this_thread::sleep_for(std::chrono::hours(1));
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq, {.wait_seconds = 0.5});
   std::vector<double> x(6, 1.0);
   int asked = 0;

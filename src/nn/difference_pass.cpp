@@ -338,7 +338,9 @@ void difference_pass<T>::follow_chain(index id) {
   const index channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
 
   change& out = changes_[at(id)];
-  const bool in_place = in == &made || base_.evaluation_->last_use[at(source)] <= id;
+  const bool read_twice = chain.other == source;  // a norm's own input is added to its output
+  const bool in_place =
+      in == &made || (base_.evaluation_->last_use[at(source)] <= id && !read_twice);
   const extent how = in->how;
   const index moved = in->channel;
   if (in_place) {

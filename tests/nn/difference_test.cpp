@@ -58,6 +58,23 @@ TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
   expect_differences<double>(trial(projected, 2, nn::norm_mode::train), 1e-3, 1e-8);
 }
 
+// A batch norm whose own input is added to its output.
+nn::network added_to_itself() {
+  nn::network net({2, 6, 5});
+  index x = net.convolution(net.input(), "a", {.channels = 3});
+  x = net.convolution(x, "b", {.channels = 4});
+  x = net.relu(net.add(x, net.batch_norm(x, "bn")));
+  x = net.batch_norm(x, "n");
+  net.linear(net.add(net.batch_norm(x, "nn"), x), "c", 5);
+  return net;
+}
+
+TEST(nn_difference, of_a_batch_norm_added_to_its_input) {
+  for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
+    expect_differences<double>(trial(added_to_itself(), 6, mode), 1e-3, 1e-9);
+  }
+}
+
 // A step of 1e-9 in float: subtraction of two losses would be noise.
 TEST(nn_difference, tiny_steps_in_float_are_derivatives) {
   const trial t(mixture(), 6, nn::norm_mode::train);

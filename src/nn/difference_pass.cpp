@@ -2,12 +2,12 @@
 #include "zo/nn/difference_pass.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <utility>
 
 #include "evaluation.hpp"
 #include "operations.hpp"
+#include "zo/nn/element.hpp"
 
 namespace zo::nn {
 
@@ -240,10 +240,6 @@ bool difference_pass<T>::follows_batch() const {
   return how_ == coupling::batch && base_.mode() == norm_mode::train;
 }
 
-// Of the input of a batch norm: base value c (centred), change d. With s = mean(d),
-//   the variance changes by dv = mean(d (2 c + d)) - s^2, and the output by
-//   gamma ((d - s) / root' + c (1 / root' - 1 / root)), 1/root' - 1/root = -dv / (root root' (root
-//   + root')).
 template <class T>
 void difference_pass<T>::factors_of(index norm, const change& d) {
   const node& n = net_.nodes()[at(norm)];
@@ -268,15 +264,12 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
     for (index k = 0; k < last; ++k) sum += whole[room + k];
     for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
     const double root = base_.roots(norm)[at(offset + c)];
-    const double shift = sum / numbers;
-    const double change_of_variance =
-        squares / numbers - shift * (shift + 2 * rest_of(norm, offset + c));
-    const double new_root = std::sqrt(root * root + change_of_variance);
-    const auto factor = static_cast<double>(gamma[at(offset + c)]);
-    scale_[at(c)] = static_cast<T>(factor / new_root);
-    shift_[at(c)] = static_cast<T>(shift);
-    slope_[at(c)] =
-        static_cast<T>(-factor * change_of_variance / (root * new_root * (root + new_root)));
+    const detail::norm_response<T> found =
+        detail::norm_response_of<T>(sum, squares, numbers, root, rest_of(norm, offset + c),
+                                    static_cast<double>(gamma[at(offset + c)]));
+    scale_[at(c)] = found.scale;
+    slope_[at(c)] = found.slope;
+    shift_[at(c)] = found.shift;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lanes.hpp"
+#include "zo/nn/element.hpp"
 
 namespace zo::nn::detail {
 
@@ -29,14 +30,6 @@ convolution_loop<T, E> whole_convolution(const node& n, const E* packed) {
 template <class T>
 void relu(index numbers, const T* in, T* out) {
   for (index i = 0; i < numbers; ++i) out[i] = in[i] < T(0) ? T(0) : in[i];
-}
-
-// max(base + change, 0) - max(base, 0), where no two large numbers are subtracted.
-template <class T>
-T relu_difference(T base, T change) {
-  const T least = base > T(0) ? -base : T(0);
-  const T moved = base > T(0) ? change : base + change;
-  return moved < least ? least : moved;
 }
 
 // Windows of `channels` neighbouring channels, dense in `in` and `out`: take(so far, next) goes

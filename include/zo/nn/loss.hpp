@@ -8,6 +8,7 @@
 
 #include "zo/config.hpp"
 #include "zo/error.hpp"
+#include "zo/nn/element.hpp"
 
 namespace zo::nn {
 
@@ -36,13 +37,7 @@ class cross_entropy {
     for (std::size_t b = 0; b < targets_.size(); ++b) {
       const T* const z = logits.data() + b * static_cast<std::size_t>(classes_);
       double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-      double largest = static_cast<double>(z[0]), total = 0;
-      for (index k = 1; k < classes_; ++k) largest = std::fmax(largest, static_cast<double>(z[k]));
-      for (index k = 0; k < classes_; ++k) {
-        total += p[k] = std::exp(static_cast<double>(z[k]) - largest);
-      }
-      for (index k = 0; k < classes_; ++k) p[k] /= total;
-      sum += std::log(total) + largest - static_cast<double>(z[targets_[b]]);
+      sum += detail::cross_entropy_of(classes_, targets_[b], detail::row_of<T>{z}, p);
     }
     return sum / static_cast<double>(targets_.size());
   }
@@ -88,9 +83,7 @@ class cross_entropy {
   template <class T>
   double of_sample(std::size_t b, const T* d) const {
     const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-    double grown = 0;
-    for (index k = 0; k < classes_; ++k) grown += p[k] * std::expm1(static_cast<double>(d[k]));
-    return std::log1p(grown) - static_cast<double>(d[targets_[b]]);
+    return detail::cross_entropy_difference(classes_, targets_[b], detail::row_of<T>{d}, p);
   }
 
   std::vector<index> targets_;
@@ -153,8 +146,7 @@ class squared_error {
   double part(std::size_t first, std::size_t count, const T* changes) const {
     double sum = 0;
     for (std::size_t k = 0; k < count; ++k) {
-      const auto d = static_cast<double>(changes[k]);
-      sum += d * (2 * residuals_[first + k] + d);
+      sum += detail::square_difference(residuals_[first + k], static_cast<double>(changes[k]));
     }
     return sum / static_cast<double>(targets_.size());
   }

@@ -340,6 +340,37 @@ std::uint64_t exchange(unsigned mask, std::uint64_t value, unsigned from, const 
   return here.value;
 }
 
+void multiply_add_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                           const char* file, int line) {
+  struct parts {
+    std::uint32_t a[4], b[2];
+  };
+  static std::array<parts, most_threads> brought;
+  constexpr const char* name = "mma.m16n8k16";
+  parts& mine = brought[now.self];
+  std::copy_n(a, 4, mine.a);
+  std::copy_n(b, 2, mine.b);
+  exchange(~0U, 0, lane(), name, file, line);
+  const parts* const all = brought.data() + now.self / warp * warp;
+  const auto half_of = [](std::uint32_t word, unsigned number) {
+    const std::uint32_t bits = number % 2 == 0 ? word << 16 : word & 0xffff0000U;
+    float value = 0;
+    std::memcpy(&value, &bits, sizeof value);
+    return static_cast<double>(value);
+  };
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned row = lane() / 4 + i / 2 * 8, column = lane() % 4 * 2 + i % 2;
+    double sum = static_cast<double>(c[i]);
+    for (unsigned k = 0; k < 16; ++k) {
+      const unsigned pair = k % 8 / 2;
+      const double left = half_of(all[row % 8 * 4 + pair].a[row / 8 + k / 8 * 2], k);
+      sum += left * half_of(all[column * 4 + pair].b[k / 8], k);
+    }
+    c[i] = static_cast<float>(sum);
+  }
+  exchange(~0U, 0, lane(), name, file, line);  // what was brought has been read
+}
+
 void run_grid(const kernel& code, dim3 grid, dim3 block) {
   now.code = &code;
   now.threads = block.x * block.y * block.z;

@@ -59,6 +59,15 @@ class chosen_on_device {
   index count() const { return chosen_.count(); }
   index list_bytes() const { return chosen_.all ? 0 : 8 * chosen_.count(); }
   double scale() const { return chosen_.scale; }
+  // Those of a group of probes, as write_probes orders them.
+  std::vector<index> known(index first, index count, int sides) const {
+    std::vector<index> all;
+    all.reserve(static_cast<std::size_t>(count * sides));
+    for (int side = 0; side < sides; ++side) {
+      for (index k = first; k < first + count; ++k) all.push_back(chosen_[k]);
+    }
+    return all;
+  }
   coordinate_steps<T> from(index first) const {
     coordinate_steps<T> some = steps_;
     some.first = first;
@@ -130,15 +139,22 @@ void prepare(const policy& on, F& f, span<const T> x, const estimate_options& op
   on.team()->compare(value, options.step, thrown);
 }
 
+// `known`: the coordinates, in host memory, where the objective wants them.
 template <class T, class F>
-void probe(const place& at, F& f, on_failure failures, const index* coordinates, const T* lengths,
-           double* differences, index probes) {
+void probe(const place& at, F& f, on_failure failures, const std::vector<index>& known,
+           const index* coordinates, const T* lengths, double* differences, index probes) {
   fill_nan(at.stream, differences, probes * 8);
   call_objective(
       failures,
       [&] {
-        f.probe(span<const index>(coordinates, probes), span<const T>(lengths, probes),
-                span<double>(differences, probes), at.stream);
+        const span<const index> these(coordinates, probes);
+        const span<const T> by(lengths, probes);
+        const span<double> answers(differences, probes);
+        if constexpr (planning_objective<F, T>) {
+          f.probe(known, these, by, answers, at.stream);
+        } else {
+          f.probe(these, by, answers, at.stream);
+        }
       },
       [&] { fill_nan(at.stream, differences, probes * 8); });
 }
@@ -146,39 +162,37 @@ void probe(const place& at, F& f, on_failure failures, const index* coordinates,
 // The same of this process's share, by cost, and the answers of the others'. The share is asked
 // from the front of the arrays, which are then put back.
 template <class T, class F>
-void probe_share(const policy& on, F& f, on_failure failures, index* coordinates, T* lengths,
-                 double* differences, index probes) {
-  const auto size = static_cast<std::size_t>(probes);
+void probe_share(const policy& on, F& f, on_failure failures, const std::vector<index>& known,
+                 index* coordinates, T* lengths, double* differences) {
+  const auto probes = static_cast<index>(known.size());
   constexpr auto length_bytes = static_cast<index>(sizeof(T));
-  std::vector<index> numbers(size);
-  std::vector<T> steps(size);
-  copy_to_host(on, coordinates, probes * 8, numbers.data());
+  std::vector<T> steps(known.size());
   copy_to_host(on, lengths, probes * length_bytes, steps.data());
   const zo::detail::dealt_items dealt = zo::detail::deal(probes, on.team()->ranks(), [&](index k) {
-    return zo::detail::probe_cost(f, numbers[static_cast<std::size_t>(k)]);
+    return zo::detail::probe_cost(f, known[static_cast<std::size_t>(k)]);
   });
   const zo::detail::share_range mine = zo::detail::share_of(dealt.ends, on.team()->rank());
-  std::vector<index> my_numbers;
+  std::vector<index> my_coordinates;
   std::vector<T> my_steps;
   for (index at = mine.first; at < mine.end; ++at) {
     const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
-    my_numbers.push_back(numbers[k]);
+    my_coordinates.push_back(known[k]);
     my_steps.push_back(steps[k]);
   }
-  std::vector<double> answers(size);
+  std::vector<double> answers(known.size());
   const std::exception_ptr thrown = zo::detail::caught([&] {
     if (mine.count() == 0) return;
-    copy_to_device(on, my_numbers.data(), mine.count() * 8, coordinates);
+    copy_to_device(on, my_coordinates.data(), mine.count() * 8, coordinates);
     copy_to_device(on, my_steps.data(), mine.count() * length_bytes, lengths);
-    probe(place(on), f, failures, coordinates, lengths, differences, mine.count());
+    probe(place(on), f, failures, my_coordinates, coordinates, lengths, differences, mine.count());
     copy_to_host(on, differences, mine.count() * 8, answers.data() + mine.first);
   });
   on.team()->exchange(answers, dealt.ends, thrown);
-  std::vector<double> in_order(size);
-  for (std::size_t at = 0; at < size; ++at) {
+  std::vector<double> in_order(known.size());
+  for (std::size_t at = 0; at < answers.size(); ++at) {
     in_order[static_cast<std::size_t>(dealt.order[at])] = answers[at];
   }
-  copy_to_device(on, numbers.data(), probes * 8, coordinates);
+  copy_to_device(on, known.data(), probes * 8, coordinates);
   copy_to_device(on, steps.data(), probes * length_bytes, lengths);
   copy_to_device(on, in_order.data(), probes * 8, differences);
 }
@@ -206,10 +220,14 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
     const index count = std::min(group, chosen.count() - first);
     const index probes = count * S::points;
     write_probes(at, chosen.from(first), count, coordinates, lengths);
+    std::vector<index> asked_for;  // in host memory, for whom it matters
+    if (planning_objective<F, T> || on.team() != nullptr) {
+      asked_for = chosen.known(first, count, S::points);
+    }
     if (on.team() == nullptr) {
-      probe(at, f, asked.failures, coordinates, lengths, differences, probes);
+      probe(at, f, asked.failures, asked_for, coordinates, lengths, differences, probes);
     } else {
-      probe_share(on, f, asked.failures, coordinates, lengths, differences, probes);
+      probe_share(on, f, asked.failures, asked_for, coordinates, lengths, differences);
     }
     write_rises(at, count, S::points, coordinates, lengths, differences, chosen.scale(),
                 problem.gradients, known);

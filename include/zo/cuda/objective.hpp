@@ -3,12 +3,15 @@
 //
 //   batch       f(points, losses, stream[, sample])
 //   rowwise     f(points, rows, losses, stream)
-//   coordinate  f.prepare(x, loss, stream, sample), f.probe(coordinates, steps, differences,
-//   stream) lazy        f.part(share) -> part of the loss
+//   coordinate  f.prepare(x, loss, stream, sample),
+//               f.probe([known,] coordinates, steps, differences, stream)
+//   lazy        f.part(share) -> part of the loss
 //
 // The first three are plain C++: cuBLAS, cuDNN, LibTorch, or kernels of the user's. A lazy one is
 // device code (zo/lazy.hpp).
 #pragma once
+
+#include <span>
 
 #include "zo/config.hpp"
 #include "zo/cuda/memory.hpp"
@@ -59,6 +62,15 @@ concept coordinate_objective = requires(F& f, span<const T> x, span<double> loss
                                         span<double> differences) {
   f.prepare(x, loss, stream, sample);
   f.probe(coordinates, steps, differences, stream);
+};
+
+/// A coordinate objective that wants to know, in host memory, which coordinates it is asked for:
+/// `known` are those of `coordinates`.
+template <class F, class T>
+concept planning_objective = coordinate_objective<F, T> &&
+    requires(F& f, std::span<const index> known, span<const index> coordinates, span<const T> steps,
+             span<double> differences, cudaStream_t stream) {
+  f.probe(known, coordinates, steps, differences, stream);
 };
 
 /// An objective that answers whole points: what RGE needs.

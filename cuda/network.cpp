@@ -1,0 +1,773 @@
+// Networks on the device, on the host's side: which launches make a pass, which make a group of
+// probes, and where their numbers lie.
+#include "zo/cuda/network.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cuda/network_kernels.hpp"
+#include "zo/cuda/operations.hpp"
+#include "zo/error.hpp"
+
+namespace zo::cuda {
+
+namespace network_plan {
+
+using detail::extent;
+
+constexpr index alignment = 256;  // of everything in a buffer, in bytes
+inline index aligned(index bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+// Places in a piece of memory, given out and taken back while a path is planned.
+class places {
+ public:
+  index take(index bytes) {
+    bytes = aligned(bytes);
+    const auto fits = std::ranges::find_if(free_, [&](const auto& f) { return f.second >= bytes; });
+    index from = end_;
+    if (fits != free_.end()) {
+      from = fits->first;
+      const index left = fits->second - bytes;
+      free_.erase(fits);
+      if (left > 0) free_[from + bytes] = left;
+    } else if (!free_.empty() && free_.rbegin()->first + free_.rbegin()->second == end_) {
+      from = free_.rbegin()->first;  // the last free place grows
+      free_.erase(from);
+    }
+    end_ = std::max(end_, from + bytes);
+    return from;
+  }
+  void give_back(index from, index bytes) {
+    auto place = free_.emplace(from, aligned(bytes)).first;
+    const auto join = [&](auto low, auto high) {
+      if (low->first + low->second != high->first) return low;
+      low->second += high->second;
+      free_.erase(high);
+      return low;
+    };
+    if (std::next(place) != free_.end()) join(place, std::next(place));
+    if (place != free_.begin()) join(std::prev(place), place);
+  }
+  index bytes() const { return end_; }
+
+ private:
+  std::map<index, index> free_;
+  index end_ = 0;
+};
+
+// Nodes whose differences are made together, at the last of them: a batch norm, a sum and a ReLU,
+// each with the next as its only user; or one node of any kind.
+struct unit {
+  index last = -1;
+  index norm = -1, sum = -1, relu = -1;
+  index main = -1, other = -1;  // what is read
+};
+
+// The difference of one value on its way, and where it lies: bytes of one probe, times their
+// number.
+struct planned {
+  extent how = extent::none;
+  index shift = 0;  // of the channel
+  index exact = -1, rounded = -1;
+};
+
+struct planned_unit {
+  const unit* what;
+  planned main{}, other{}, out{};
+  bool normed = false;              // the batch norm is yet to be applied
+  bool tensor = false;              // products in bfloat16
+  index sums = -1, responses = -1;  // of a batch norm whose statistics follow, while it is made
+};
+
+// What follows where one node has changed.
+struct path {
+  planned begin, end;  // of the node, and of the outputs
+  index channels = -1, parts = -1;
+  std::vector<planned_unit> units;
+  index bytes = 0;  // a probe
+};
+
+}  // namespace network_plan
+
+namespace {
+
+using namespace network_plan;
+using detail::change;
+using detail::window;
+using nn::node;
+using nn::operation;
+using zo::detail::require;
+
+constexpr const char* who = "zo::cuda::network_objective";
+std::size_t at(index i) { return static_cast<std::size_t>(i); }
+
+window window_of(const node& n) {
+  window w{};
+  w.in_height = static_cast<int>(n.in.height);
+  w.in_width = static_cast<int>(n.in.width);
+  w.in_channels = static_cast<int>(n.in.channels);
+  w.out_height = static_cast<int>(n.out.height);
+  w.out_width = static_cast<int>(n.out.width);
+  w.out_channels = static_cast<int>(n.out.channels);
+  const bool whole = n.what == operation::linear || n.what == operation::global_average_pool;
+  w.height = whole ? w.in_height : static_cast<int>(n.kernel);
+  w.width = whole ? w.in_width : static_cast<int>(n.kernel);
+  w.stride = whole ? 1 : static_cast<int>(n.stride);
+  w.padding = whole ? 0 : static_cast<int>(n.padding);
+  return w;
+}
+
+bool multiplies(const node& n) {
+  return n.what == operation::convolution || n.what == operation::linear;
+}
+
+std::vector<unit> units_of(const std::vector<node>& nodes) {
+  std::vector<std::vector<index>> users(nodes.size());
+  for (index id = 0; id < static_cast<index>(nodes.size()); ++id) {
+    for (const index from : {nodes[at(id)].first, nodes[at(id)].second}) {
+      if (from >= 0) users[at(from)].push_back(id);
+    }
+  }
+  std::vector<char> taken(nodes.size(), 0);
+  const auto next = [&](index id, operation what) -> index {
+    const std::vector<index>& all = users[at(id)];
+    const bool fits = all.size() == 1 && nodes[at(all[0])].what == what && taken[at(all[0])] == 0;
+    if (fits) taken[at(all[0])] = 1;
+    return fits ? all[0] : -1;
+  };
+  std::vector<unit> units;
+  for (index id = 0; id < static_cast<index>(nodes.size()); ++id) {
+    const node& n = nodes[at(id)];
+    if (n.what == operation::input || taken[at(id)] != 0) continue;
+    unit u{.last = id, .main = n.first, .other = n.second};
+    if (n.what == operation::batch_norm) {
+      u.norm = id;
+      u.sum = next(id, operation::add);
+    }
+    if (n.what == operation::add) u.sum = id;
+    if (u.sum > id) {
+      const node& sum = nodes[at(u.sum)];
+      u.other = sum.first == id ? sum.second : sum.first;
+      u.last = u.sum;
+    }
+    if (n.what == operation::relu) u.relu = id;
+    if (u.norm >= 0 || u.sum >= 0) {
+      u.relu = next(u.last, operation::relu);
+      u.last = std::max(u.last, u.relu);
+    }
+    units.push_back(u);
+  }
+  std::ranges::sort(units, {}, &unit::last);
+  return units;
+}
+
+}  // namespace
+
+template <class T>
+struct network_objective<T>::state {
+  policy on;
+  nn::network net;
+  std::function<network_batch<T>(sample_id)> batch_of;
+  span<const T> running;
+  network_options options;
+
+  std::vector<unit> units{};
+  std::vector<window> windows{};  // by node
+  std::map<index, path> paths{};  // by node; of `samples`
+
+  // Of the last pass.
+  index samples = 0;
+  network_batch<T> batch{};
+  const T* x = nullptr;
+  bool prepared = false;
+  detail::buffer kept{}, scratch{};
+  std::vector<T*> values{};                   // by node
+  std::vector<T*> arranged{};                 // weights, by node
+  std::vector<bfloat16*> rounded{};           // by node
+  std::vector<detail::norm_base<T>> norms{};  // by node
+  double *partial = nullptr, *loss_kept = nullptr, *parts = nullptr;
+
+  const std::vector<node>& nodes() const { return net.nodes(); }
+  bool trains() const { return options.mode == nn::norm_mode::train; }
+  cudaStream_t stream() const { return on.stream(); }
+  const T* parameter(index number) const {
+    return number < 0 ? nullptr : x + net.parameters()[at(number)].offset;
+  }
+  index rows(index id) const { return samples * nodes()[at(id)].out.area(); }
+  index numbers(index id) const { return samples * nodes()[at(id)].out.size(); }
+  bool on_tensor_cores(index id) const {
+    return options.products == nn::products::bfloat16 && multiplies(nodes()[at(id)]) &&
+           detail::has_tensor_form(windows[at(id)]);
+  }
+
+  void check_call(index dimension, cudaStream_t given) const {
+    require(given == on.stream(), who,
+            ": the stream is not that of the objective's policy; make one objective a stream");
+    require(dimension == net.parameter_count(), who, ": the network has ", net.parameter_count(),
+            " parameters, got ", dimension);
+  }
+
+  void set_up(const network_batch<T>& next);
+  void lay_out();
+  void run(const T* at);
+  void run_norm(index id);
+  void run_loss(double* loss);
+  const path& path_from(index id);
+  path plan(index id) const;
+  void follow(const path& way, const nn::view& moved, const index* order,
+              span<const index> coordinates, span<const T> steps, index count,
+              span<double> differences, char* memory);
+  void probe(std::span<const index> known, span<const index> coordinates, span<const T> steps,
+             span<double> differences);
+  void follow_unit(const planned_unit& u, index count, char* memory, const int* channels);
+  change<T> change_of(const planned& p, index id, index count, const char* memory,
+                      const int* channels) const;
+  index together(const path& way, index count, index others) const;
+  detail::loss_targets targets() const;
+};
+
+// ---- a pass ----
+
+template <class T>
+const void* target_data(const network_batch<T>& batch) {
+  return std::visit([](const auto& those) { return static_cast<const void*>(those.data()); },
+                    batch.targets);
+}
+
+template <class T>
+detail::loss_targets network_objective<T>::state::targets() const {
+  if (const auto* classes = std::get_if<span<const index>>(&batch.targets)) {
+    return {classes->data(), nullptr};
+  }
+  return {nullptr, std::get<span<const double>>(batch.targets).data()};
+}
+
+template <class T>
+void network_objective<T>::state::set_up(const network_batch<T>& next) {
+  const nn::shape& sample = nodes().front().out;
+  require(next.count >= 1 && next.inputs.size() == next.count * sample.size(), who, ": ",
+          next.count, " samples of ", nn::text_of(sample), " need ", next.count * sample.size(),
+          " numbers, got ", next.inputs.size());
+  const bool classes = std::holds_alternative<span<const index>>(next.targets);
+  const index wanted = classes ? next.count : next.count * net.output().size();
+  const index got = classes ? std::get<span<const index>>(next.targets).size()
+                            : std::get<span<const double>>(next.targets).size();
+  require(got == wanted, who, ": ", next.count, " samples need ", wanted,
+          classes ? " classes, got " : " wanted numbers, got ", got);
+  detail::check_device_pointer(on, who, "inputs", next.inputs.data());
+  detail::check_device_pointer(on, who, "targets", target_data(next));
+  for (const node& n : nodes()) {
+    require(next.count * std::max(n.in.size(), n.out.size()) < std::numeric_limits<int>::max(), who,
+            ": ", next.count, " samples of ", nn::text_of(n.out),
+            " are more numbers than 31 bits count; use smaller batches");
+  }
+  batch = next;
+  if (next.count == samples) return;
+  samples = next.count;
+  paths.clear();
+  try {
+    lay_out();
+  } catch (...) {
+    samples = 0;
+    throw;
+  }
+}
+
+// Everything that a pass keeps, in one buffer.
+template <class T>
+void network_objective<T>::state::lay_out() {
+  std::vector<std::pair<index, std::function<void(char*)>>> wanted;
+  index total = 0;
+  const auto keep = [&](auto*& pointer, index count) {
+    using number = std::remove_reference_t<decltype(*pointer)>;
+    wanted.emplace_back(total,
+                        [&pointer](char* from) { pointer = reinterpret_cast<number*>(from); });
+    total += aligned(count * static_cast<index>(sizeof(number)));
+  };
+  const std::size_t count = nodes().size();
+  values.assign(count, nullptr);
+  arranged.assign(count, nullptr);
+  rounded.assign(count, nullptr);
+  norms.assign(count, {});
+  index sums = 1;
+  for (index id = 0; id < static_cast<index>(count); ++id) {
+    const node& n = nodes()[at(id)];
+    keep(values[at(id)], numbers(id));
+    if (multiplies(n)) {
+      const index size = net.parameters()[at(n.weight)].size;
+      keep(arranged[at(id)], size);
+      if (on_tensor_cores(id)) keep(rounded[at(id)], size);
+    }
+    if (n.what != operation::batch_norm) continue;
+    detail::norm_base<T>& norm = norms[at(id)];
+    for (double** one : {&norm.mean, &norm.root, &norm.rest}) keep(*one, n.in.channels);
+    keep(norm.centre, n.in.channels);
+    keep(norm.kept, n.in.channels);
+    sums = std::max(sums, 2 * n.in.channels * detail::row_tiles(rows(id)));
+  }
+  keep(partial, sums);
+  keep(loss_kept, numbers(static_cast<index>(count) - 1));
+  keep(parts, samples);
+  require(total <= options.max_bytes, who, ": a pass of ", samples, " samples needs ", total,
+          " bytes, more than max_bytes = ", options.max_bytes,
+          "; use smaller batches or allow more");
+  scratch = {};  // the bound is for both
+  if (kept.bytes() < total) {
+    kept = {};
+    kept = detail::lasting(on, total);
+  }
+  for (const auto& [offset, place] : wanted) place(static_cast<char*>(kept.data()) + offset);
+}
+
+template <class T>
+void network_objective<T>::state::run(const T* point) {
+  x = point;
+  const index count = static_cast<index>(nodes().size());
+  for (index id = 0; id < count; ++id) {
+    const node& n = nodes()[at(id)];
+    const window& w = windows[at(id)];
+    T* const out = values[at(id)];
+    const T* const in = n.first < 0 ? nullptr : values[at(n.first)];
+    change<T> whole;
+    whole.how = extent::full;
+    whole.data = in;
+    whole.all_channels = w.in_channels;
+    whole.rows = samples * n.in.area();
+    const detail::sink<T> to{out, nullptr};
+    switch (n.what) {
+      case operation::input:
+        detail::to_channels_last(stream(), samples, w.out_channels, w.out_area(),
+                                 batch.inputs.data(), out);
+        break;
+      case operation::convolution:
+      case operation::linear:
+        detail::arrange_weights(stream(), w, parameter(n.weight), arranged[at(id)]);
+        detail::convolve(stream(), 1, samples, w, whole, arranged[at(id)], parameter(n.bias), out);
+        break;
+      case operation::batch_norm:
+        run_norm(id);
+        break;
+      case operation::relu:
+        detail::relu_values(stream(), numbers(id), in, out);
+        break;
+      case operation::add:
+        detail::add_values(stream(), numbers(id), in, values[at(n.second)], out);
+        break;
+      case operation::max_pool:
+        detail::max_pool_values(stream(), samples, w, in, out);
+        break;
+      case operation::average_pool:
+      case operation::global_average_pool:
+        detail::mean_pool_changes(stream(), 1, samples, w, whole, to);
+        break;
+      case operation::subsample:
+        detail::subsample_changes(stream(), 1, samples, w, whole, to);
+        break;
+    }
+  }
+}
+
+template <class T>
+void network_objective<T>::state::run_norm(index id) {
+  const node& n = nodes()[at(id)];
+  const int channels = static_cast<int>(n.in.channels);
+  const detail::norm_base<T>& norm = norms[at(id)];
+  const T* const in = values[at(n.first)];
+  if (trains()) {
+    constexpr const T* zero = nullptr;
+    detail::value_sums(stream(), rows(id), channels, in, zero, partial);
+    detail::find_mean(stream(), rows(id), channels, partial, norm);
+    detail::value_sums(stream(), rows(id), channels, in, static_cast<const T*>(norm.centre),
+                       partial);
+    detail::find_root(stream(), rows(id), channels, partial, n.epsilon, norm);
+  } else {
+    const T* const mean = running.data() + net.statistics()[at(n.running_mean)].offset;
+    const T* const variance = running.data() + net.statistics()[at(n.running_var)].offset;
+    detail::use_running(stream(), channels, mean, variance, n.epsilon, norm);
+    detail::keep_responses(stream(), channels, parameter(n.weight), norm);
+  }
+  detail::norm_values(stream(), rows(id), channels, norm, parameter(n.weight), parameter(n.bias),
+                      in, values[at(id)]);
+}
+
+template <class T>
+void network_objective<T>::state::run_loss(double* loss) {
+  const nn::shape& s = net.output();
+  detail::begin_loss(stream(), samples, static_cast<int>(s.channels), static_cast<int>(s.area()),
+                     targets(), static_cast<const T*>(values.back()), loss_kept, parts);
+  detail::mean_parts(stream(), 1, samples, parts, nullptr, loss);
+}
+
+// ---- probes ----
+
+template <class T>
+const path& network_objective<T>::state::path_from(index id) {
+  const auto found = paths.find(id);
+  return found != paths.end() ? found->second : paths.emplace(id, plan(id)).first->second;
+}
+
+template <class T>
+path network_objective<T>::state::plan(index from) const {
+  const auto count = static_cast<index>(nodes().size());
+  std::vector<planned> known(at(count));
+  std::vector<index> last_use(at(count), -1);
+  for (const unit& u : units) {
+    for (const index read : {u.main, u.other, u.norm}) {
+      if (read >= 0) last_use[at(read)] = std::max(last_use[at(read)], u.last);
+    }
+  }
+  last_use.back() = count;
+
+  path way;
+  places memory;
+  const auto bytes_of = [&](index id, extent how, index size) {
+    return size * samples *
+           (how == extent::channel ? nodes()[at(id)].out.area() : nodes()[at(id)].out.size());
+  };
+  constexpr index wide = sizeof(T), narrow = sizeof(bfloat16);
+  // Who reads a value decides what it is written in.
+  const auto place = [&](index id, planned& p) {
+    bool exact = id == count - 1 || multiplies(nodes()[at(id)]), halved = false;
+    for (const unit& u : units) {
+      if (u.main != id && u.other != id) continue;
+      const bool tensor = p.how == extent::full && u.norm < 0 && on_tensor_cores(u.last);
+      (tensor ? halved : exact) = true;
+    }
+    if (exact || !halved) p.exact = memory.take(bytes_of(id, p.how, wide));
+    if (halved) p.rounded = memory.take(bytes_of(id, p.how, narrow));
+  };
+  const auto release = [&](index id, index user) {
+    planned& p = known[at(id)];
+    if (p.how == extent::none || last_use[at(id)] > user) return;
+    if (p.exact >= 0) memory.give_back(p.exact, bytes_of(id, p.how, wide));
+    if (p.rounded >= 0) memory.give_back(p.rounded, bytes_of(id, p.how, narrow));
+    p = {};
+  };
+
+  known[at(from)].how = extent::channel;
+  known[at(from)].exact = memory.take(bytes_of(from, extent::channel, wide));
+  way.begin = known[at(from)];
+  way.channels = memory.take(static_cast<index>(sizeof(int)));
+  way.parts = memory.take(samples * static_cast<index>(sizeof(double)));
+  for (const unit& u : units) {
+    if (u.last <= from) continue;
+    const node& n = nodes()[at(u.last)];
+    const bool inside = u.norm == from;  // the change began behind the batch norm
+    planned_unit made{.what = &u};
+    made.main = known[at(inside ? from : u.main)];
+    if (u.other >= 0) made.other = known[at(u.other)];
+    const extent a = made.main.how, b = made.other.how;
+    if (a == extent::none && b == extent::none) continue;
+    made.normed = u.norm >= 0 && !inside && a != extent::none;
+    made.tensor = a == extent::full && on_tensor_cores(u.last);
+    made.out.shift = a == extent::channel ? made.main.shift : made.other.shift;
+    if (n.what == operation::subsample) made.out.shift += (n.out.channels - n.in.channels) / 2;
+    const bool same_channel =
+        a == extent::none || b == extent::none || made.main.shift == made.other.shift;
+    const bool single = a != extent::full && b != extent::full && same_channel && !multiplies(n);
+    made.out.how = single ? extent::channel : extent::full;
+    index sums = 0, responses = 0;  // bytes
+    if (made.normed && trains()) {
+      const index channels = a == extent::channel ? 1 : n.in.channels;
+      sums = channels * 2 * detail::row_tiles(rows(u.norm)) * static_cast<index>(sizeof(double));
+      responses = channels * static_cast<index>(sizeof(nn::detail::norm_response<T>));
+      made.sums = memory.take(sums);
+      made.responses = memory.take(responses);
+    }
+    place(u.last, made.out);
+    known[at(u.last)] = made.out;
+    if (sums > 0) {
+      memory.give_back(made.sums, sums);
+      memory.give_back(made.responses, responses);
+    }
+    for (const index read : {inside ? from : u.main, u.other}) {
+      if (read >= 0) release(read, u.last);
+    }
+    way.units.push_back(made);
+  }
+  way.end = known.back();
+  way.bytes = memory.bytes();
+  return way;
+}
+
+template <class T>
+change<T> network_objective<T>::state::change_of(const planned& p, index id, index count,
+                                                 const char* memory, const int* channels) const {
+  change<T> c;
+  c.how = p.how;
+  if (p.exact >= 0) c.data = reinterpret_cast<const T*>(memory + p.exact * count);
+  c.channels = channels;
+  c.shift = static_cast<int>(p.shift);
+  c.all_channels = static_cast<int>(nodes()[at(id)].out.channels);
+  c.rows = rows(id);
+  return c;
+}
+
+template <class T>
+void network_objective<T>::state::follow_unit(const planned_unit& p, index count, char* memory,
+                                              const int* channels) {
+  const unit& u = *p.what;
+  const node& n = nodes()[at(u.last)];
+  const window& w = windows[at(u.last)];
+  const bool inside = u.norm >= 0 && p.main.how != extent::none && !p.normed;
+  const change<T> main = change_of(p.main, inside ? u.norm : u.main, count, memory, channels);
+  detail::sink<T> out;
+  if (p.out.exact >= 0) out.exact = reinterpret_cast<T*>(memory + p.out.exact * count);
+  if (p.out.rounded >= 0) {
+    out.rounded = reinterpret_cast<bfloat16*>(memory + p.out.rounded * count);
+  }
+  if (multiplies(n)) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (p.tensor) {
+        const auto* d = reinterpret_cast<const bfloat16*>(memory + p.main.rounded * count);
+        detail::convolve_rounded(stream(), count, samples, w, d, rounded[at(u.last)], out.exact);
+      }
+    }
+    if (!p.tensor) {
+      constexpr const T* no_bias = nullptr;
+      detail::convolve(stream(), count, samples, w, main,
+                       static_cast<const T*>(arranged[at(u.last)]), no_bias, out.exact);
+    }
+    if (out.rounded == nullptr) return;
+    detail::chain<T> copy;  // another product follows at once
+    copy.main = change_of(p.out, u.last, count, memory, channels);
+    copy.out.rounded = out.rounded;
+    detail::follow_chain(stream(), count, copy);
+    return;
+  }
+  const auto value = [&](index id) { return static_cast<const T*>(values[at(id)]); };
+  switch (n.what) {
+    case operation::max_pool:
+      detail::max_pool_changes(stream(), count, samples, w, main, value(n.first), value(u.last),
+                               out);
+      return;
+    case operation::average_pool:
+    case operation::global_average_pool:
+      detail::mean_pool_changes(stream(), count, samples, w, main, out);
+      return;
+    case operation::subsample:
+      detail::subsample_changes(stream(), count, samples, w, main, out);
+      return;
+    default:
+      break;
+  }
+  detail::chain<T> c;
+  c.main = main;
+  if (u.other >= 0) c.other = change_of(p.other, u.other, count, memory, channels);
+  c.normed = p.normed;
+  if (p.normed) {
+    const detail::norm_base<T>& norm = norms[at(u.norm)];
+    c.x = value(u.main);
+    c.centre = norm.centre;
+    c.responses = norm.kept;
+    c.channel_step = 1;
+    if (trains()) {
+      const bool single = p.main.how == extent::channel;
+      auto* const sums = reinterpret_cast<double*>(memory + p.sums * count);
+      auto* const responses =
+          reinterpret_cast<nn::detail::norm_response<T>*>(memory + p.responses * count);
+      detail::change_sums(stream(), count, main, c.x, c.centre, sums);
+      detail::find_responses(stream(), count, main, sums, parameter(nodes()[at(u.norm)].weight),
+                             norm, responses);
+      c.responses = responses;
+      c.probe_step = single ? 1 : main.all_channels;
+      c.channel_step = single ? 0 : 1;
+    }
+  }
+  if (u.relu >= 0) c.before = value(nodes()[at(u.relu)].first);
+  c.out = out;
+  c.how = p.out.how;
+  detail::follow_chain(stream(), count, c);
+}
+
+// Probes of one parameter tensor, as many as `count`.
+template <class T>
+void network_objective<T>::state::follow(const path& way, const nn::view& moved, const index* order,
+                                         span<const index> coordinates, span<const T> steps,
+                                         index count, span<double> differences, char* memory) {
+  const node& n = nodes()[at(moved.node)];
+  const bool is_bias = n.bias >= 0 && moved.offset == net.parameters()[at(n.bias)].offset;
+  const bool is_norm = n.what == operation::batch_norm;
+  const detail::tensor_of tensor{is_bias   ? detail::tensor_role::bias
+                                 : is_norm ? detail::tensor_role::gamma
+                                           : detail::tensor_role::weight,
+                                 moved.offset, static_cast<int>(is_bias ? 1 : moved.per_channel())};
+  auto* const channels = reinterpret_cast<int*>(memory + way.channels * count);
+  auto* const parts_of_probes = reinterpret_cast<double*>(memory + way.parts * count);
+  const detail::probe_group<T> group{order, coordinates.data(), steps.data(), count};
+  detail::begin_changes(stream(), group, tensor, windows[at(moved.node)], samples,
+                        static_cast<const T*>(values[at(n.first)]), norms[at(moved.node)], channels,
+                        reinterpret_cast<T*>(memory + way.begin.exact * count));
+  for (const planned_unit& u : way.units) follow_unit(u, count, memory, channels);
+  const index last = static_cast<index>(nodes().size()) - 1;
+  detail::loss_changes(stream(), count, samples, static_cast<int>(net.output().area()), targets(),
+                       change_of(way.end, last, count, memory, channels),
+                       static_cast<const double*>(loss_kept), parts_of_probes);
+  detail::mean_parts(stream(), count, samples, parts_of_probes, order, differences.data());
+}
+
+// How many of `count` probes go together, in shares of about the same size.
+template <class T>
+index network_objective<T>::state::together(const path& way, index count, index others) const {
+  const index left = options.max_bytes - kept.bytes() - others;
+  require(left >= way.bytes, who, ": ", samples, " samples need ", kept.bytes(),
+          " bytes for a pass and ", way.bytes + others,
+          " for probes, more than max_bytes = ", options.max_bytes,
+          "; use smaller batches or allow more");
+  const index most = left / way.bytes, shares = (count + most - 1) / most;
+  return (count + shares - 1) / shares;
+}
+
+template <class T>
+void network_objective<T>::state::probe(std::span<const index> known, span<const index> coordinates,
+                                        span<const T> steps, span<double> differences) {
+  // By parameter tensor, in the order of the call.
+  const auto count = static_cast<index>(known.size());
+  std::vector<std::vector<index>> of_tensor(net.parameters().size());
+  for (index k = 0; k < count; ++k) {
+    const nn::view& v = net.parameter_of(known[at(k)]);
+    of_tensor[at(&v - net.parameters().data())].push_back(k);
+  }
+  const index order_bytes = aligned(count * static_cast<index>(sizeof(index)));
+  std::vector<index> order;
+  index bytes = 0;
+  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
+    if (of_tensor[v].empty()) continue;
+    order.insert(order.end(), of_tensor[v].begin(), of_tensor[v].end());
+    const path& way = path_from(net.parameters()[v].node);
+    const auto all = static_cast<index>(of_tensor[v].size());
+    bytes = std::max(bytes, way.bytes * together(way, all, order_bytes));
+  }
+  if (scratch.bytes() < order_bytes + bytes) {
+    scratch = {};
+    scratch = detail::lasting(on, order_bytes + bytes);
+  }
+  auto* const there = static_cast<index*>(scratch.data());
+  detail::upload(on, order.data(), count, there);
+  index done = 0;
+  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
+    const auto all = static_cast<index>(of_tensor[v].size());
+    if (all == 0) continue;
+    const nn::view& moved = net.parameters()[v];
+    const path& way = path_from(moved.node);
+    const index most = together(way, all, order_bytes), end = done + all;
+    for (; done < end; done += std::min(most, end - done)) {
+      follow(way, moved, there + done, coordinates, steps, std::min(most, end - done), differences,
+             static_cast<char*>(scratch.data()) + order_bytes);
+    }
+  }
+}
+
+// ---- what users call ----
+
+template <class T>
+network_objective<T>::network_objective(const policy& on, const nn::network& net,
+                                        std::function<network_batch<T>(sample_id)> batch_of,
+                                        span<const T> statistics, const network_options& options)
+    : state_(new state{.on = on,
+                       .net = net,
+                       .batch_of = std::move(batch_of),
+                       .running = statistics,
+                       .options = options}) {
+  require(statistics.size() == net.statistic_count(), who, ": the network has ",
+          net.statistic_count(), " statistics, got ", statistics.size());
+  require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
+  require(options.products == nn::products::exact || sizeof(T) == sizeof(float), who,
+          ": products in bfloat16 are for networks of float");
+  state_->units = units_of(net.nodes());
+  for (const node& n : net.nodes()) state_->windows.push_back(window_of(n));
+}
+
+template <class T>
+network_objective<T>::network_objective(network_objective&&) noexcept = default;
+template <class T>
+network_objective<T>& network_objective<T>::operator=(network_objective&&) noexcept = default;
+template <class T>
+network_objective<T>::~network_objective() = default;
+
+template <class T>
+void network_objective<T>::prepare(span<const T> x, span<double> loss, cudaStream_t stream,
+                                   sample_id sample) {
+  state& s = *state_;
+  s.prepared = false;
+  s.check_call(x.size(), stream);
+  s.set_up(s.batch_of(sample));
+  s.run(x.data());
+  if constexpr (std::is_same_v<T, float>) {
+    for (index id = 0; id < static_cast<index>(s.nodes().size()); ++id) {
+      if (s.rounded[at(id)] == nullptr) continue;
+      detail::round_weights(stream, s.windows[at(id)], s.parameter(s.nodes()[at(id)].weight),
+                            s.rounded[at(id)]);
+    }
+  }
+  s.run_loss(loss.data());
+  s.prepared = true;
+}
+
+template <class T>
+void network_objective<T>::probe(std::span<const index> known, span<const index> coordinates,
+                                 span<const T> steps, span<double> differences,
+                                 cudaStream_t stream) {
+  state& s = *state_;
+  require(s.prepared, who, ": prepare comes before probes");
+  s.check_call(s.net.parameter_count(), stream);
+  const auto count = static_cast<index>(known.size());
+  require(coordinates.size() == count && steps.size() == count && differences.size() == count, who,
+          ": ", count, " probes need as many coordinates, steps and differences, got ",
+          coordinates.size(), ", ", steps.size(), " and ", differences.size());
+  s.probe(known, coordinates, steps, differences);
+}
+
+template <class T>
+void network_objective<T>::probe(span<const index> coordinates, span<const T> steps,
+                                 span<double> differences, cudaStream_t stream) {
+  std::vector<index> known(at(coordinates.size()));
+  detail::copy_to_host(state_->on, coordinates.data(),
+                       coordinates.size() * static_cast<index>(sizeof(index)), known.data());
+  probe(known, coordinates, steps, differences, stream);
+}
+
+template <class T>
+void network_objective<T>::operator()(points<T> points_to_ask, span<double> losses,
+                                      cudaStream_t stream, sample_id sample) {
+  state& s = *state_;
+  s.prepared = false;
+  s.check_call(points_to_ask.dimension, stream);
+  s.set_up(s.batch_of(sample));
+  for (index k = 0; k < points_to_ask.count; ++k) {
+    s.run(points_to_ask[k].data());
+    s.run_loss(losses.data() + k);
+  }
+}
+
+template <class T>
+void network_objective<T>::update_statistics(span<T> statistics, double momentum) {
+  state& s = *state_;
+  require(s.trains() && s.prepared, who, ": statistics are updated after prepare in train mode");
+  require(statistics.size() == s.net.statistic_count(), who, ": the network has ",
+          s.net.statistic_count(), " statistics, got ", statistics.size());
+  for (index id = 0; id < static_cast<index>(s.nodes().size()); ++id) {
+    const node& n = s.nodes()[at(id)];
+    if (n.what != operation::batch_norm) continue;
+    detail::move_statistics(s.stream(), s.rows(id), static_cast<int>(n.in.channels), momentum,
+                            n.epsilon, s.norms[at(id)],
+                            statistics.data() + s.net.statistics()[at(n.running_mean)].offset,
+                            statistics.data() + s.net.statistics()[at(n.running_var)].offset);
+  }
+}
+
+template <class T>
+index network_objective<T>::bytes() const {
+  return state_->kept.bytes() + state_->scratch.bytes();
+}
+
+template class network_objective<float>;
+template class network_objective<double>;
+
+}  // namespace zo::cuda

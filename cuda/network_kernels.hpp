@@ -1,0 +1,219 @@
+// The launches that the networks of zo/cuda/network.hpp are made of. Values lie by sample, position
+// and channel; differences the same for each probe: [probe][sample][position][channel].
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "zo/bfloat16.hpp"
+#include "zo/config.hpp"
+#include "zo/nn/element.hpp"
+
+#include <cuda_runtime_api.h>
+
+namespace zo::cuda::detail {
+
+using nn::detail::norm_response;
+
+// Windows that slide over an image: of a convolution, a pool, or a linear map, whose one window is
+// the whole image.
+struct window {
+  int in_height, in_width, in_channels;
+  int out_height, out_width, out_channels;
+  int height, width;  // of the window
+  int stride, padding;
+
+  ZO_HD int in_area() const { return in_height * in_width; }
+  ZO_HD int out_area() const { return out_height * out_width; }
+  ZO_HD int taps() const { return height * width; }
+};
+
+// What a parameter tensor means for the outputs of its layer.
+enum class tensor_role : std::uint8_t { weight, bias, gamma, beta };
+
+struct tensor_of {
+  tensor_role role;
+  index offset;     // of its first coordinate
+  int per_channel;  // elements that one output channel depends on
+};
+
+// Probes of one call that go together: number k of them is number order[k] of the call.
+template <class T>
+struct probe_group {
+  const index* order;
+  const index* coordinates;
+  const T* steps;
+  index count;
+};
+
+// Differences of one value: none, one channel for each probe ([probe][row]), or all of them.
+enum class extent : std::uint8_t { none, channel, full };
+
+template <class T>
+struct change {
+  extent how = extent::none;
+  const T* data = nullptr;
+  const int* channels = nullptr;  // of probes, where the difference began
+  int shift = 0;                  // from there to here
+  int all_channels = 0;
+  index rows = 0;  // samples x positions
+
+  ZO_HD int channel(index probe) const { return channels[probe] + shift; }
+  ZO_HD T at(index probe, index row, int c) const {
+    if (how == extent::full) return data[(probe * rows + row) * all_channels + c];
+    if (how == extent::none || c != channel(probe)) return T(0);
+    return data[probe * rows + row];
+  }
+};
+
+// Where a difference is written: in T, in bfloat16 for the products of the next layer, or both.
+template <class T>
+struct sink {
+  T* exact = nullptr;
+  bfloat16* rounded = nullptr;
+
+  ZO_HD void put(index at, T value) const {
+    if (exact != nullptr) exact[at] = value;
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded != nullptr) rounded[at] = bfloat16(value);
+    }
+  }
+};
+
+// What is known of a batch norm, by channel. The centre is the mean rounded to T, `rest` what that
+// left of it.
+template <class T>
+struct norm_base {
+  double *mean, *root, *rest;
+  T* centre;
+  norm_response<T>* kept;  // of differences where statistics do not follow
+};
+
+// ---- values ----
+
+template <class T>
+void to_channels_last(cudaStream_t stream, index samples, int channels, int area, const T* rows,
+                      T* out);
+// Weights [out][in][tap] as [tap][in][out].
+template <class T>
+void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* out);
+template <class T>
+void norm_values(cudaStream_t stream, index rows, int channels, const norm_base<T>& norm,
+                 const T* gamma, const T* beta, const T* x, T* out);
+template <class T>
+void relu_values(cudaStream_t stream, index numbers, const T* x, T* out);
+template <class T>
+void add_values(cudaStream_t stream, index numbers, const T* a, const T* b, T* out);
+template <class T>
+void max_pool_values(cudaStream_t stream, index samples, const window& w, const T* x, T* out);
+
+// ---- sums of batch norms ----
+
+// Rows that are added up by one thread; tiles are then added in the order of a fixed tree.
+inline constexpr index tile_rows = 64;
+ZO_HD constexpr index row_tiles(index rows) { return (rows + tile_rows - 1) / tile_rows; }
+
+// partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre; or, of differences d, of
+// d and d (2 c + d).
+template <class T>
+void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
+                double* partial);
+template <class T>
+void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
+                 double* partial);
+// The mean from sums around zero; then mean and root from sums around the centre.
+template <class T>
+void find_mean(cudaStream_t stream, index rows, int channels, const double* partial,
+               const norm_base<T>& norm);
+template <class T>
+void find_root(cudaStream_t stream, index rows, int channels, const double* partial, double epsilon,
+               const norm_base<T>& norm);
+template <class T>
+void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
+                 double epsilon, const norm_base<T>& norm);
+// norm.kept: differences of a batch norm whose statistics stay.
+template <class T>
+void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
+// responses[probe][channel], or one a probe.
+template <class T>
+void find_responses(cudaStream_t stream, index probes, const change<T>& d, const double* partial,
+                    const T* gamma, const norm_base<T>& norm, norm_response<T>* responses);
+template <class T>
+void move_statistics(cudaStream_t stream, index rows, int channels, double momentum, double epsilon,
+                     const norm_base<T>& norm, T* mean, T* variance);
+
+// ---- differences ----
+
+// The channel that each probe moves, and the difference of that channel of its layer's output.
+// `x` is the input of the layer; `norm` of a batch norm.
+template <class T>
+void begin_changes(cudaStream_t stream, const probe_group<T>& group, const tensor_of& tensor,
+                   const window& w, index samples, const T* x, const norm_base<T>& norm,
+                   int* channels, T* out);
+
+// Batch norm, sum and ReLU, each if it is there: out = relu'(normed(main) + other).
+template <class T>
+struct chain {
+  change<T> main, other;
+  bool normed = false;
+  const norm_response<T>* responses = nullptr;
+  index probe_step = 0;       // from the responses of one probe to the next
+  int channel_step = 0;       // from channel to channel
+  const T* x = nullptr;       // of the norm
+  const T* centre = nullptr;  // of the norm
+  const T* before = nullptr;  // values before the ReLU; null: there is none
+  sink<T> out;
+  extent how = extent::full;  // of the result
+};
+template <class T>
+void follow_chain(cudaStream_t stream, index probes, const chain<T>& c);
+
+template <class T>
+void max_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+                      const change<T>& d, const T* x, const T* value, const sink<T>& out);
+// Also of values: then there is one probe.
+template <class T>
+void mean_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+                       const change<T>& d, const sink<T>& out);
+template <class T>
+void subsample_changes(cudaStream_t stream, index probes, index samples, const window& w,
+                       const change<T>& d, const sink<T>& out);
+
+// ---- convolutions and linear maps (convolution.cu) ----
+
+// d times weights [tap][in][out], plus the bias if there is one. Full differences, or values as one
+// probe; or one channel of each probe.
+template <class T>
+void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
+              const T* weights, const T* bias, T* out);
+
+// The same of full differences on tensor cores, for layers that has_tensor_form says.
+constexpr bool has_tensor_form(const window& w) {
+  return w.in_channels % 16 == 0 && w.out_channels % 8 == 0;
+}
+// Numbers in the order in which lanes need them, as many as the weights.
+void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out);
+void convolve_rounded(cudaStream_t stream, index probes, index samples, const window& w,
+                      const bfloat16* d, const bfloat16* weights, float* out);
+
+// ---- losses ----
+
+// Classes of cross entropy, or numbers of the squared error; the other one is null.
+struct loss_targets {
+  const index* classes;
+  const double* numbers;
+};
+
+// parts[b] and what differences need: probabilities or residuals, samples x outputs.
+template <class T>
+void begin_loss(cudaStream_t stream, index samples, int channels, int area,
+                const loss_targets& targets, const T* outputs, double* kept, double* parts);
+template <class T>
+void loss_changes(cudaStream_t stream, index probes, index samples, int area,
+                  const loss_targets& targets, const change<T>& outputs, const double* kept,
+                  double* parts);
+// out[order[k]], or out[k], = sum of parts[k][b] by ascending b, over `samples`.
+void mean_parts(cudaStream_t stream, index count, index samples, const double* parts,
+                const index* order, double* out);
+
+}  // namespace zo::cuda::detail

@@ -3,6 +3,7 @@
 #include "cuda/launch.hpp"
 #include "cuda/network_kernels.hpp"
 #include "cuda/tensor_core.hpp"
+#include "cuda/words.hpp"
 
 namespace zo::cuda::detail {
 
@@ -40,8 +41,9 @@ struct full_piece {
 
   window w;
   index rows;
-  const T *in, *weights, *bias;
-  T* out;
+  change<T> d;
+  const T *weights, *bias;
+  sink<T> out;
 
   __device__ void operator()(index item) const {
     const index group = item / w.out_channels;
@@ -54,22 +56,22 @@ struct full_piece {
       for (int dx = 0; dx < w.width; ++dx) add_tap(first, dy, dx, o, sum);
     }
     for (int r = 0; r < rows_of_a_thread; ++r) {
-      if (first + r < rows) out[(first + r) * w.out_channels + o] = sum[r];
+      if (first + r < rows) out.put((first + r) * w.out_channels + o, sum[r]);
     }
   }
   __device__ void add_tap(index first, int dy, int dx, int o, T (&sum)[rows_of_a_thread]) const {
-    const T* from[rows_of_a_thread];
+    index from[rows_of_a_thread];  // negative: padding
     for (int r = 0; r < rows_of_a_thread; ++r) {
       const row_window at(w, first + r);
       const bool there = first + r < rows && at.inside(w, dy, dx);
-      from[r] = there ? in + at.in_row(w, dy, dx) * w.in_channels : nullptr;
+      from[r] = there ? at.in_row(w, dy, dx) * w.in_channels : -1;
     }
     const T* weight =
         weights + static_cast<index>(dy * w.width + dx) * w.in_channels * w.out_channels + o;
     for (int i = 0; i < w.in_channels; ++i, weight += w.out_channels) {
       const T factor = *weight;
       for (int r = 0; r < rows_of_a_thread; ++r) {
-        if (from[r] != nullptr) sum[r] = std::fma(factor, from[r][i], sum[r]);
+        if (from[r] >= 0) sum[r] = std::fma(factor, d.number(from[r] + i), sum[r]);
       }
     }
   }
@@ -82,13 +84,13 @@ struct channel_piece {
   change<T> d;
   index items;
   const T* weights;
-  T* out;
+  sink<T> out;
 
   __device__ void operator()(index probe, index item) const {
     const auto row = static_cast<unsigned>(item) / static_cast<unsigned>(w.out_channels);
     const auto o = static_cast<int>(static_cast<unsigned>(item) - row * w.out_channels);
     const row_window at(w, row);
-    const T* const from = d.data + probe * d.rows;
+    const T* const from = d.exact + probe * d.rows;
     const T* weight = weights + static_cast<index>(d.channel(probe)) * w.out_channels + o;
     const index step = static_cast<index>(w.in_channels) * w.out_channels;
     T sum = 0;
@@ -97,20 +99,11 @@ struct channel_piece {
         if (at.inside(w, dy, dx)) sum = std::fma(*weight, from[at.in_row(w, dy, dx)], sum);
       }
     }
-    out[probe * items + item] = sum;
+    out.put(probe * items + item, sum);
   }
 };
 
 // ---- tensor cores ----
-
-// Words that one lane loads or stores at once.
-template <int N>
-struct alignas(4 * N) [[gnu::may_alias]] words {
-  std::uint32_t word[N];
-};
-struct alignas(8) [[gnu::may_alias]] two_floats {
-  float first, second;
-};
 
 // Input channels are taken 16 x Steps at a time. A lane loads 4 x Steps neighbouring ones; the
 // order of products within these is the same for weights, so that it does not matter.
@@ -143,9 +136,9 @@ constexpr int warp = 32, tensor_threads = 128;
 
 // A warp makes 16 x Tiles rows of 8 x Blocks output channels. Rows of one warp are of one probe.
 template <int Tiles, int Blocks, int Steps>
-__global__ void __launch_bounds__(tensor_threads, 3)
+__global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 : 3)
     convolve_tiles(window w, zo::index probes, int rows, const bfloat16* d, const bfloat16* weights,
-                   float* out) {
+                   sink<float> out, sums_after after) {
   constexpr int rows_of_a_warp = 16 * Tiles;
   const int tiles = (rows + rows_of_a_warp - 1) / rows_of_a_warp;
   const zo::index number =
@@ -158,8 +151,9 @@ __global__ void __launch_bounds__(tensor_threads, 3)
   const int in_size = rows / w.out_area() * w.in_area() * w.in_channels;
   const bfloat16* const in = d + probe * in_size + lane % 4 * 4 * Steps;
 
-  // Of the rows that this lane loads: where their windows begin.
+  // Of the rows that this lane loads: where their images and windows begin.
   int image[2 * Tiles], top[2 * Tiles], left[2 * Tiles];
+#pragma unroll
   for (int r = 0; r < 2 * Tiles; ++r) {
     const int row = first + r * 8 + row_of_lane;
     const row_window at(w, row);
@@ -169,7 +163,9 @@ __global__ void __launch_bounds__(tensor_threads, 3)
   }
 
   float sums[Tiles][Blocks][4];
+#pragma unroll
   for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
     for (int b = 0; b < Blocks; ++b) {
       for (float& s : sums[t][b]) s = 0;
     }
@@ -181,24 +177,30 @@ __global__ void __launch_bounds__(tensor_threads, 3)
   for (int dy = 0; dy < w.height; ++dy) {
     for (int dx = 0; dx < w.width; ++dx) {
       int place[2 * Tiles];  // of the row's channels; negative: padding
+#pragma unroll
       for (int r = 0; r < 2 * Tiles; ++r) {
         const int y = top[r] + dy, x = left[r] + dx;
         const bool inside = y >= 0 && y < w.in_height && x >= 0 && x < w.in_width;
         place[r] = inside ? (image[r] + y * w.in_width + x) * w.in_channels : -1;
       }
+#pragma unroll 1
       for (int chunk = 0; chunk < chunks;
            ++chunk, from += static_cast<zo::index>(blocks) * block_numbers) {
         words<2 * Steps> a[2 * Tiles];
+#pragma unroll
         for (int r = 0; r < 2 * Tiles; ++r) {
           a[r] = {};
           if (place[r] >= 0) {
-            a[r] = *reinterpret_cast<const words<2 * Steps>*>(in + place[r] + chunk * 16 * Steps);
+            a[r] = load_bytes<8 * Steps>(in + place[r] + chunk * 16 * Steps);
           }
         }
+#pragma unroll
         for (int b = 0; b < Blocks; ++b) {
-          const auto weight = *reinterpret_cast<const words<2 * Steps>*>(from + b * block_numbers);
+          const auto weight = load_bytes<8 * Steps>(from + b * block_numbers);
+#pragma unroll
           for (int s = 0; s < Steps; ++s) {
             const std::uint32_t right[2] = {weight.word[2 * s], weight.word[2 * s + 1]};
+#pragma unroll
             for (int t = 0; t < Tiles; ++t) {
               const std::uint32_t both[4] = {a[2 * t].word[2 * s], a[2 * t + 1].word[2 * s],
                                              a[2 * t].word[2 * s + 1],
@@ -211,14 +213,55 @@ __global__ void __launch_bounds__(tensor_threads, 3)
     }
   }
 
-  float* const to = out + probe * rows * w.out_channels + first_block * 8 + lane % 4 * 2;
+  const int first_channel = first_block * 8 + lane % 4 * 2;  // and the one after it
+#pragma unroll
   for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = first + (2 * t + half) * 8 + row_of_lane;
       if (row >= rows) continue;
+      const zo::index to = (probe * rows + row) * w.out_channels + first_channel;
+#pragma unroll
       for (int b = 0; b < Blocks; ++b) {
-        *reinterpret_cast<two_floats*>(to + static_cast<zo::index>(row) * w.out_channels +
-                                       b * 8) = {sums[t][b][2 * half], sums[t][b][2 * half + 1]};
+        const float left_one = sums[t][b][2 * half], right_one = sums[t][b][2 * half + 1];
+        if (out.rounded != nullptr) {
+          store_bytes(words<1>{{pair_of(left_one, right_one)}}, out.rounded + to + b * 8);
+        } else {
+          out.exact[to + b * 8] = left_one;
+          out.exact[to + b * 8 + 1] = right_one;
+        }
+      }
+    }
+  }
+  if (after.partial == nullptr) return;
+
+  // Of this tile and each channel: over the rows of a lane, then over lanes by a fixed tree.
+  float* const partial = after.partial + (probe * 2 * w.out_channels + first_channel) * tiles +
+                         (number - probe * tiles);
+#pragma unroll
+  for (int b = 0; b < Blocks; ++b) {
+    __syncwarp();  // otherwise values of all blocks are loaded first, and registers spill
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+      const int channel = first_channel + b * 8 + n;
+      const float centre = after.centre[channel];
+      float sum = 0, squares = 0;
+#pragma unroll
+      for (int r = 0; r < 2 * Tiles; ++r) {
+        const int row = first + r * 8 + row_of_lane;
+        if (row >= rows) continue;
+        const float by = sums[r / 2][b][r % 2 * 2 + n];
+        const float x = after.x[static_cast<zo::index>(row) * w.out_channels + channel];
+        sum += by;
+        squares += nn::detail::square_difference(x - centre, by);
+      }
+      for (int apart = 4; apart < warp; apart *= 2) {
+        sum += __shfl_xor_sync(0xffffffffU, sum, apart);
+        squares += __shfl_xor_sync(0xffffffffU, squares, apart);
+      }
+      if (row_of_lane == 0) {
+        partial[static_cast<zo::index>(b * 8 + n) * tiles] = sum;
+        partial[static_cast<zo::index>(w.out_channels + b * 8 + n) * tiles] = squares;
       }
     }
   }
@@ -226,7 +269,8 @@ __global__ void __launch_bounds__(tensor_threads, 3)
 
 template <int Tiles, int Blocks, int Steps>
 void launch_tiles(cudaStream_t stream, index probes, index samples, const window& w,
-                  const bfloat16* d, const bfloat16* weights, float* out) {
+                  const bfloat16* d, const bfloat16* weights, const sink<float>& out,
+                  const sums_after& sums) {
   const index rows = samples * w.out_area();
   const index warps = probes * ((rows + 16 * Tiles - 1) / (16 * Tiles));
   constexpr index warps_of_a_block = tensor_threads / warp;
@@ -236,32 +280,31 @@ void launch_tiles(cudaStream_t stream, index probes, index samples, const window
   config.gridDim = dim3(static_cast<unsigned>((warps + warps_of_a_block - 1) / warps_of_a_block),
                         static_cast<unsigned>(w.out_channels / (8 * Blocks)), 1);
   check(cudaLaunchKernelEx(&config, convolve_tiles<Tiles, Blocks, Steps>, w, probes,
-                           static_cast<int>(rows), d, weights, out),
+                           static_cast<int>(rows), d, weights, out, sums),
         launch);
 }
 
 template <int Steps>
 void launch_steps(cudaStream_t stream, index probes, index samples, const window& w,
-                  const bfloat16* d, const bfloat16* weights, float* out) {
-  const int blocks = w.out_channels / 8;
-  const auto launch_with = [&](auto tiles, auto wide) {
-    launch_tiles<decltype(tiles)::value, decltype(wide)::value, Steps>(stream, probes, samples, w,
-                                                                       d, weights, out);
-  };
-  using std::integral_constant;
-  constexpr integral_constant<int, 2> two;
-  constexpr integral_constant<int, 4> four;
-  if (blocks % 8 == 0) return launch_with(two, integral_constant<int, 8>());
-  if (blocks % 4 == 0) return launch_with(four, four);
-  if (blocks % 2 == 0) return launch_with(four, two);
-  launch_with(four, integral_constant<int, 1>());
+                  const bfloat16* d, const bfloat16* weights, const sink<float>& out,
+                  const sums_after& sums) {
+  switch (tensor_blocks(w)) {
+    case 8:
+      return launch_tiles<2, 8, Steps>(stream, probes, samples, w, d, weights, out, sums);
+    case 4:
+      return launch_tiles<4, 4, Steps>(stream, probes, samples, w, d, weights, out, sums);
+    case 2:
+      return launch_tiles<4, 2, Steps>(stream, probes, samples, w, d, weights, out, sums);
+    default:
+      return launch_tiles<4, 1, Steps>(stream, probes, samples, w, d, weights, out, sums);
+  }
 }
 
 }  // namespace
 
 template <class T>
 void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
-              const T* weights, const T* bias, T* out) {
+              const T* weights, const T* bias, const sink<T>& out) {
   const index rows = samples * w.out_area();
   if (d.how == extent::channel) {
     for_rows(stream, probes, rows * w.out_channels,
@@ -270,13 +313,13 @@ void convolve(cudaStream_t stream, index probes, index samples, const window& w,
   }
   constexpr index together = full_piece<T>::rows_of_a_thread;
   for_items(stream, (probes * rows + together - 1) / together * w.out_channels,
-            full_piece<T>{w, probes * rows, d.data, weights, bias, out}, launch);
+            full_piece<T>{w, probes * rows, d, weights, bias, out}, launch);
 }
 
 template void convolve(cudaStream_t, index, index, const window&, const change<float>&,
-                       const float*, const float*, float*);
+                       const float*, const float*, const sink<float>&);
 template void convolve(cudaStream_t, index, index, const window&, const change<double>&,
-                       const double*, const double*, double*);
+                       const double*, const double*, const sink<double>&);
 
 void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out) {
   for_items(stream, static_cast<index>(w.taps()) * w.in_channels * w.out_channels,
@@ -284,9 +327,10 @@ void round_weights(cudaStream_t stream, const window& w, const float* weights, b
 }
 
 void convolve_rounded(cudaStream_t stream, index probes, index samples, const window& w,
-                      const bfloat16* d, const bfloat16* weights, float* out) {
-  if (steps_of(w) == 2) return launch_steps<2>(stream, probes, samples, w, d, weights, out);
-  launch_steps<1>(stream, probes, samples, w, d, weights, out);
+                      const bfloat16* d, const bfloat16* weights, const sink<float>& out,
+                      const sums_after& sums) {
+  if (steps_of(w) == 2) return launch_steps<2>(stream, probes, samples, w, d, weights, out, sums);
+  launch_steps<1>(stream, probes, samples, w, d, weights, out, sums);
 }
 
 }  // namespace zo::cuda::detail

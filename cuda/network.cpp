@@ -73,15 +73,18 @@ struct unit {
 // number.
 struct planned {
   extent how = extent::none;
-  index shift = 0;  // of the channel
-  index exact = -1, rounded = -1;
+  index shift = 0;       // of the channel
+  bool rounded = false;  // kept in bfloat16
+  index place = -1, bytes = 0;
+  index sums = -1, sums_bytes = 0;  // that its product makes for the batch norm that reads it
 };
 
 struct planned_unit {
   const unit* what;
   planned main{}, other{}, out{};
   bool normed = false;              // the batch norm is yet to be applied
-  bool tensor = false;              // products in bfloat16
+  bool tensor = false;              // products on tensor cores
+  index norm_after = -1;            // that wants sums of this product
   index sums = -1, responses = -1;  // of a batch norm whose statistics follow, while it is made
 };
 
@@ -191,7 +194,8 @@ struct network_objective<T>::state {
   std::vector<T*> arranged{};                 // weights, by node
   std::vector<bfloat16*> rounded{};           // by node
   std::vector<detail::norm_base<T>> norms{};  // by node
-  double *partial = nullptr, *loss_kept = nullptr, *parts = nullptr;
+  T* partial = nullptr;                       // sums of a batch norm
+  double *loss_kept = nullptr, *parts = nullptr;
 
   const std::vector<node>& nodes() const { return net.nodes(); }
   bool trains() const { return options.mode == nn::norm_mode::train; }
@@ -309,7 +313,7 @@ void network_objective<T>::state::lay_out() {
     for (double** one : {&norm.mean, &norm.root, &norm.rest}) keep(*one, n.in.channels);
     keep(norm.centre, n.in.channels);
     keep(norm.kept, n.in.channels);
-    sums = std::max(sums, 2 * n.in.channels * detail::row_tiles(rows(id)));
+    sums = std::max(sums, 2 * n.in.channels * detail::tiles_of(rows(id)));
   }
   keep(partial, sums);
   keep(loss_kept, numbers(static_cast<index>(count) - 1));
@@ -336,7 +340,7 @@ void network_objective<T>::state::run(const T* point) {
     const T* const in = n.first < 0 ? nullptr : values[at(n.first)];
     change<T> whole;
     whole.how = extent::full;
-    whole.data = in;
+    whole.exact = in;
     whole.all_channels = w.in_channels;
     whole.rows = samples * n.in.area();
     const detail::sink<T> to{out, nullptr};
@@ -348,7 +352,8 @@ void network_objective<T>::state::run(const T* point) {
       case operation::convolution:
       case operation::linear:
         detail::arrange_weights(stream(), w, parameter(n.weight), arranged[at(id)]);
-        detail::convolve(stream(), 1, samples, w, whole, arranged[at(id)], parameter(n.bias), out);
+        detail::convolve(stream(), 1, samples, w, whole, static_cast<const T*>(arranged[at(id)]),
+                         parameter(n.bias), to);
         break;
       case operation::batch_norm:
         run_norm(id);
@@ -426,32 +431,34 @@ path network_objective<T>::state::plan(index from) const {
 
   path way;
   places memory;
-  const auto bytes_of = [&](index id, extent how, index size) {
-    return size * samples *
-           (how == extent::channel ? nodes()[at(id)].out.area() : nodes()[at(id)].out.size());
+  const auto reader = [&](index id, const auto& wanted) -> const unit* {
+    const auto reads = [&](const unit& u) { return (u.main == id || u.other == id) && wanted(u); };
+    const auto found = std::ranges::find_if(units, reads);
+    return found == units.end() ? nullptr : &*found;
   };
-  constexpr index wide = sizeof(T), narrow = sizeof(bfloat16);
-  // Who reads a value decides what it is written in.
+  const auto by_tensor_cores = [&](const unit& u) { return on_tensor_cores(u.last); };
+  // Full differences of images, and those that tensor cores read, are kept in bfloat16.
   const auto place = [&](index id, planned& p) {
-    bool exact = id == count - 1 || multiplies(nodes()[at(id)]), halved = false;
-    for (const unit& u : units) {
-      if (u.main != id && u.other != id) continue;
-      const bool tensor = p.how == extent::full && u.norm < 0 && on_tensor_cores(u.last);
-      (tensor ? halved : exact) = true;
-    }
-    if (exact || !halved) p.exact = memory.take(bytes_of(id, p.how, wide));
-    if (halved) p.rounded = memory.take(bytes_of(id, p.how, narrow));
+    const nn::shape& s = nodes()[at(id)].out;
+    p.rounded = options.products == nn::products::bfloat16 && p.how == extent::full &&
+                id != count - 1 && (s.area() > 1 || reader(id, by_tensor_cores) != nullptr);
+    const index numbers_of_probe = samples * (p.how == extent::channel ? s.area() : s.size());
+    p.bytes = numbers_of_probe * static_cast<index>(p.rounded ? sizeof(bfloat16) : sizeof(T));
+    p.place = memory.take(p.bytes);
+  };
+  const auto sum_bytes = [&](index channels, index tiles) {
+    return channels * 2 * tiles * static_cast<index>(sizeof(T));
   };
   const auto release = [&](index id, index user) {
     planned& p = known[at(id)];
     if (p.how == extent::none || last_use[at(id)] > user) return;
-    if (p.exact >= 0) memory.give_back(p.exact, bytes_of(id, p.how, wide));
-    if (p.rounded >= 0) memory.give_back(p.rounded, bytes_of(id, p.how, narrow));
+    memory.give_back(p.place, p.bytes);
+    if (p.sums >= 0) memory.give_back(p.sums, p.sums_bytes);
     p = {};
   };
 
   known[at(from)].how = extent::channel;
-  known[at(from)].exact = memory.take(bytes_of(from, extent::channel, wide));
+  place(from, known[at(from)]);
   way.begin = known[at(from)];
   way.channels = memory.take(static_cast<index>(sizeof(int)));
   way.parts = memory.take(samples * static_cast<index>(sizeof(double)));
@@ -472,18 +479,24 @@ path network_objective<T>::state::plan(index from) const {
         a == extent::none || b == extent::none || made.main.shift == made.other.shift;
     const bool single = a != extent::full && b != extent::full && same_channel && !multiplies(n);
     made.out.how = single ? extent::channel : extent::full;
-    index sums = 0, responses = 0;  // bytes
+    place(u.last, made.out);
+    const unit* const norm =
+        reader(u.last, [&](const unit& r) { return r.norm >= 0 && r.main == u.last; });
+    if (made.tensor && trains() && norm != nullptr) {
+      made.norm_after = norm->norm;
+      made.out.sums_bytes = sum_bytes(
+          n.out.channels, detail::tiles_of(rows(u.last), detail::tensor_rows(windows[at(u.last)])));
+      made.out.sums = memory.take(made.out.sums_bytes);
+    }
+    known[at(u.last)] = made.out;
     if (made.normed && trains()) {
       const index channels = a == extent::channel ? 1 : n.in.channels;
-      sums = channels * 2 * detail::row_tiles(rows(u.norm)) * static_cast<index>(sizeof(double));
-      responses = channels * static_cast<index>(sizeof(nn::detail::norm_response<T>));
-      made.sums = memory.take(sums);
+      const index sums =
+          made.main.sums >= 0 ? 0 : sum_bytes(channels, detail::tiles_of(rows(u.norm)));
+      const index responses = channels * static_cast<index>(sizeof(nn::detail::norm_response<T>));
+      made.sums = sums > 0 ? memory.take(sums) : made.main.sums;
       made.responses = memory.take(responses);
-    }
-    place(u.last, made.out);
-    known[at(u.last)] = made.out;
-    if (sums > 0) {
-      memory.give_back(made.sums, sums);
+      if (sums > 0) memory.give_back(made.sums, sums);
       memory.give_back(made.responses, responses);
     }
     for (const index read : {inside ? from : u.main, u.other}) {
@@ -501,7 +514,9 @@ change<T> network_objective<T>::state::change_of(const planned& p, index id, ind
                                                  const char* memory, const int* channels) const {
   change<T> c;
   c.how = p.how;
-  if (p.exact >= 0) c.data = reinterpret_cast<const T*>(memory + p.exact * count);
+  const char* const place = memory + p.place * count;
+  if (p.rounded) c.rounded = reinterpret_cast<const bfloat16*>(place);
+  if (!p.rounded) c.exact = reinterpret_cast<const T*>(place);
   c.channels = channels;
   c.shift = static_cast<int>(p.shift);
   c.all_channels = static_cast<int>(nodes()[at(id)].out.channels);
@@ -517,28 +532,26 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
   const window& w = windows[at(u.last)];
   const bool inside = u.norm >= 0 && p.main.how != extent::none && !p.normed;
   const change<T> main = change_of(p.main, inside ? u.norm : u.main, count, memory, channels);
+  char* const place = memory + p.out.place * count;
   detail::sink<T> out;
-  if (p.out.exact >= 0) out.exact = reinterpret_cast<T*>(memory + p.out.exact * count);
-  if (p.out.rounded >= 0) {
-    out.rounded = reinterpret_cast<bfloat16*>(memory + p.out.rounded * count);
+  if (p.out.rounded) out.rounded = reinterpret_cast<bfloat16*>(place);
+  if (!p.out.rounded) out.exact = reinterpret_cast<T*>(place);
+  if constexpr (std::is_same_v<T, float>) {
+    if (p.tensor) {
+      detail::sums_after sums;
+      if (p.norm_after >= 0) {
+        sums = {values[at(u.last)], norms[at(p.norm_after)].centre,
+                reinterpret_cast<float*>(memory + p.out.sums * count)};
+      }
+      detail::convolve_rounded(stream(), count, samples, w, main.rounded, rounded[at(u.last)], out,
+                               sums);
+      return;
+    }
   }
   if (multiplies(n)) {
-    if constexpr (std::is_same_v<T, float>) {
-      if (p.tensor) {
-        const auto* d = reinterpret_cast<const bfloat16*>(memory + p.main.rounded * count);
-        detail::convolve_rounded(stream(), count, samples, w, d, rounded[at(u.last)], out.exact);
-      }
-    }
-    if (!p.tensor) {
-      constexpr const T* no_bias = nullptr;
-      detail::convolve(stream(), count, samples, w, main,
-                       static_cast<const T*>(arranged[at(u.last)]), no_bias, out.exact);
-    }
-    if (out.rounded == nullptr) return;
-    detail::chain<T> copy;  // another product follows at once
-    copy.main = change_of(p.out, u.last, count, memory, channels);
-    copy.out.rounded = out.rounded;
-    detail::follow_chain(stream(), count, copy);
+    constexpr const T* no_bias = nullptr;
+    detail::convolve(stream(), count, samples, w, main, static_cast<const T*>(arranged[at(u.last)]),
+                     no_bias, out);
     return;
   }
   const auto value = [&](index id) { return static_cast<const T*>(values[at(id)]); };
@@ -569,12 +582,17 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
     c.channel_step = 1;
     if (trains()) {
       const bool single = p.main.how == extent::channel;
-      auto* const sums = reinterpret_cast<double*>(memory + p.sums * count);
+      auto* const sums = reinterpret_cast<T*>(memory + p.sums * count);
       auto* const responses =
           reinterpret_cast<nn::detail::norm_response<T>*>(memory + p.responses * count);
-      detail::change_sums(stream(), count, main, c.x, c.centre, sums);
-      detail::find_responses(stream(), count, main, sums, parameter(nodes()[at(u.norm)].weight),
-                             norm, responses);
+      index tiles = detail::tiles_of(main.rows);
+      if (p.main.sums >= 0) {
+        tiles = detail::tiles_of(main.rows, detail::tensor_rows(windows[at(u.main)]));
+      } else {
+        detail::change_sums(stream(), count, main, c.x, c.centre, sums);
+      }
+      detail::find_responses(stream(), count, main, sums, tiles,
+                             parameter(nodes()[at(u.norm)].weight), norm, responses);
       c.responses = responses;
       c.probe_step = single ? 1 : main.all_channels;
       c.channel_step = single ? 0 : 1;
@@ -603,7 +621,7 @@ void network_objective<T>::state::follow(const path& way, const nn::view& moved,
   const detail::probe_group<T> group{order, coordinates.data(), steps.data(), count};
   detail::begin_changes(stream(), group, tensor, windows[at(moved.node)], samples,
                         static_cast<const T*>(values[at(n.first)]), norms[at(moved.node)], channels,
-                        reinterpret_cast<T*>(memory + way.begin.exact * count));
+                        reinterpret_cast<T*>(memory + way.begin.place * count));
   for (const planned_unit& u : way.units) follow_unit(u, count, memory, channels);
   const index last = static_cast<index>(nodes().size()) - 1;
   detail::loss_changes(stream(), count, samples, static_cast<int>(net.output().area()), targets(),

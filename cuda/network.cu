@@ -1,7 +1,10 @@
 // Values and differences of networks, number by number, and the sums of batch norms. A thread makes
 // one number, or the same one of a few probes, so that base values are read once for these.
+#include <cstring>
+
 #include "cuda/launch.hpp"
 #include "cuda/network_kernels.hpp"
+#include "cuda/words.hpp"
 
 namespace zo::cuda::detail {
 
@@ -109,10 +112,10 @@ struct value_sums_piece {
   index rows;
   int channels;
   const T *x, *centre;
-  double* partial;
+  T* partial;
   __device__ void operator()(index item) const {
     const place_of_item at(item, channels);
-    const index tiles = row_tiles(rows), first = at.high * tile_rows;
+    const index tiles = tiles_of(rows), first = at.high * tile_rows;
     const index last = first + tile_rows < rows ? first + tile_rows : rows;
     const T middle = centre == nullptr ? T(0) : centre[at.low];
     T sum = 0, squares = 0;
@@ -121,8 +124,8 @@ struct value_sums_piece {
       sum += c;
       squares += c * c;
     }
-    partial[at.low * tiles + at.high] = static_cast<double>(sum);
-    partial[(channels + at.low) * tiles + at.high] = static_cast<double>(squares);
+    partial[at.low * tiles + at.high] = sum;
+    partial[(channels + at.low) * tiles + at.high] = squares;
   }
 };
 
@@ -131,30 +134,30 @@ struct change_sums_piece {
   change<T> d;
   int channels;  // of the sums: one of each probe, or all
   const T *x, *centre;
-  double* partial;
+  T* partial;
   __device__ void operator()(index probe, index item) const {
     const place_of_item at(item, channels);
-    const index tiles = row_tiles(d.rows), first = at.high * tile_rows;
+    const index tiles = tiles_of(d.rows), first = at.high * tile_rows;
     const index last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
     const int c = d.how == extent::channel ? d.channel(probe) : at.low;
     const T middle = centre[c];
-    const T* const moved = d.data + probe * d.rows * channels + at.low;
+    const index moved = probe * d.rows * channels + at.low;
     T sum = 0, squares = 0;
     for (index row = first; row < last; ++row) {
-      const T centred = x[row * d.all_channels + c] - middle, by = moved[row * channels];
+      const T centred = x[row * d.all_channels + c] - middle, by = d.number(moved + row * channels);
       sum += by;
       squares += nn::detail::square_difference(centred, by);
     }
-    double* const to = partial + probe * 2 * channels * tiles + at.high;
-    to[at.low * tiles] = static_cast<double>(sum);
-    to[(channels + at.low) * tiles] = static_cast<double>(squares);
+    T* const to = partial + probe * 2 * channels * tiles + at.high;
+    to[at.low * tiles] = sum;
+    to[(channels + at.low) * tiles] = squares;
   }
 };
 
 // A warp for each channel of each probe: use(probe, channel, sum, squares).
-template <class Use>
+template <class T, class Use>
 __global__ void __launch_bounds__(block_threads)
-    sum_tiles(Use use, zo::index probes, int channels, zo::index tiles, const double* partial) {
+    sum_tiles(Use use, zo::index probes, int channels, zo::index tiles, const T* partial) {
   constexpr int warp = 32;
   const auto lane = static_cast<int>(threadIdx.x) % warp;
   const index warps = static_cast<index>(gridDim.x) * (block_threads / warp);
@@ -162,11 +165,11 @@ __global__ void __launch_bounds__(block_threads)
   for (; item < probes * channels; item += warps) {
     const index probe = item / channels;
     const int c = static_cast<int>(item - probe * channels);
-    const double* const from = partial + (probe * 2 * channels + c) * tiles;
+    const T* const from = partial + (probe * 2 * channels + c) * tiles;
     double sum = 0, squares = 0;
     for (index tile = lane; tile < tiles; tile += warp) {
-      sum += from[tile];
-      squares += from[channels * tiles + tile];
+      sum += static_cast<double>(from[tile]);
+      squares += static_cast<double>(from[channels * tiles + tile]);
     }
     for (int apart = warp / 2; apart >= 1; apart /= 2) {
       sum += __shfl_xor_sync(0xffffffffU, sum, apart);
@@ -176,15 +179,14 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
-template <class Use>
-void for_sums(cudaStream_t stream, index probes, int channels, index rows, const double* partial,
+template <class T, class Use>
+void for_sums(cudaStream_t stream, index probes, int channels, index tiles, const T* partial,
               const Use& use) {
   const index blocks = std::clamp<index>((probes * channels + 7) / 8, 1, index{1} << 16);
   const cudaLaunchConfig_t config =
       configuration(stream, {static_cast<unsigned>(blocks), 1, block_threads});
-  check(
-      cudaLaunchKernelEx(&config, sum_tiles<Use>, use, probes, channels, row_tiles(rows), partial),
-      "launching the sums of a batch norm");
+  check(cudaLaunchKernelEx(&config, sum_tiles<T, Use>, use, probes, channels, tiles, partial),
+        "launching the sums of a batch norm");
 }
 
 template <class T>
@@ -303,6 +305,7 @@ constexpr index probe_groups(index probes) {
   return (probes + probes_of_a_thread - 1) / probes_of_a_thread;
 }
 
+// A result of one channel, or one of all channels where an operand has a single one.
 template <class T>
 struct chain_piece {
   chain<T> c;
@@ -339,6 +342,83 @@ struct chain_piece {
     }
     e += c.other.at(k, row, channel);
     return c.before == nullptr ? e : nn::detail::relu_difference(was, e);
+  }
+};
+
+// All channels throughout, four at a time: nearly all of the memory that differences take is read
+// and written here.
+template <class T>
+struct wide_chain_piece {
+  static constexpr int wide = 4;
+  struct numbers {
+    T value[wide];
+  };
+
+  chain<T> c;
+  index probes, size;  // of the differences of one probe
+  int channels;
+
+  __device__ void operator()(index group, index item) const {
+    const index i = item * wide;
+    const int channel =
+        static_cast<int>(static_cast<unsigned>(i) % static_cast<unsigned>(channels));
+    numbers middle{}, was{};
+    if (c.normed) {
+      middle = load_four(c.x + i);
+      const numbers centre = load_four(c.centre + channel);
+      for (int n = 0; n < wide; ++n) middle.value[n] -= centre.value[n];
+    }
+    if (c.before != nullptr) was = load_four(c.before + i);
+    const index first = group * probes_of_a_thread;
+    for (index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
+      numbers e = change_four(c.main, k * size + i);
+      const numbers other = change_four(c.other, k * size + i);
+      const norm_response<T>* const responses = c.responses + k * c.probe_step + channel;
+      for (int n = 0; n < wide; ++n) {
+        T& one = e.value[n];
+        if (c.normed) one = nn::detail::norm_difference(responses[n], middle.value[n], one);
+        one += other.value[n];
+        if (c.before != nullptr) one = nn::detail::relu_difference(was.value[n], one);
+      }
+      put_four(k * size + i, e);
+    }
+  }
+  __device__ static numbers load_four(const T* from) {
+    const auto both = load_bytes<sizeof(numbers)>(from);
+    numbers found;
+    std::memcpy(&found, &both, sizeof found);
+    return found;
+  }
+  __device__ static numbers change_four(const change<T>& d, index i) {
+    if (d.how == extent::none) return {};
+    if constexpr (std::is_same_v<T, float>) {
+      if (d.rounded != nullptr) {
+        const auto halves = load_bytes<wide * sizeof(bfloat16)>(d.rounded + i);
+        numbers found;
+        for (int n = 0; n < wide; ++n) {
+          const std::uint32_t word = halves.word[n / 2];
+          const std::uint32_t bits = n % 2 == 0 ? word << 16 : word & 0xffff0000U;
+          std::memcpy(&found.value[n], &bits, sizeof bits);
+        }
+        return found;
+      }
+    }
+    return load_four(d.exact + i);
+  }
+  __device__ void put_four(index i, const numbers& e) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (c.out.rounded != nullptr) {
+        words<2> halves;
+        for (int n = 0; n < 2; ++n) {
+          halves.word[n] = pair_of(e.value[2 * n], e.value[2 * n + 1]);
+        }
+        store_bytes(halves, c.out.rounded + i);
+        return;
+      }
+    }
+    words<sizeof(numbers) / 4> all;
+    std::memcpy(&all, &e, sizeof e);
+    store_bytes(all, c.out.exact + i);
   }
 };
 
@@ -545,29 +625,30 @@ void max_pool_values(cudaStream_t stream, index samples, const window& w, const 
 
 template <class T>
 void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
-                double* partial) {
-  for_items(stream, row_tiles(rows) * channels,
+                T* partial) {
+  for_items(stream, tiles_of(rows) * channels,
             value_sums_piece<T>{rows, channels, x, centre, partial}, values_launch);
 }
 
 template <class T>
 void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
-                 double* partial) {
+                 T* partial) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
-  for_rows(stream, probes, row_tiles(d.rows) * channels,
+  for_rows(stream, probes, tiles_of(d.rows) * channels,
            change_sums_piece<T>{d, channels, x, centre, partial}, changes_launch);
 }
 
 template <class T>
-void find_mean(cudaStream_t stream, index rows, int channels, const double* partial,
+void find_mean(cudaStream_t stream, index rows, int channels, const T* partial,
                const norm_base<T>& norm) {
-  for_sums(stream, 1, channels, rows, partial, mean_use<T>{static_cast<double>(rows), norm});
+  for_sums(stream, 1, channels, tiles_of(rows), partial,
+           mean_use<T>{static_cast<double>(rows), norm});
 }
 
 template <class T>
-void find_root(cudaStream_t stream, index rows, int channels, const double* partial, double epsilon,
+void find_root(cudaStream_t stream, index rows, int channels, const T* partial, double epsilon,
                const norm_base<T>& norm) {
-  for_sums(stream, 1, channels, rows, partial,
+  for_sums(stream, 1, channels, tiles_of(rows), partial,
            root_use<T>{static_cast<double>(rows), epsilon, norm});
 }
 
@@ -583,10 +664,11 @@ void keep_responses(cudaStream_t stream, int channels, const T* gamma, const nor
 }
 
 template <class T>
-void find_responses(cudaStream_t stream, index probes, const change<T>& d, const double* partial,
-                    const T* gamma, const norm_base<T>& norm, norm_response<T>* responses) {
+void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
+                    index tiles, const T* gamma, const norm_base<T>& norm,
+                    norm_response<T>* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
-  for_sums(stream, probes, channels, d.rows, partial,
+  for_sums(stream, probes, channels, tiles, partial,
            response_use<T>{d, channels, gamma, norm, responses});
 }
 
@@ -611,6 +693,14 @@ template <class T>
 void follow_chain(cudaStream_t stream, index probes, const chain<T>& c) {
   const change<T>& any = c.main.how == extent::none ? c.other : c.main;
   const index items = any.rows * (c.how == extent::channel ? 1 : any.all_channels);
+  using wide = wide_chain_piece<T>;
+  const bool whole = c.main.how != extent::channel && c.other.how != extent::channel &&
+                     (!c.normed || c.main.how == extent::full);
+  if (whole && any.all_channels % wide::wide == 0) {
+    for_rows(stream, probe_groups(probes), items / wide::wide,
+             wide{c, probes, items, any.all_channels}, changes_launch);
+    return;
+  }
   for_rows(stream, probe_groups(probes), items,
            chain_piece<T>{c, probes, any.rows, any.all_channels}, changes_launch);
 }
@@ -665,13 +755,13 @@ void mean_parts(cudaStream_t stream, index count, index samples, const double* p
   template void relu_values(cudaStream_t, index, const T*, T*);                                    \
   template void add_values(cudaStream_t, index, const T*, const T*, T*);                           \
   template void max_pool_values(cudaStream_t, index, const window&, const T*, T*);                 \
-  template void value_sums(cudaStream_t, index, int, const T*, const T*, double*);                 \
-  template void change_sums(cudaStream_t, index, const change<T>&, const T*, const T*, double*);   \
-  template void find_mean(cudaStream_t, index, int, const double*, const norm_base<T>&);           \
-  template void find_root(cudaStream_t, index, int, const double*, double, const norm_base<T>&);   \
+  template void value_sums(cudaStream_t, index, int, const T*, const T*, T*);                      \
+  template void change_sums(cudaStream_t, index, const change<T>&, const T*, const T*, T*);        \
+  template void find_mean(cudaStream_t, index, int, const T*, const norm_base<T>&);                \
+  template void find_root(cudaStream_t, index, int, const T*, double, const norm_base<T>&);        \
   template void use_running(cudaStream_t, int, const T*, const T*, double, const norm_base<T>&);   \
   template void keep_responses(cudaStream_t, int, const T*, const norm_base<T>&);                  \
-  template void find_responses(cudaStream_t, index, const change<T>&, const double*, const T*,     \
+  template void find_responses(cudaStream_t, index, const change<T>&, const T*, index, const T*,   \
                                const norm_base<T>&, norm_response<T>*);                            \
   template void move_statistics(cudaStream_t, index, int, double, double, const norm_base<T>&, T*, \
                                 T*);                                                               \

@@ -46,37 +46,48 @@ struct probe_group {
   index count;
 };
 
-// Differences of one value: none, one channel for each probe ([probe][row]), or all of them.
+// Differences of one value: none, one channel for each probe ([probe][row]), or all of them. Those
+// of all channels may be kept in bfloat16.
 enum class extent : std::uint8_t { none, channel, full };
 
 template <class T>
 struct change {
   extent how = extent::none;
-  const T* data = nullptr;
+  const T* exact = nullptr;
+  const bfloat16* rounded = nullptr;
   const int* channels = nullptr;  // of probes, where the difference began
   int shift = 0;                  // from there to here
   int all_channels = 0;
   index rows = 0;  // samples x positions
 
   ZO_HD int channel(index probe) const { return channels[probe] + shift; }
+  ZO_HD T number(index i) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded != nullptr) return static_cast<float>(rounded[i]);
+    }
+    return exact[i];
+  }
   ZO_HD T at(index probe, index row, int c) const {
-    if (how == extent::full) return data[(probe * rows + row) * all_channels + c];
+    if (how == extent::full) return number((probe * rows + row) * all_channels + c);
     if (how == extent::none || c != channel(probe)) return T(0);
-    return data[probe * rows + row];
+    return exact[probe * rows + row];
   }
 };
 
-// Where a difference is written: in T, in bfloat16 for the products of the next layer, or both.
+// Where a difference is written; one of both.
 template <class T>
 struct sink {
   T* exact = nullptr;
   bfloat16* rounded = nullptr;
 
   ZO_HD void put(index at, T value) const {
-    if (exact != nullptr) exact[at] = value;
     if constexpr (std::is_same_v<T, float>) {
-      if (rounded != nullptr) rounded[at] = bfloat16(value);
+      if (rounded != nullptr) {
+        rounded[at] = bfloat16(value);
+        return;
+      }
     }
+    exact[at] = value;
   }
 };
 
@@ -109,24 +120,26 @@ void max_pool_values(cudaStream_t stream, index samples, const window& w, const 
 
 // ---- sums of batch norms ----
 
-// Rows that are added up by one thread; tiles are then added in the order of a fixed tree.
+// Rows that are added up first; tiles are then added in the order of a fixed tree.
 inline constexpr index tile_rows = 64;
-ZO_HD constexpr index row_tiles(index rows) { return (rows + tile_rows - 1) / tile_rows; }
+ZO_HD constexpr index tiles_of(index rows, index of_rows = tile_rows) {
+  return (rows + of_rows - 1) / of_rows;
+}
 
 // partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre; or, of differences d, of
 // d and d (2 c + d).
 template <class T>
 void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
-                double* partial);
+                T* partial);
 template <class T>
 void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
-                 double* partial);
+                 T* partial);
 // The mean from sums around zero; then mean and root from sums around the centre.
 template <class T>
-void find_mean(cudaStream_t stream, index rows, int channels, const double* partial,
+void find_mean(cudaStream_t stream, index rows, int channels, const T* partial,
                const norm_base<T>& norm);
 template <class T>
-void find_root(cudaStream_t stream, index rows, int channels, const double* partial, double epsilon,
+void find_root(cudaStream_t stream, index rows, int channels, const T* partial, double epsilon,
                const norm_base<T>& norm);
 template <class T>
 void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
@@ -136,8 +149,9 @@ template <class T>
 void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
 // responses[probe][channel], or one a probe.
 template <class T>
-void find_responses(cudaStream_t stream, index probes, const change<T>& d, const double* partial,
-                    const T* gamma, const norm_base<T>& norm, norm_response<T>* responses);
+void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
+                    index tiles, const T* gamma, const norm_base<T>& norm,
+                    norm_response<T>* responses);
 template <class T>
 void move_statistics(cudaStream_t stream, index rows, int channels, double momentum, double epsilon,
                      const norm_base<T>& norm, T* mean, T* variance);
@@ -185,16 +199,31 @@ void subsample_changes(cudaStream_t stream, index probes, index samples, const w
 // probe; or one channel of each probe.
 template <class T>
 void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
-              const T* weights, const T* bias, T* out);
+              const T* weights, const T* bias, const sink<T>& out);
 
 // The same of full differences on tensor cores, for layers that has_tensor_form says.
 constexpr bool has_tensor_form(const window& w) {
   return w.in_channels % 16 == 0 && w.out_channels % 8 == 0;
 }
+// Output channels, and rows of one probe, that a warp makes.
+constexpr int tensor_blocks(const window& w) {
+  const int blocks = w.out_channels / 8;
+  return blocks % 8 == 0 ? 8 : blocks % 4 == 0 ? 4 : blocks % 2 == 0 ? 2 : 1;
+}
+constexpr index tensor_rows(const window& w) { return tensor_blocks(w) == 8 ? 32 : 64; }
+
 // Numbers in the order in which lanes need them, as many as the weights.
 void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out);
+
+// What a batch norm that follows needs of the outputs, by tiles of tensor_rows; null: nothing.
+struct sums_after {
+  const float* x = nullptr;  // the outputs themselves
+  const float* centre = nullptr;
+  float* partial = nullptr;
+};
 void convolve_rounded(cudaStream_t stream, index probes, index samples, const window& w,
-                      const bfloat16* d, const bfloat16* weights, float* out);
+                      const bfloat16* d, const bfloat16* weights, const sink<float>& out,
+                      const sums_after& sums);
 
 // ---- losses ----
 

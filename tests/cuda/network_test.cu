@@ -281,8 +281,8 @@ nn::network wide() {
   return net;
 }
 
-// Products of rounded numbers are off by up to 2^-8, sums of many by less: the estimate as a whole
-// by half a percent.
+// Differences and weights are rounded by up to 2^-9 of them, layer after layer: the estimate as a
+// whole is off by less than one percent.
 TEST_F(gpu_network, differences_in_bfloat16) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     for (const nn::network& net :
@@ -301,7 +301,7 @@ TEST_F(gpu_network, differences_in_bfloat16) {
         off += (found[k] - wanted[k]) * (found[k] - wanted[k]);
         all += wanted[k] * wanted[k];
       }
-      EXPECT_LT(std::sqrt(off / all), 5e-3);
+      EXPECT_LT(std::sqrt(off / all), 1e-2);
       EXPECT_NE(found, exact) << "nothing was rounded";
     }
   }
@@ -309,7 +309,7 @@ TEST_F(gpu_network, differences_in_bfloat16) {
 
 // Few bytes make groups of few probes: the same bits.
 TEST_F(gpu_network, the_same_bits_however_many_probes_go_together) {
-  const trial t(residual(16, nn::shortcut::projection), 3, nn::norm_mode::train);
+  const trial t(residual(16, nn::shortcut::projection), 2, nn::norm_mode::train);
   const there<float> data(on(), t);
   const std::vector<zo::index> coordinates = some_coordinates(t.net);
   const std::vector<float> steps(coordinates.size(), 1e-2F);
@@ -325,7 +325,7 @@ TEST_F(gpu_network, the_same_bits_however_many_probes_go_together) {
     const auto wanted = found.to_host();
     const zo::index all_together = f.bytes();
     std::size_t tried = 0;
-    for (zo::index most = pass + 1; most < all_together; most += (all_together - pass) / 9) {
+    for (zo::index most = pass + 1; most < all_together; most += (all_together - pass) / 7) {
       auto g = data.objective(on(), t, {.products = products, .max_bytes = most});
       g.prepare(data.parameters, loss, stream, 0);
       const std::string why = complaint([&] { g.probe(coordinates, which, by, found, stream); });

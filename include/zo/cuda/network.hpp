@@ -31,9 +31,9 @@ struct network_batch {
 
 struct network_options {
   nn::norm_mode mode = nn::norm_mode::train;
-  /// Of full differences. bfloat16 (float networks only): layers whose input channels are a
-  /// multiple of 16 and outputs of 8 round differences and weights to bfloat16 and use tensor
-  /// cores, sums in float. Values of whole points are always exact.
+  /// Of full differences. bfloat16, for networks of float: layers whose input channels are a
+  /// multiple of 16 and outputs of 8 use tensor cores, with weights in bfloat16 and sums in float,
+  /// and differences of images are kept in bfloat16. Values of whole points are always exact.
   nn::products products = nn::products::exact;
   /// Device memory for the values of a pass and for probes: as many probes go together as fit.
   index max_bytes = index{4} << 30;

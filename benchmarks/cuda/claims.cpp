@@ -15,7 +15,7 @@ std::vector<bench::claim> all_claims(const bench::torch_times& torch) {
   for (const auto& some :
        {bench::ceiling_claims(), bench::candidate_claims(), bench::accumulation_claims(),
         bench::optimizer_claims(), bench::lazy_claims(torch), bench::mezo_claims(torch),
-        bench::network_claims(), bench::launch_claims()}) {
+        bench::network_claims(), bench::step_claims(torch), bench::launch_claims()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

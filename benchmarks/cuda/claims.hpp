@@ -15,6 +15,7 @@ std::vector<claim> optimizer_claims();
 std::vector<claim> lazy_claims(const torch_times& torch);
 std::vector<claim> mezo_claims(const torch_times& torch);
 std::vector<claim> network_claims();
+std::vector<claim> step_claims(const torch_times& torch);
 std::vector<claim> launch_claims();
 
 }  // namespace bench

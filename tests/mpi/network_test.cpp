@@ -1,6 +1,8 @@
 // A network's probes shared between processes: the bits of one, shares of equal work.
 #include "zo/nn/objective.hpp"
 
+#include <algorithm>
+
 #include "support.hpp"
 
 namespace {
@@ -47,6 +49,30 @@ TEST(mpi_network, has_the_bits_of_one_process_and_even_shares) {
     }
     EXPECT_EQ(all, static_cast<double>(single.multiplications()));
     EXPECT_LE(most, 1.1 * all / policy.ranks());
+  }
+}
+
+// They cost next to no multiplications, and still time: one rank must not have them all.
+TEST(mpi_network, shares_the_probes_of_the_last_layer) {
+  constexpr int ranks = 50;
+  const nn::network net = nn::resnet(20);
+  const auto batch_of = [](zo::sample_id) { return some_images(1, 3 * 32 * 32); };
+  const nn::objective<float> priced(net, batch_of, {});
+  const nn::view& last = *std::ranges::find(net.parameters(), "linear.weight", &nn::view::name);
+  std::vector<index> asked;
+  for (index i = 0; i < last.offset; i += 97) asked.push_back(i);
+  for (index i = 0; i < last.size; ++i) asked.push_back(last.offset + i);
+  const auto dealt = zo::detail::deal(static_cast<index>(asked.size()), ranks, [&](index k) {
+    return priced.cost(asked[static_cast<std::size_t>(k)]);
+  });
+  for (int r = 0; r < ranks; ++r) {
+    const auto share = zo::detail::share_of(dealt.ends, r);
+    index mine = 0;
+    for (index at = share.first; at < share.end; ++at) {
+      const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
+      mine += asked[k] >= last.offset ? 1 : 0;
+    }
+    EXPECT_LE(mine, 3 * last.size / ranks);
   }
 }
 

@@ -86,9 +86,11 @@ class objective {
                          zo::detail::loop_body(one));
   }
 
-  /// Of a probe, as cost_from has it: early layers cost more than late ones.
+  /// Of a probe: cost_from, by which early layers cost more than late ones, and what every probe
+  /// takes besides, which is nearly all that one of the last layer takes.
   double cost(index coordinate) const {
-    return costs_[static_cast<std::size_t>(net_.parameter_of(coordinate).node)];
+    constexpr double every_probe = 1e4;  // of ResNet-20, in multiplications of a sample
+    return every_probe + costs_[static_cast<std::size_t>(net_.parameter_of(coordinate).node)];
   }
 
   /// A whole evaluation, without differences: what RGE asks.

@@ -21,12 +21,13 @@ using zo::nn::network;
 class coordinate_estimator : public estimator {
  public:
   coordinate_estimator(const network& net, std::span<const zo::index> counts,
-                       std::int64_t per_epoch, const settings& s)
+                       std::int64_t per_epoch, const settings& s, const app::processes& all)
       : net_(net),
         counts_(counts.begin(), counts.end()),
         steps_per_set_(
             std::max<std::int64_t>(1, std::llround(s.interval * static_cast<double>(per_epoch)))),
-        s_(s) {}
+        s_(s),
+        all_(all) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     choose(asked.step / steps_per_set_);
@@ -37,12 +38,14 @@ class coordinate_estimator : public estimator {
           net_, [this](zo::sample_id) { return *batch_; }, std::span<const float>(statistics_),
           zo::nn::objective_options{.threads = s_.threads});
     }
-    const auto found = zo::estimate(zo::seq, *objective_, asked.parameters, gradient, how_);
+    const auto found = all_.estimate(zo::seq, [&](const auto& policy) {
+      return zo::estimate(policy, *objective_, asked.parameters, gradient, how_);
+    });
     if (!found.ok) refuse_loss(asked.step);
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {found.value, found.queries,
-            1 + static_cast<double>(objective_->multiplications()) / whole};
+            1 + all_.sum(static_cast<double>(objective_->multiplications())) / whole};
   }
 
   const zo::nn::forward_pass<float>& pass() const override { return objective_->pass(); }
@@ -65,6 +68,7 @@ class coordinate_estimator : public estimator {
   std::vector<zo::index> counts_;
   std::int64_t steps_per_set_;
   const settings& s_;
+  const app::processes& all_;
   std::int64_t set_ = -1;
   zo::cge<> how_;
   const minibatch* batch_ = nullptr;  // of the question at hand
@@ -76,17 +80,18 @@ class coordinate_estimator : public estimator {
 template <class How>
 class point_estimator : public estimator {
  public:
-  point_estimator(const network& net, How how, const settings& s)
-      : net_(net), how_(std::move(how)), s_(s), pass_(net) {}
+  point_estimator(const network& net, How how, const settings& s, const app::processes& all)
+      : net_(net), how_(std::move(how)), s_(s), all_(all), pass_(net) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     zo::nn::objective<float> loss(
         net_, [&batch = asked.batch](zo::sample_id) { return batch; }, asked.statistics);
     const auto whole = [&](std::span<const float> x) { return loss(x, 0); };
-    const auto found =
-        zo::estimate(zo::par.with_threads(s_.threads), whole, asked.parameters, gradient, how_,
-                     {.seed = app::seed_for(s_.seed, "directions"),
-                      .step = static_cast<std::uint64_t>(asked.step)});
+    const auto found = all_.estimate(zo::par.with_threads(s_.threads), [&](const auto& policy) {
+      return zo::estimate(policy, whole, asked.parameters, gradient, how_,
+                          {.seed = app::seed_for(s_.seed, "directions"),
+                           .step = static_cast<std::uint64_t>(asked.step)});
+    });
     if (!found.ok) refuse_loss(asked.step);
     pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
               zo::nn::norm_mode::train, s_.threads);
@@ -100,6 +105,7 @@ class point_estimator : public estimator {
   const network& net_;
   How how_;
   const settings& s_;
+  const app::processes& all_;
   zo::nn::forward_pass<float> pass_;
 };
 
@@ -146,20 +152,21 @@ class activations_estimator : public estimator {
 
 std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
-                                          const settings& s) {
+                                          const settings& s, const app::processes& all) {
   if (name == "first-order") return make_first_order(net, s.threads);
   if (name == "cge") {
-    return std::make_unique<coordinate_estimator>(net, std::span<const zo::index>(), per_epoch, s);
+    return std::make_unique<coordinate_estimator>(net, std::span<const zo::index>(), per_epoch, s,
+                                                  all);
   }
   if (name == "sparse-cge")
-    return std::make_unique<coordinate_estimator>(net, counts, per_epoch, s);
+    return std::make_unique<coordinate_estimator>(net, counts, per_epoch, s, all);
   if (name == "activations") return std::make_unique<activations_estimator>(net, s);
   if (name == "cge-whole") {
     zo::cge how({.smoothing = s.smoothing});
-    return std::make_unique<point_estimator<decltype(how)>>(net, how, s);
+    return std::make_unique<point_estimator<decltype(how)>>(net, how, s, all);
   }
   zo::rge how({.directions = directions_of(net, s), .smoothing = s.smoothing});
-  return std::make_unique<point_estimator<decltype(how)>>(net, how, s);
+  return std::make_unique<point_estimator<decltype(how)>>(net, how, s, all);
 }
 
 std::int64_t directions_of(const network& net, const settings& s) {

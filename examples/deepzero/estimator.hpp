@@ -9,6 +9,7 @@
 #include <zo/nn/forward.hpp>
 #include <zo/nn/network.hpp>
 
+#include "common/processes.hpp"
 #include "images.hpp"
 #include "settings.hpp"
 
@@ -44,10 +45,11 @@ class estimator {
 
 /// The estimator of a name of estimator_names(), for epochs of `per_epoch` steps. `counts` says how
 /// many coordinates of each parameter sparse-cge asks, a new set every s.interval epochs; the
-/// others do not look at it.
+/// others do not look at it. Several processes share the queries, but for those of first-order and
+/// activations: there each makes the whole step.
 std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn::network& net,
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
-                                          const settings& s);
+                                          const settings& s, const app::processes& all);
 
 /// Random directions per step of rge, and per layer and image of activations.
 std::int64_t directions_of(const zo::nn::network& net, const settings& s);

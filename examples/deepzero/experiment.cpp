@@ -27,44 +27,58 @@ std::vector<std::string> wanted(const settings& s) {
   return names;
 }
 
-void finish(const std::string& text, const std::vector<std::string>& notes, const settings& s) {
-  std::printf("%s\nResults, pictures and checkpoints are in %s\n", text.c_str(), s.out.c_str());
-  for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+// Only rank 0 sees the folder of a run.
+void open(const std::filesystem::path& folder, const settings& s, const app::processes& all) {
+  if (all.speaks()) say(s, app::open_checkpoints(folder, s.resume));
 }
 
-void compare(const problem& p, const settings& s) {
+void finish(const std::string& text, const std::vector<std::string>& notes,
+            const std::vector<app::rank_usage>& usage, const settings& s) {
+  std::printf("%s\nResults, pictures and checkpoints are in %s\n", text.c_str(), s.out.c_str());
+  for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+  std::printf("%s", usage_text(usage, s).c_str());
+}
+
+void compare(const problem& p, const settings& s, const app::processes& all) {
   const auto folder = s.out / "checkpoints";
-  say(s, app::open_checkpoints(folder, s.resume));
+  open(folder, s, all);
   std::vector<training_report> results;
-  for (const std::string& name : wanted(s)) results.push_back(train(p, name, s, folder, name));
-  const auto notes = write_results(results, p.test.count, s);
-  finish(table_text(results, p.test.count, s), notes, s);
+  for (const std::string& name : wanted(s)) {
+    results.push_back(train(p, name, s, folder, name, all));
+  }
+  const auto usage = all.usage();
+  if (!all.speaks()) return;
+  const auto notes = write_results(results, usage, p.test.count, s);
+  finish(table_text(results, p.test.count, s), notes, usage, s);
 }
 
 // The paper's comparison of CGE and RGE on its adjustable CNN, by the number of parameters.
-void study(const problem& p, const settings& s) {
+void study(const problem& p, const settings& s, const app::processes& all) {
   std::vector<training_report> results;
   for (std::int64_t depth = 1; depth <= s.depth; ++depth) {
     settings one = s;
     one.depth = depth;
     const auto folder = s.out / ("depth_" + std::to_string(depth));
-    say(s, app::open_checkpoints(folder, s.resume));
+    open(folder, s, all);
     for (const std::string& name : wanted(s)) {
-      results.push_back(train(p, name, one, folder, "depth " + std::to_string(depth) + " " + name));
+      const std::string label = "depth " + std::to_string(depth) + " " + name;
+      results.push_back(train(p, name, one, folder, label, all));
     }
   }
-  const auto notes = write_study(results, p.test.count, s);
-  finish(study_text(results, p.test.count, s), notes, s);
+  const auto usage = all.usage();
+  if (!all.speaks()) return;
+  const auto notes = write_study(results, usage, p.test.count, s);
+  finish(study_text(results, p.test.count, s), notes, usage, s);
 }
 
 }  // namespace
 
-void run_experiment(const settings& s) {
+void run_experiment(const settings& s, const app::processes& all) {
   // Before anything is written: data may be missing, and may not fit the network.
   const problem p = load_problem(s);
   make_network(s, p.train);
   if (!has_first_order()) say(s, "Built without LibTorch: no first-order training beside.");
-  s.study ? study(p, s) : compare(p, s);
+  s.study ? study(p, s, all) : compare(p, s, all);
 }
 
 }  // namespace deepzero

@@ -6,7 +6,8 @@
 namespace deepzero {
 
 /// Does what the settings ask for, prints the table and writes the results into s.out. Throws
-/// std::exception with a sentence for the user, or app::interrupted after Ctrl-C.
-void run_experiment(const settings& s);
+/// std::exception with a sentence for the user, or app::interrupted after Ctrl-C. Several processes
+/// share the queries; rank 0 prints and writes.
+void run_experiment(const settings& s, const app::processes& all);
 
 }  // namespace deepzero

@@ -73,13 +73,25 @@ app::table csv_of(const results_list& results) {
   return table;
 }
 
-nlohmann::json summary(const results_list& results, std::int64_t test_images, const settings& s) {
+nlohmann::json json_of(const std::vector<app::rank_usage>& usage) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const app::rank_usage& one : usage) {
+    all.push_back({{"seconds", one.seconds},
+                   {"waiting_seconds", one.waiting_seconds},
+                   {"bytes_received", one.bytes}});
+  }
+  return all;
+}
+
+nlohmann::json summary(const results_list& results, const std::vector<app::rank_usage>& usage,
+                       std::int64_t test_images, const settings& s) {
   nlohmann::json all;
   all["settings"] = to_json(s);
   all["zo"] = std::to_string(zo::version_major) + "." + std::to_string(zo::version_minor) + "." +
               std::to_string(zo::version_patch);
   all["instruction_set"] = zo::instruction_set();
   all["test_images"] = test_images;
+  if (!usage.empty()) all["processes"] = json_of(usage);
   all["methods"] = nlohmann::json::array();
   for (const training_report& r : results) {
     nlohmann::json one = {{"method", r.estimator},
@@ -173,10 +185,12 @@ std::string table_text(const results_list& results, std::int64_t test_images, co
   return table_of(results, test_images, s).text() + "\n" + recipe_text(test_images, s);
 }
 
-std::vector<std::string> write_results(const results_list& results, std::int64_t test_images,
-                                       const settings& s) {
+std::vector<std::string> write_results(const results_list& results,
+                                       const std::vector<app::rank_usage>& usage,
+                                       std::int64_t test_images, const settings& s) {
   std::vector<std::string> notes;
-  app::write_atomically(s.out / "summary.json", summary(results, test_images, s).dump(2) + "\n");
+  app::write_atomically(s.out / "summary.json",
+                        summary(results, usage, test_images, s).dump(2) + "\n");
   app::write_atomically(s.out / "curve.csv", csv_of(results).csv());
   draw(s.out / "accuracy_queries.png",
        curves(results, s, "queries, each of a whole batch",
@@ -194,10 +208,12 @@ std::string study_text(const results_list& results, std::int64_t test_images, co
          "cge-whole asks the same coordinates by whole forward passes, without reuse.\n";
 }
 
-std::vector<std::string> write_study(const results_list& results, std::int64_t test_images,
-                                     const settings& s) {
+std::vector<std::string> write_study(const results_list& results,
+                                     const std::vector<app::rank_usage>& usage,
+                                     std::int64_t test_images, const settings& s) {
   std::vector<std::string> notes;
-  app::write_atomically(s.out / "summary.json", summary(results, test_images, s).dump(2) + "\n");
+  app::write_atomically(s.out / "summary.json",
+                        summary(results, usage, test_images, s).dump(2) + "\n");
   app::write_atomically(s.out / "study.csv", csv_of(results).csv());
   draw(s.out / "study_accuracy.png",
        by_size(results, "Test accuracy by size, " + subject(s), "share of test images",
@@ -209,6 +225,18 @@ std::vector<std::string> write_study(const results_list& results, std::int64_t t
                [](const training_report& r) { return r.last().seconds; }),
        notes);
   return notes;
+}
+
+std::string usage_text(const std::vector<app::rank_usage>& usage, const settings& s) {
+  if (usage.empty()) return "";
+  std::string text = "\n" + app::usage_table(usage).text();
+  std::string whole;
+  for (const std::string name : {"first-order", "activations"}) {
+    if (std::ranges::find(s.estimators, name) == s.estimators.end()) continue;
+    whole += (whole.empty() ? "" : ", ") + name;
+  }
+  if (!whole.empty()) text += "Not shared, each process made the same steps: " + whole + ".\n";
+  return text;
 }
 
 }  // namespace deepzero

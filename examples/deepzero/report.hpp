@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/processes.hpp"
 #include "settings.hpp"
 #include "training.hpp"
 
@@ -18,6 +19,7 @@ std::string table_text(const std::vector<training_report>& results, std::int64_t
 /// accuracy_seconds.png into s.out. Returns sentences for the user, such as that gnuplot is
 /// missing.
 std::vector<std::string> write_results(const std::vector<training_report>& results,
+                                       const std::vector<app::rank_usage>& usage,
                                        std::int64_t test_images, const settings& s);
 
 /// Of the study: one row per size and method, as text; and study.csv, summary.json,
@@ -25,6 +27,10 @@ std::vector<std::string> write_results(const std::vector<training_report>& resul
 std::string study_text(const std::vector<training_report>& results, std::int64_t test_images,
                        const settings& s);
 std::vector<std::string> write_study(const std::vector<training_report>& results,
+                                     const std::vector<app::rank_usage>& usage,
                                      std::int64_t test_images, const settings& s);
+
+/// What sharing cost every process, and what was not shared; empty for one process.
+std::string usage_text(const std::vector<app::rank_usage>& usage, const settings& s);
 
 }  // namespace deepzero

@@ -1,8 +1,7 @@
 #include "settings.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <thread>
+#include <ostream>
 
 #include "common/command_line.hpp"
 #include "first_order.hpp"
@@ -34,7 +33,7 @@ void add_run_options(CLI::App& app, settings& s) {
       ->capture_default_str();
   app.add_option("--seed", s.seed, "All randomness follows from it")->capture_default_str();
   app.add_option("--threads", s.threads,
-                 "Threads; estimates by queries are the same bits for any number")
+                 "Threads of each process; estimates by queries are the same bits for any number")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
 }
@@ -115,7 +114,7 @@ void check(const settings& s) {
 
 // Options are bound to `s` and overwrite what it holds; `complete` if the defaults are the right
 // ones already.
-void parse_into(settings& s, int argc, char** argv, bool complete) {
+void parse_into(settings& s, int argc, char** argv, app::processes& all, bool complete) {
   CLI::App app(
       "Trains networks by forward passes alone (DeepZero, Chen et al. 2024): coordinate-wise "
       "gradient\n"
@@ -140,7 +139,9 @@ void parse_into(settings& s, int argc, char** argv, bool complete) {
     }
     if (complete) check(s);
   } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error) == 0 ? 0 : 1);
+    std::ostream nowhere(nullptr);
+    const int code = all.speaks() ? app.exit(error) : app.exit(error, nowhere, nowhere);
+    all.exit(code == 0 ? 0 : 1);
   }
 }
 
@@ -187,15 +188,20 @@ settings defaults_for(const std::string& dataset, bool study) {
   return s;
 }
 
-settings parse(int argc, char** argv) {
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+settings parse(int argc, char** argv, app::processes& all) {
+  const int cores = all.threads();
   // The defaults depend on the data set and the command, so the first pass only finds these out.
   settings probe = defaults_for("", false);
   probe.threads = cores;
-  parse_into(probe, argc, argv, false);
+  parse_into(probe, argc, argv, all, false);
   settings result = defaults_for(probe.dataset, probe.study);
   result.threads = cores;
-  parse_into(result, argc, argv, true);
+  parse_into(result, argc, argv, all, true);
+  result.quiet = result.quiet || !all.speaks();
+  nlohmann::json common = to_json(result);
+  common.erase("threads");
+  common.update({{"resume", result.resume}, {"study", result.study}});
+  app::require_same_settings(all, common.dump());
   return result;
 }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "common/processes.hpp"
+
 namespace deepzero {
 
 /// Every field is the command-line option of the same name; see --help. The defaults are set by
@@ -52,8 +54,9 @@ const std::vector<std::string>& estimator_names();
 settings defaults_for(const std::string& dataset, bool study);
 
 /// The command line as settings. Prints help and exits with 0 for --help; prints one sentence and
-/// exits with 1 for anything it cannot use.
-settings parse(int argc, char** argv);
+/// exits with 1 for anything it cannot use. Of several processes rank 0 prints; the settings of the
+/// others are quiet, and the default of --threads is each one's own.
+settings parse(int argc, char** argv, app::processes& all);
 
 /// The settings by option name, for summary.json.
 nlohmann::json to_json(const settings& from);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -84,9 +85,8 @@ void save(const std::filesystem::path& path, const network& net, state& at,
   app::save_checkpoint(path, file);
 }
 
-void load(const std::filesystem::path& path, const network& net, state& at,
+void load(const app::safetensors& file, const network& net, state& at,
           const nlohmann::json& options) {
-  const app::safetensors file = app::load_checkpoint(path);
   app::require_same(nlohmann::json::parse(file.metadata.at("settings")), options);
   std::vector<std::vector<float>> storage;
   std::vector<zo::nn::named_values<float>> tensors;
@@ -116,7 +116,7 @@ void load(const std::filesystem::path& path, const network& net, state& at,
 // Scores the initial weights on 25 images of each class, as the paper does, and turns them into
 // counts. In double: the scores are second differences.
 void count_coordinates(const problem& p, const network& net, const settings& s,
-                       const std::string& label, state& at) {
+                       const std::string& label, const app::processes& all, state& at) {
   constexpr std::int64_t per_class = 25;
   const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
   app::progress progress(label + " ZO-GraSP", grasp_queries(options), {.quiet = s.quiet});
@@ -126,16 +126,20 @@ void count_coordinates(const problem& p, const network& net, const settings& s,
   const std::vector<double> statistics(at.statistics.begin(), at.statistics.end());
   // One pass on all threads, for one pass a thread would need its memory many times.
   zo::nn::forward_pass<double> pass(net);
-  std::int64_t asked = 0;
+  std::int64_t asked = 0;  // by this process
   const auto loss = [&](std::span<const double> x) {
     if (const int signal = app::interrupt_guard::signal_number()) throw app::interrupted{signal};
     pass.run(x, statistics, inputs, batch.count, zo::nn::norm_mode::train, s.threads);
     ++asked;
-    progress.update(asked, asked);
+    const std::int64_t by_all = std::min(asked * all.ranks(), grasp_queries(options));
+    progress.update(by_all, by_all);
     return batch.loss.prepare<double>(pass.outputs());
   };
-  at.report.counts =
-      layer_counts(net, zo_grasp_scores(zo::seq, loss, parameters, options), s.sparsity);
+  const std::vector<double> scores = all.estimate(zo::seq, [&](const auto& policy) {
+    return zo_grasp_scores(policy, loss, parameters, options);
+  });
+  at.report.counts = layer_counts(net, scores, s.sparsity);
+  asked = std::llround(all.sum(static_cast<double>(asked)));
   at.now.queries += asked;
   at.now.passes += static_cast<double>(asked * batch.count) / static_cast<double>(s.batch);
   at.now.seconds += progress.seconds();
@@ -204,26 +208,33 @@ zo::sgd recipe(const std::string& estimator, const network& net, std::int64_t pe
 }
 
 double accuracy(const network& net, std::span<const float> parameters,
-                std::span<const float> statistics, const app::image_set& images, int threads) {
+                std::span<const float> statistics, const app::image_set& images, int threads,
+                const app::processes& all) {
   constexpr std::int64_t at_once = 256;
   zo::nn::forward_pass<float> pass(net);
-  std::int64_t right = 0;
-  for (std::int64_t first = 0; first < images.count; first += at_once) {
+  const auto right_of = [&](std::int64_t first) {
     const std::int64_t count = std::min(at_once, images.count - first);
     const minibatch batch = scaled(images, first, count);
     pass.run(parameters, statistics, batch.inputs, count, zo::nn::norm_mode::eval, threads);
     const auto classes = static_cast<std::size_t>(net.output().size());
+    std::int64_t right = 0;
     for (std::int64_t i = 0; i < count; ++i) {
       const auto z = pass.outputs().subspan(static_cast<std::size_t>(i) * classes, classes);
       const auto best = std::ranges::max_element(z) - z.begin();
       right += best == batch.loss.targets()[static_cast<std::size_t>(i)] ? 1 : 0;
     }
-  }
-  return static_cast<double>(right) / static_cast<double>(images.count);
+    return static_cast<double>(right);
+  };
+  std::vector<double> right(static_cast<std::size_t>((images.count + at_once - 1) / at_once));
+  all.share(right, 1, [&](zo::index batch, std::span<double> mine) {
+    for (double& one : mine) one = right_of(at_once * batch++);
+  });
+  return std::accumulate(right.begin(), right.end(), 0.0) / static_cast<double>(images.count);
 }
 
 training_report train(const problem& p, const std::string& estimator, const settings& s,
-                      const std::filesystem::path& folder, const std::string& label) {
+                      const std::filesystem::path& folder, const std::string& label,
+                      const app::processes& all) {
   const network net = make_network(s, p.train);
   batches data(p.train, s.batch, s.dataset == "cifar10", s.seed);
   const std::int64_t per_epoch = data.per_epoch(), steps = s.epochs * per_epoch;
@@ -232,21 +243,22 @@ training_report train(const problem& p, const std::string& estimator, const sett
 
   state at = initial_state(estimator, net, per_epoch, s);
   const auto evaluate = [&] {
-    at.now.accuracy = accuracy(net, at.parameters, at.statistics, p.test, s.threads);
+    at.now.accuracy = accuracy(net, at.parameters, at.statistics, p.test, s.threads, all);
     at.now.loss = at.summed > 0 ? at.loss_sum / static_cast<double>(at.summed)
                                 : std::numeric_limits<double>::quiet_NaN();
     at.loss_sum = 0;
     at.summed = 0;
     at.report.curve.push_back(at.now);
   };
-  if (s.resume && std::filesystem::exists(path)) {
-    load(path, net, at, options);
+  const auto earlier = s.resume ? app::load_checkpoint(all, path) : std::nullopt;
+  if (earlier) {
+    load(*earlier, net, at, options);
   } else {
-    if (estimator == "sparse-cge") count_coordinates(p, net, s, label, at);
+    if (estimator == "sparse-cge") count_coordinates(p, net, s, label, all, at);
     evaluate();
   }
 
-  const auto estimate = make_estimator(estimator, net, at.report.counts, per_epoch, s);
+  const auto estimate = make_estimator(estimator, net, at.report.counts, per_epoch, s, all);
   app::progress progress(label, steps,
                          {.first = at.now.step, .first_queries = at.now.queries, .quiet = s.quiet});
   std::vector<float> gradient(at.parameters.size());
@@ -265,9 +277,10 @@ training_report train(const problem& p, const std::string& estimator, const sett
     progress.update(at.now.step, at.now.queries, got.loss);
     const bool evaluated = is_evaluated(at.now.step, per_epoch, s.evaluations);
     if (evaluated) evaluate();
-    const bool stop = app::interrupt_guard::requested();
-    if (stop || evaluated || at.now.step % s.checkpoint_every == 0) save(path, net, at, options);
-    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
+    const int signal = all.stop_signal();
+    const bool due = signal != 0 || evaluated || at.now.step % s.checkpoint_every == 0;
+    if (due && all.speaks()) save(path, net, at, options);
+    if (signal != 0) throw app::interrupted{signal};
   }
   progress.finish();
   return at.report;

@@ -8,6 +8,7 @@
 #include <zo/nn/network.hpp>
 #include <zo/optimizer.hpp>
 
+#include "common/processes.hpp"
 #include "images.hpp"
 #include "settings.hpp"
 
@@ -46,12 +47,15 @@ struct training_report {
 /// PyTorch's names), optimizer, curve and position in `folder`/<estimator>.safetensors every
 /// s.checkpoint_every steps and at every evaluation, atomically; with s.resume goes on from there
 /// and ends with the same bits as a run that was never stopped. Throws app::interrupted after
-/// Ctrl-C, and std::runtime_error with a sentence.
+/// Ctrl-C, and std::runtime_error with a sentence. Several processes end with the bits of one, and
+/// any number of them may resume; rank 0 reads and writes the checkpoint.
 training_report train(const problem& p, const std::string& estimator, const settings& s,
-                      const std::filesystem::path& folder, const std::string& label);
+                      const std::filesystem::path& folder, const std::string& label,
+                      const app::processes& all);
 
 /// Share of the images that the network with running statistics classifies right.
 double accuracy(const zo::nn::network& net, std::span<const float> parameters,
-                std::span<const float> statistics, const app::image_set& images, int threads);
+                std::span<const float> statistics, const app::image_set& images, int threads,
+                const app::processes& all);
 
 }  // namespace deepzero

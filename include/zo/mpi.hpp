@@ -82,6 +82,12 @@ class policy {
   int ranks() const { return team_->ranks(); }
   zo::detail::team& team() const { return *team_; }
 
+  /// The same processes under another inner policy.
+  template <execution_policy Other>
+  policy<Other> with(const Other& inner) const {
+    return {inner, team_};
+  }
+
  private:
   Inner inner_;
   std::shared_ptr<zo::detail::team> team_;
@@ -124,6 +130,16 @@ void broadcast(const Policy& policy, std::span<T> values) {
 template <class Policy>
 std::vector<double> gather(const Policy& policy, double mine) {
   return detail::gather(detail::team_of(policy), mine);
+}
+
+/// Shares work that is no estimate: each process calls ask(first, mine), which fills `mine`, the
+/// answers from number `first` on, and gets the answers of the others. A piece of `piece` answers
+/// is not divided; the last one may be shorter. What ask throws in one process is thrown in all, as
+/// by estimates. Collective.
+template <class Policy, class Ask>
+void share(const Policy& policy, std::span<double> answers, index piece, const Ask& ask) {
+  zo::detail::require(piece >= 1, "zo::mpi::share: piece must be at least 1, got ", piece);
+  zo::detail::ask_share(detail::team_of(policy), answers, ask, piece);
 }
 
 /// By rank, to be shown by one of them. Collective.

@@ -164,10 +164,13 @@ std::exception_ptr caught(const Call& call) {
   return {};
 }
 
-// Runs ask(first, answers) on this process's share of the answers, and takes the others'.
+// Runs ask(first, answers) on this process's share of the answers, and takes the others'. Shares
+// end at multiples of `piece`.
 template <class Ask>
-void ask_share(team& others, std::span<double> answers, const Ask& ask) {
-  const std::vector<index> ends = even_shares(static_cast<index>(answers.size()), others.ranks());
+void ask_share(team& others, std::span<double> answers, const Ask& ask, index piece = 1) {
+  const auto items = static_cast<index>(answers.size());
+  std::vector<index> ends = even_shares((items + piece - 1) / piece, others.ranks());
+  for (index& end : ends) end = std::min(items, end * piece);
   const share_range mine = share_of(ends, others.rank());
   const std::exception_ptr thrown = caught([&] {
     if (mine.count() == 0) return;

@@ -21,6 +21,7 @@ struct setting {
   nn::network net;
   std::vector<float> parameters, statistics, gradient;
   minibatch batch = scaled(images, 0, 32);
+  app::processes alone;
 
   explicit setting(const std::string& network)
       : net((s.network = network, s.channels = 4, s.depth = 2, make_network(s, images))),
@@ -34,8 +35,8 @@ struct setting {
   }
 
   answer ask(const std::string& name, std::span<const index> counts = {}, std::int64_t step = 0) {
-    return (*make_estimator(name, net, counts, 10, s))({parameters, statistics, batch, step},
-                                                       gradient);
+    return (*make_estimator(name, net, counts, 10, s, alone))({parameters, statistics, batch, step},
+                                                              gradient);
   }
 
   // Central differences of whole evaluations, in double.

@@ -68,7 +68,7 @@ TEST(training, every_estimator_learns) {
     settings s = test::small_settings();
     s.sparsity = 0.5;
     s.directions = 200;
-    const training_report r = train(p, name, s, folder.path(), name);
+    const training_report r = train(p, name, s, folder.path(), name, {});
     ASSERT_EQ(r.curve.size(), 9) << name;  // before the first step, then 2 of each of 4 epochs
     EXPECT_TRUE(std::isnan(r.curve.front().loss));
     EXPECT_LT(r.last().loss, 0.7 * r.curve[1].loss) << name;
@@ -85,8 +85,8 @@ TEST(training, cge_makes_the_run_of_first_order_training) {
   settings s = test::small_settings();
   s.smoothing = 1e-4;
   const test::scratch_folder folder;
-  const auto exact = train(p, "first-order", s, folder.path(), "");
-  const auto asked = train(p, "cge", s, folder.path(), "");
+  const auto exact = train(p, "first-order", s, folder.path(), "", {});
+  const auto asked = train(p, "cge", s, folder.path(), "", {});
   for (std::size_t k = 1; k < exact.curve.size(); ++k) {
     EXPECT_NEAR(exact.curve[k].loss, asked.curve[k].loss, 0.02);
   }
@@ -98,19 +98,19 @@ TEST(training, goes_on_from_a_checkpoint_and_refuses_another_one) {
   const test::scratch_folder folder;
   settings s = test::small_settings();
   s.network = "cnn";
-  const auto whole = train(p, "sparse-cge", s, folder.path(), "");
+  const auto whole = train(p, "sparse-cge", s, folder.path(), "", {});
   const auto path = folder.path() / "sparse-cge.safetensors";
   const app::safetensors end = app::load_checkpoint(path);
   EXPECT_NE(end.find("conv0.weight"), nullptr);
   EXPECT_NE(end.find("bn0.running_mean"), nullptr);
   s.resume = true;
-  const auto again = train(p, "sparse-cge", s, folder.path(), "");
+  const auto again = train(p, "sparse-cge", s, folder.path(), "", {});
   EXPECT_EQ(again.last().accuracy, whole.last().accuracy);
   EXPECT_EQ(again.last().queries, whole.last().queries);
   EXPECT_EQ(again.counts, whole.counts);
   EXPECT_EQ(again.curve.size(), whole.curve.size());
   s.sparsity = 0.8;
-  EXPECT_THROW(train(p, "sparse-cge", s, folder.path(), ""), std::runtime_error);
+  EXPECT_THROW(train(p, "sparse-cge", s, folder.path(), "", {}), std::runtime_error);
   EXPECT_EQ(app::load_checkpoint(path).tensors, end.tensors);
 }
 

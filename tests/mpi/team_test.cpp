@@ -92,6 +92,42 @@ TEST(mpi_gather, gives_the_number_of_every_rank) {
   for (std::size_t r = 0; r < all.size(); ++r) EXPECT_EQ(all[r], 0.5 * static_cast<double>(r));
 }
 
+TEST(mpi_share, divides_between_pieces_only) {
+  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
+  constexpr index piece = 4;
+  for (const index size : {0, 3, 4, 21, 40}) {
+    std::vector<double> answers(static_cast<std::size_t>(size), -1.0);
+    index asked = 0;
+    zo::mpi::share(policy, answers, piece, [&](index first, std::span<double> mine) {
+      EXPECT_EQ(first % piece, 0);
+      const auto end = first + static_cast<index>(mine.size());
+      EXPECT_TRUE(end % piece == 0 || end == size);
+      asked += end - first;
+      for (double& answer : mine) answer = static_cast<double>(first++);
+    });
+    EXPECT_EQ(over_all_ranks(asked), size);
+    for (index j = 0; j < size; ++j) EXPECT_EQ(answers[static_cast<std::size_t>(j)], double(j));
+  }
+  std::vector<double> answers(8);
+  const std::string text = error_between_ranks([&] {
+    zo::mpi::share(policy, answers, 1, [&](index, std::span<double>) {
+      if (policy.rank() == policy.ranks() - 1) throw std::runtime_error("no answer");
+    });
+  });
+  const std::string last = std::to_string(policy.ranks() - 1);
+  EXPECT_EQ(text, "zo::mpi: rank " + last + " failed: no answer");
+  EXPECT_EQ(complaint([&] { zo::mpi::share(policy, answers, 0, [](index, std::span<double>) {}); }),
+            "zo::mpi::share: piece must be at least 1, got 0");
+}
+
+TEST(mpi_policy, takes_another_inner_policy) {
+  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
+  const auto other = policy.with(zo::par.with_threads(2));
+  EXPECT_EQ(other.threads(), 2);
+  EXPECT_EQ(&other.team(), &policy.team());
+  EXPECT_EQ(complaint_of(other, {}), "");
+}
+
 TEST(mpi_usage, counts_bytes_of_answers_and_agreements) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   constexpr index directions = 400;

@@ -1,0 +1,118 @@
+#include "common/processes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <stdexcept>
+#include <string_view>
+#include <thread>
+
+#include "common/checkpoint.hpp"
+#include "common/file.hpp"
+#include "common/interrupt.hpp"
+#include "common/process.hpp"
+#include "common/text.hpp"
+
+namespace app {
+
+namespace {
+
+int number_of(const char* variable, int otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+// The first line only: LibTorch appends a stack trace to its messages.
+std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
+
+// Those that started together fail together: the first speaks for all.
+int fail_to_join(const std::string& name, const std::string& message) {
+  if (detail::by_launcher().rank == 0) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), message.c_str());
+  } else {
+    // The launcher ends all processes as soon as one has failed.
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+  }
+  return 1;
+}
+
+}  // namespace
+
+// Of a process that srun started only SLURM_STEP_NUM_TASKS tells: the other variables of Slurm are
+// also those of a batch script, which is one process whatever they say.
+detail::launched detail::by_launcher() {
+  struct variables {
+    const char* ranks;
+    const char* rank;
+  };
+  constexpr std::array<variables, 3> known = {
+      variables{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},  // Open MPI
+      variables{"PMI_SIZE", "PMI_RANK"},                          // MPICH, Intel MPI
+      variables{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};         // srun
+  for (const variables& names : known) {
+    const int ranks = number_of(names.ranks, 1);
+    if (ranks > 1) return {ranks, number_of(names.rank, 0)};
+  }
+  return {};
+}
+
+int run_program(const std::string& name, const std::function<void(processes&)>& body) {
+  std::unique_ptr<processes> joined;
+  try {
+    joined = std::make_unique<processes>(processes::join());
+  } catch (const std::exception& error) {
+    return fail_to_join(name, first_line(error.what()));
+  }
+  processes& all = *joined;
+  try {
+    const interrupt_guard guard;
+    keep_large_blocks();
+    body(all);
+    return 0;
+  } catch (const interrupted& stop) {
+    if (all.speaks()) {
+      std::fprintf(stderr, "\nStopped. Nothing is lost: the same command with --resume goes on.\n");
+    }
+    return 128 + stop.signal;
+  } catch (const std::exception& error) {
+    all.fail(name, first_line(error.what()));
+  }
+}
+
+void require_same_settings(const processes& all, const std::string& text) {
+  std::vector<std::uint8_t> first(text.begin(), text.end());
+  all.broadcast(first);
+  if (std::ranges::equal(first, text, {}, {}, [](char c) { return static_cast<std::uint8_t>(c); }))
+    return;
+  throw std::runtime_error(
+      "the settings are not those of rank 0: start all processes with the same arguments, and with "
+      "the same data set in --data");
+}
+
+std::optional<safetensors> load_checkpoint(const processes& all,
+                                           const std::filesystem::path& path) {
+  std::vector<std::uint8_t> file;  // no checkpoint is empty
+  if (all.speaks() && std::filesystem::exists(path)) {
+    file = read_file(path, safetensors_limit_bytes);
+    if (file.empty()) file.push_back(0);  // for the sentence about damaged files
+  }
+  all.broadcast(file);
+  if (file.empty()) return {};
+  return parse_checkpoint(file, path.string());
+}
+
+table usage_table(const std::vector<rank_usage>& usage) {
+  table rows({"rank", "seconds", "waiting", "MB received"});
+  for (std::size_t r = 0; r < usage.size(); ++r) {
+    const rank_usage& one = usage[r];
+    const double share = one.seconds > 0 ? one.waiting_seconds / one.seconds : 0;
+    rows.add({std::to_string(r), fixed(one.seconds, 1), fixed(100 * share, 1) + " %",
+              fixed(1e-6 * static_cast<double>(one.bytes), 2)});
+  }
+  return rows;
+}
+
+}  // namespace app

@@ -17,14 +17,14 @@ constexpr const char* launch = "launching a convolution";
 struct row_window {
   index image;  // first row of it
   int top, left;
-  __device__ row_window(const window& w, index row) {
-    const index sample = row / w.out_area();
-    const auto position = static_cast<int>(row - sample * w.out_area());
-    const int line = position / w.out_width;
-    image = sample * w.in_area();
-    top = line * w.stride - w.padding;
-    left = (position - line * w.out_width) * w.stride - w.padding;
-  }
+  __device__ row_window(const window& w, index sample, int position)
+      : image(sample * w.in_area()),
+        top(position / w.out_width * w.stride - w.padding),
+        left(position % w.out_width * w.stride - w.padding) {}
+  // Of one probe: 32 bits are enough, and their divisions are cheaper.
+  __device__ row_window(const window& w, int row)
+      : row_window(w, row / w.out_area(), row % w.out_area()) {}
+
   __device__ bool inside(const window& w, int dy, int dx) const {
     const int y = top + dy, x = left + dx;
     return y >= 0 && y < w.in_height && x >= 0 && x < w.in_width;
@@ -49,57 +49,64 @@ struct full_piece {
     const index group = item / w.out_channels;
     const auto o = static_cast<int>(item - group * w.out_channels);
     const index first = group * rows_of_a_thread;
+    const row_window windows[rows_of_a_thread] = {window_of(first), window_of(first + 1),
+                                                  window_of(first + 2), window_of(first + 3)};
     T sum[rows_of_a_thread];
     const T start = bias == nullptr ? T(0) : bias[o];
     for (T& s : sum) s = start;
+    const T* weight = weights + o;
     for (int dy = 0; dy < w.height; ++dy) {
-      for (int dx = 0; dx < w.width; ++dx) add_tap(first, dy, dx, o, sum);
+      for (int dx = 0; dx < w.width; ++dx) {
+        index from[rows_of_a_thread];  // negative: padding
+        for (int r = 0; r < rows_of_a_thread; ++r) {
+          const bool there = first + r < rows && windows[r].inside(w, dy, dx);
+          from[r] = there ? windows[r].in_row(w, dy, dx) * w.in_channels : -1;
+        }
+        for (int i = 0; i < w.in_channels; ++i, weight += w.out_channels) {
+          const T factor = *weight;
+          for (int r = 0; r < rows_of_a_thread; ++r) {
+            if (from[r] >= 0) sum[r] = std::fma(factor, d.number(from[r] + i), sum[r]);
+          }
+        }
+      }
     }
     for (int r = 0; r < rows_of_a_thread; ++r) {
       if (first + r < rows) out.put((first + r) * w.out_channels + o, sum[r]);
     }
   }
-  __device__ void add_tap(index first, int dy, int dx, int o, T (&sum)[rows_of_a_thread]) const {
-    index from[rows_of_a_thread];  // negative: padding
-    for (int r = 0; r < rows_of_a_thread; ++r) {
-      const row_window at(w, first + r);
-      const bool there = first + r < rows && at.inside(w, dy, dx);
-      from[r] = there ? at.in_row(w, dy, dx) * w.in_channels : -1;
-    }
-    const T* weight =
-        weights + static_cast<index>(dy * w.width + dx) * w.in_channels * w.out_channels + o;
-    for (int i = 0; i < w.in_channels; ++i, weight += w.out_channels) {
-      const T factor = *weight;
-      for (int r = 0; r < rows_of_a_thread; ++r) {
-        if (from[r] >= 0) sum[r] = std::fma(factor, d.number(from[r] + i), sum[r]);
-      }
-    }
+  __device__ row_window window_of(index row) const {
+    const index sample = row / w.out_area();
+    return {w, sample, static_cast<int>(row - sample * w.out_area())};
   }
 };
 
-// One input channel of each probe.
-template <class T>
+// One input channel of each probe: neighbouring output channels of a row.
+template <class T, int Wide>
 struct channel_piece {
   window w;
   change<T> d;
-  index items;
+  index items;  // of a probe
   const T* weights;
   sink<T> out;
 
   __device__ void operator()(index probe, index item) const {
-    const auto row = static_cast<unsigned>(item) / static_cast<unsigned>(w.out_channels);
-    const auto o = static_cast<int>(static_cast<unsigned>(item) - row * w.out_channels);
+    const int groups = w.out_channels / Wide;
+    const int row = static_cast<int>(item) / groups, o = static_cast<int>(item) % groups * Wide;
     const row_window at(w, row);
     const T* const from = d.exact + probe * d.rows;
     const T* weight = weights + static_cast<index>(d.channel(probe)) * w.out_channels + o;
     const index step = static_cast<index>(w.in_channels) * w.out_channels;
-    T sum = 0;
+    several<T, Wide> sums{};
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx, weight += step) {
-        if (at.inside(w, dy, dx)) sum = std::fma(*weight, from[at.in_row(w, dy, dx)], sum);
+        if (!at.inside(w, dy, dx)) continue;
+        const T by = from[at.in_row(w, dy, dx)];
+        const auto factors = load_several<Wide>(weight);
+        for (int n = 0; n < Wide; ++n)
+          sums.value[n] = std::fma(factors.value[n], by, sums.value[n]);
       }
     }
-    out.put(probe * items + item, sum);
+    put_several(out, probe * items * Wide + item * Wide, sums);
   }
 };
 
@@ -307,9 +314,13 @@ void convolve(cudaStream_t stream, index probes, index samples, const window& w,
               const T* weights, const T* bias, const sink<T>& out) {
   const index rows = samples * w.out_area();
   if (d.how == extent::channel) {
-    for_rows(stream, probes, rows * w.out_channels,
-             channel_piece<T>{w, d, rows * w.out_channels, weights, out}, launch);
-    return;
+    const auto by = [&](auto wide) {
+      constexpr int of = decltype(wide)::value;
+      const index items = rows * w.out_channels / of;
+      for_rows(stream, probes, items, channel_piece<T, of>{w, d, items, weights, out}, launch);
+    };
+    if (w.out_channels % 4 == 0) return by(std::integral_constant<int, 4>());
+    return by(std::integral_constant<int, 1>());
   }
   constexpr index together = full_piece<T>::rows_of_a_thread;
   for_items(stream, (probes * rows + together - 1) / together * w.out_channels,

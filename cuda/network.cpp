@@ -698,6 +698,10 @@ network_objective<T>::network_objective(const policy& on, const nn::network& net
   require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
   require(options.products == nn::products::exact || sizeof(T) == sizeof(float), who,
           ": products in bfloat16 are for networks of float");
+  for (const nn::view& v : net.parameters()) {
+    require(v.size < std::numeric_limits<int>::max(), who, ": ", v.name, " has ", v.size,
+            " numbers, more than 31 bits count");
+  }
   state_->units = units_of(net.nodes());
   for (const node& n : net.nodes()) state_->windows.push_back(window_of(n));
 }

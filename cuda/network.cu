@@ -1,7 +1,5 @@
 // Values and differences of networks, number by number, and the sums of batch norms. A thread makes
 // one number, or the same one of a few probes, so that base values are read once for these.
-#include <cstring>
-
 #include "cuda/launch.hpp"
 #include "cuda/network_kernels.hpp"
 #include "cuda/words.hpp"
@@ -346,13 +344,12 @@ struct chain_piece {
 };
 
 // All channels throughout, four at a time: nearly all of the memory that differences take is read
-// and written here.
+// and written here. What the probes of a thread need is read before anything is written, so that no
+// read waits for a write.
 template <class T>
 struct wide_chain_piece {
   static constexpr int wide = 4;
-  struct numbers {
-    T value[wide];
-  };
+  using numbers = several<T, wide>;
 
   chain<T> c;
   index probes, size;  // of the differences of one probe
@@ -362,63 +359,38 @@ struct wide_chain_piece {
     const index i = item * wide;
     const int channel =
         static_cast<int>(static_cast<unsigned>(i) % static_cast<unsigned>(channels));
+    const index first = group * probes_of_a_thread;
+    numbers main[probes_of_a_thread], other[probes_of_a_thread];
+    for (int k = 0; k < probes_of_a_thread; ++k) {
+      if (first + k >= probes) continue;
+      main[k] = load_change(c.main, (first + k) * size + i);
+      other[k] = load_change(c.other, (first + k) * size + i);
+    }
     numbers middle{}, was{};
     if (c.normed) {
-      middle = load_four(c.x + i);
-      const numbers centre = load_four(c.centre + channel);
+      middle = load_several<wide>(c.x + i);
+      const numbers centre = load_several<wide>(c.centre + channel);
       for (int n = 0; n < wide; ++n) middle.value[n] -= centre.value[n];
     }
-    if (c.before != nullptr) was = load_four(c.before + i);
-    const index first = group * probes_of_a_thread;
-    for (index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
-      numbers e = change_four(c.main, k * size + i);
-      const numbers other = change_four(c.other, k * size + i);
-      const norm_response<T>* const responses = c.responses + k * c.probe_step + channel;
+    if (c.before != nullptr) was = load_several<wide>(c.before + i);
+    for (int k = 0; k < probes_of_a_thread; ++k) {
+      if (first + k >= probes) continue;
+      const norm_response<T>* const responses = c.responses + (first + k) * c.probe_step + channel;
       for (int n = 0; n < wide; ++n) {
-        T& one = e.value[n];
-        if (c.normed) one = nn::detail::norm_difference(responses[n], middle.value[n], one);
-        one += other.value[n];
-        if (c.before != nullptr) one = nn::detail::relu_difference(was.value[n], one);
+        T& e = main[k].value[n];
+        if (c.normed) e = nn::detail::norm_difference(responses[n], middle.value[n], e);
+        e += other[k].value[n];
+        if (c.before != nullptr) e = nn::detail::relu_difference(was.value[n], e);
       }
-      put_four(k * size + i, e);
+      put_several(c.out, (first + k) * size + i, main[k]);
     }
   }
-  __device__ static numbers load_four(const T* from) {
-    const auto both = load_bytes<sizeof(numbers)>(from);
-    numbers found;
-    std::memcpy(&found, &both, sizeof found);
-    return found;
-  }
-  __device__ static numbers change_four(const change<T>& d, index i) {
+  __device__ static numbers load_change(const change<T>& d, index i) {
     if (d.how == extent::none) return {};
     if constexpr (std::is_same_v<T, float>) {
-      if (d.rounded != nullptr) {
-        const auto halves = load_bytes<wide * sizeof(bfloat16)>(d.rounded + i);
-        numbers found;
-        for (int n = 0; n < wide; ++n) {
-          const std::uint32_t word = halves.word[n / 2];
-          const std::uint32_t bits = n % 2 == 0 ? word << 16 : word & 0xffff0000U;
-          std::memcpy(&found.value[n], &bits, sizeof bits);
-        }
-        return found;
-      }
+      if (d.rounded != nullptr) return widened(load_bytes<wide * sizeof(bfloat16)>(d.rounded + i));
     }
-    return load_four(d.exact + i);
-  }
-  __device__ void put_four(index i, const numbers& e) const {
-    if constexpr (std::is_same_v<T, float>) {
-      if (c.out.rounded != nullptr) {
-        words<2> halves;
-        for (int n = 0; n < 2; ++n) {
-          halves.word[n] = pair_of(e.value[2 * n], e.value[2 * n + 1]);
-        }
-        store_bytes(halves, c.out.rounded + i);
-        return;
-      }
-    }
-    words<sizeof(numbers) / 4> all;
-    std::memcpy(&all, &e, sizeof e);
-    store_bytes(all, c.out.exact + i);
+    return load_several<wide>(d.exact + i);
   }
 };
 

@@ -402,6 +402,36 @@ TEST_F(gpu_network, estimates_are_those_of_the_cpu) {
   }
 }
 
+// A whole run, by probes: as on the CPU, step after step.
+TEST_F(gpu_network, a_run_trains) {
+  const trial t(mixture(), 4, nn::norm_mode::train);
+  const there<double> data(on(), t);
+  auto f = data.objective(on(), t);
+  zo::cuda::array<double> x(on(), t.parameters);
+  const zo::cge how({.smoothing = 1e-4});
+  const zo::minimize_options run{.max_queries = 3 * 924};
+  const auto there_run = zo::minimize(on(), f, x, how, zo::adam({.rate = 1e-2}), run);
+  std::vector<double> wanted = t.parameters;
+  nn::objective<double> host(t.net,
+                             [&](zo::sample_id) {
+                               return nn::minibatch<double>{
+                                   t.inputs, t.count,
+                                   nn::cross_entropy(t.classes, t.net.output().size())};
+                             },
+                             t.statistics, {.mode = t.mode});
+  const auto here_run = zo::minimize(zo::seq, host, wanted, how, zo::adam({.rate = 1e-2}), run);
+  EXPECT_EQ(there_run.steps, here_run.steps);
+  EXPECT_EQ(there_run.queries, here_run.queries);
+  EXPECT_NEAR(there_run.value, here_run.value, 1e-7 * here_run.value);
+  EXPECT_LT(there_run.value, textbook_loss(t, t.parameters));
+  const auto found = x.to_host();
+  double most = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    most = std::max(most, std::abs(found[i] - wanted[i]));
+  }
+  EXPECT_LT(most, 1e-3);  // signs of slopes that are rounding alone differ
+}
+
 TEST_F(gpu_network, running_statistics_move_as_on_the_cpu) {
   const trial t(mixture(), 4, nn::norm_mode::train);
   const there<double> data(on(), t);

@@ -189,6 +189,7 @@ struct network_objective<T>::state {
   network_batch<T> batch{};
   const T* x = nullptr;
   bool prepared = false;
+  index multiplications = 0;  // of probes since then
   detail::buffer kept{}, scratch{};
   std::vector<T*> values{};                   // by node
   std::vector<T*> arranged{};                 // weights, by node
@@ -533,6 +534,11 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
   const bool inside = u.norm >= 0 && p.main.how != extent::none && !p.normed;
   const change<T> main = change_of(p.main, inside ? u.norm : u.main, count, memory, channels);
   char* const place = memory + p.out.place * count;
+  if (multiplies(n)) {
+    const index depth = net.parameters()[at(n.weight)].per_channel();
+    const index read = p.main.how == extent::channel ? depth / n.in.channels : depth;
+    multiplications += count * numbers(u.last) * read;
+  }
   detail::sink<T> out;
   if (p.out.rounded) out.rounded = reinterpret_cast<bfloat16*>(place);
   if (!p.out.rounded) out.exact = reinterpret_cast<T*>(place);
@@ -730,6 +736,7 @@ void network_objective<T>::prepare(span<const T> x, span<double> loss, cudaStrea
   }
   s.run_loss(loss.data());
   s.prepared = true;
+  s.multiplications = 0;
 }
 
 template <class T>
@@ -782,6 +789,11 @@ void network_objective<T>::update_statistics(span<T> statistics, double momentum
                             statistics.data() + s.net.statistics()[at(n.running_mean)].offset,
                             statistics.data() + s.net.statistics()[at(n.running_var)].offset);
   }
+}
+
+template <class T>
+index network_objective<T>::multiplications() const {
+  return state_->multiplications;
 }
 
 template <class T>

@@ -65,7 +65,7 @@ class processes {
   /// Calls call(policy), in which one estimate is made: `inner`, or `inner` shared by all
   /// processes, for the same bits. Throws app::interrupted in all of them where the objective does
   /// in one. Collective.
-  template <zo::execution_policy Inner, class Call>
+  template <class Inner, class Call>
   auto estimate(const Inner& inner, const Call& call) const {
 #if defined(APP_HAS_MPI)
     if (ranks() > 1) {

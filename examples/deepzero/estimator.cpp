@@ -6,9 +6,11 @@
 #include <utility>
 #include <zo/estimate.hpp>
 #include <zo/nn/activation.hpp>
+#include <zo/nn/forward.hpp>
 #include <zo/nn/objective.hpp>
 
 #include "common/resume.hpp"
+#include "device.hpp"
 #include "first_order.hpp"
 #include "sparsity.hpp"
 
@@ -20,26 +22,20 @@ using zo::nn::network;
 
 class coordinate_estimator : public estimator {
  public:
-  coordinate_estimator(const network& net, std::span<const zo::index> counts,
-                       std::int64_t per_epoch, const settings& s, const app::processes& all)
-      : net_(net),
-        counts_(counts.begin(), counts.end()),
-        steps_per_set_(
-            std::max<std::int64_t>(1, std::llround(s.interval * static_cast<double>(per_epoch)))),
-        s_(s),
-        all_(all) {}
+  coordinate_estimator(const network& net, coordinate_sets sets, const settings& s,
+                       const app::processes& all)
+      : net_(net), sets_(std::move(sets)), s_(s), all_(all) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
-    choose(asked.step / steps_per_set_);
     batch_ = &asked.batch;
     statistics_.assign(asked.statistics.begin(), asked.statistics.end());
     if (objective_ == nullptr) {
       objective_ = std::make_unique<zo::nn::objective<float>>(
           net_, [this](zo::sample_id) { return *batch_; }, std::span<const float>(statistics_),
-          zo::nn::objective_options{.threads = s_.threads});
+          zo::nn::objective_options{.threads = s_.threads, .products = products_of(s_)});
     }
     const auto found = all_.estimate(zo::seq, [&](const auto& policy) {
-      return zo::estimate(policy, *objective_, asked.parameters, gradient, how_);
+      return zo::estimate(policy, *objective_, asked.parameters, gradient, sets_.at(asked.step));
     });
     if (!found.ok) refuse_loss(asked.step);
     const double whole =
@@ -48,29 +44,15 @@ class coordinate_estimator : public estimator {
             1 + all_.sum(static_cast<double>(objective_->multiplications())) / whole};
   }
 
-  const zo::nn::forward_pass<float>& pass() const override { return objective_->pass(); }
-
- private:
-  // The coordinates of a set; without counts, all.
-  void choose(std::int64_t set) {
-    if (set == set_) return;
-    set_ = set;
-    zo::cge_options options{.smoothing = s_.smoothing};
-    if (!counts_.empty()) {
-      options.coordinates = zo::coordinate_list{
-          coordinate_set(net_, counts_, app::seed_for(s_.seed, "coordinate sets"),
-                         static_cast<std::uint64_t>(set))};
-    }
-    how_ = zo::cge(options);
+  void update_statistics(std::span<float> statistics) override {
+    objective_->pass().update_statistics(statistics);
   }
 
+ private:
   const network& net_;
-  std::vector<zo::index> counts_;
-  std::int64_t steps_per_set_;
+  coordinate_sets sets_;
   const settings& s_;
   const app::processes& all_;
-  std::int64_t set_ = -1;
-  zo::cge<> how_;
   const minibatch* batch_ = nullptr;  // of the question at hand
   std::vector<float> statistics_;
   std::unique_ptr<zo::nn::objective<float>> objective_;  // keeps its buffers from step to step
@@ -99,7 +81,9 @@ class point_estimator : public estimator {
     return {found.value, queries, static_cast<double>(queries)};
   }
 
-  const zo::nn::forward_pass<float>& pass() const override { return pass_; }
+  void update_statistics(std::span<float> statistics) override {
+    pass_.update_statistics(statistics);
+  }
 
  private:
   const network& net_;
@@ -140,7 +124,9 @@ class activations_estimator : public estimator {
             static_cast<double>(passes) + static_cast<double>(multiplications) / whole};
   }
 
-  const zo::nn::forward_pass<float>& pass() const override { return pass_; }
+  void update_statistics(std::span<float> statistics) override {
+    pass_.update_statistics(statistics);
+  }
 
  private:
   const network& net_;
@@ -150,16 +136,36 @@ class activations_estimator : public estimator {
 
 }  // namespace
 
+coordinate_sets::coordinate_sets(const network& net, std::span<const zo::index> counts,
+                                 std::int64_t per_epoch, const settings& s)
+    : net_(net),
+      counts_(counts.begin(), counts.end()),
+      steps_per_set_(
+          std::max<std::int64_t>(1, std::llround(s.interval * static_cast<double>(per_epoch)))),
+      s_(s) {}
+
+const zo::cge<>& coordinate_sets::at(std::int64_t step) {
+  const std::int64_t set = step / steps_per_set_;
+  if (set == set_) return how_;
+  set_ = set;
+  zo::cge_options options{.smoothing = s_.smoothing};
+  if (!counts_.empty()) {
+    options.coordinates = zo::coordinate_list{coordinate_set(
+        net_, counts_, app::seed_for(s_.seed, "coordinate sets"), static_cast<std::uint64_t>(set))};
+  }
+  how_ = zo::cge(options);
+  return how_;
+}
+
 std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
                                           const settings& s, const app::processes& all) {
   if (name == "first-order") return make_first_order(net, s.threads);
-  if (name == "cge") {
-    return std::make_unique<coordinate_estimator>(net, std::span<const zo::index>(), per_epoch, s,
-                                                  all);
+  if (name == "cge" || name == "sparse-cge") {
+    coordinate_sets sets(net, name == "cge" ? std::span<const zo::index>() : counts, per_epoch, s);
+    if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
+    return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
   }
-  if (name == "sparse-cge")
-    return std::make_unique<coordinate_estimator>(net, counts, per_epoch, s, all);
   if (name == "activations") return std::make_unique<activations_estimator>(net, s);
   if (name == "cge-whole") {
     zo::cge how({.smoothing = s.smoothing});
@@ -171,6 +177,10 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
 
 std::int64_t directions_of(const network& net, const settings& s) {
   return s.directions.value_or(net.parameter_count());
+}
+
+zo::nn::products products_of(const settings& s) {
+  return s.products == "bfloat16" ? zo::nn::products::bfloat16 : zo::nn::products::exact;
 }
 
 void refuse_loss(std::int64_t step) {

@@ -6,7 +6,8 @@
 #include <span>
 #include <string>
 #include <vector>
-#include <zo/nn/forward.hpp>
+#include <zo/cge.hpp>
+#include <zo/nn/difference_pass.hpp>
 #include <zo/nn/network.hpp>
 
 #include "common/processes.hpp"
@@ -38,9 +39,27 @@ class estimator {
   /// Throws std::runtime_error when the loss is not a number.
   virtual answer operator()(const question& asked, std::span<float> gradient) = 0;
 
-  /// The pass in train mode at the parameters of the last question, which running statistics
-  /// follow.
-  virtual const zo::nn::forward_pass<float>& pass() const = 0;
+  /// Moves running statistics towards those of the batch of the last question, at its parameters.
+  virtual void update_statistics(std::span<float> statistics) = 0;
+};
+
+/// Which coordinates an estimate asks: all, or a new set every s.interval epochs.
+class coordinate_sets {
+ public:
+  /// `counts` says how many of each parameter; empty: all.
+  coordinate_sets(const zo::nn::network& net, std::span<const zo::index> counts,
+                  std::int64_t per_epoch, const settings& s);
+
+  /// The estimator of a step.
+  const zo::cge<>& at(std::int64_t step);
+
+ private:
+  const zo::nn::network& net_;
+  std::vector<zo::index> counts_;
+  std::int64_t steps_per_set_;
+  const settings& s_;
+  std::int64_t set_ = -1;
+  zo::cge<> how_;
 };
 
 /// The estimator of a name of estimator_names(), for epochs of `per_epoch` steps. `counts` says how
@@ -53,6 +72,9 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn:
 
 /// Random directions per step of rge, and per layer and image of activations.
 std::int64_t directions_of(const zo::nn::network& net, const settings& s);
+
+/// In what s.products says that products of differences are formed.
+zo::nn::products products_of(const settings& s);
 
 /// Throws the sentence about a loss that is not a number.
 [[noreturn]] void refuse_loss(std::int64_t step);

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "common/command_line.hpp"
+#include "device.hpp"
 #include "first_order.hpp"
 
 namespace deepzero {
@@ -35,6 +36,10 @@ void add_run_options(CLI::App& app, settings& s) {
   app.add_option("--threads", s.threads,
                  "Threads of each process; estimates by queries are the same bits for any number")
       ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--device", s.device,
+                 "cpu, or cuda: an NVIDIA GPU answers the questions of cge and sparse-cge")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
 }
 
@@ -92,6 +97,10 @@ void add_estimate_options(CLI::App& app, settings& s) {
                  "Epochs between new coordinate sets of sparse-cge, such as 0.1")
       ->check(positive)
       ->capture_default_str();
+  app.add_option("--products", s.products,
+                 "Of the differences of cge and sparse-cge: exact, or bfloat16 with sums in float")
+      ->check(CLI::IsMember({"exact", "bfloat16"}))
+      ->capture_default_str();
   app.add_option(
          "--q,--directions", s.directions,
          "Random directions per step of rge, and per layer and image of activations (default "
@@ -110,6 +119,13 @@ void check(const settings& s) {
   require(!s.study || s.network == "cnn", "--study compares sizes of the cnn: leave out --network");
   const bool asked = std::ranges::find(s.estimators, "first-order") != s.estimators.end();
   require(!asked || has_first_order(), without_first_order());
+  if (s.device == "cpu") return;
+  require(has_device(), without_device());
+  for (const std::string& name : s.estimators) {
+    require(name == "cge" || name == "sparse-cge",
+            "--device cuda is there for cge and sparse-cge, not for " + name +
+                ": leave it out of --estimator, or leave out --device");
+  }
 }
 
 // Options are bound to `s` and overwrite what it holds; `complete` if the defaults are the right
@@ -228,7 +244,9 @@ nlohmann::json to_json(const settings& s) {
           {"directions", or_null(s.directions)},
           {"evaluations", s.evaluations},
           {"seed", s.seed},
-          {"threads", s.threads}};
+          {"threads", s.threads},
+          {"device", s.device},
+          {"products", s.products}};
 }
 
 nlohmann::json options_of(const settings& from, const std::string& estimator) {
@@ -241,6 +259,9 @@ nlohmann::json options_of(const settings& from, const std::string& estimator) {
     names.push_back("smoothing");
   }
   if (estimator == "sparse-cge") names.insert(names.end(), {"sparsity", "interval"});
+  if (estimator == "cge" || estimator == "sparse-cge") {
+    names.insert(names.end(), {"device", "products"});
+  }
   if (estimator == "rge" || estimator == "activations") names.push_back("directions");
   const nlohmann::json all = to_json(from);
   nlohmann::json chosen;

@@ -45,6 +45,8 @@ struct settings {
   std::int64_t checkpoint_every = 50;
   std::uint64_t seed = 1;
   int threads = 1;
+  std::string device = "cpu";      ///< or "cuda"
+  std::string products = "exact";  ///< or "bfloat16"
 };
 
 /// Names that --estimator accepts, in the order of the table.

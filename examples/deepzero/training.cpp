@@ -266,7 +266,7 @@ training_report train(const problem& p, const std::string& estimator, const sett
     const double started = seconds_now();
     const minibatch batch = data.at(at.now.step);
     const answer got = (*estimate)({at.parameters, at.statistics, batch, at.now.step}, gradient);
-    estimate->pass().update_statistics(at.statistics);
+    estimate->update_statistics(at.statistics);
     at.optimizer.step(zo::seq, std::span<float>(at.parameters), std::span<const float>(gradient));
     at.now.step += 1;
     at.now.queries += got.queries;

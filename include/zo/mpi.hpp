@@ -42,11 +42,10 @@ struct over_options {
 
 /// What sharing cost one process since zo::mpi::over.
 struct rank_usage {
-  double seconds = 0;  ///< all of them
-  double waiting_seconds =
-      0;                ///< those of waiting for answers of others: who waits least is slowest
-  index exchanges = 0;  ///< rounds of messages
-  index bytes = 0;      ///< numbers received from other processes
+  double seconds = 0;          ///< all of them
+  double waiting_seconds = 0;  ///< those of waiting for others: who waits least is slowest
+  index exchanges = 0;         ///< rounds of messages
+  index bytes = 0;             ///< received from other processes
 };
 
 namespace detail {
@@ -67,6 +66,9 @@ zo::detail::team& team_of(const Policy& policy) {
   }
 }
 
+template <class Inner>
+auto shared(const Inner& inner, std::shared_ptr<zo::detail::team> team);
+
 }  // namespace detail
 
 /// Estimates under `Inner`, shared between processes. Models zo::execution_policy.
@@ -82,16 +84,25 @@ class policy {
   int ranks() const { return team_->ranks(); }
   zo::detail::team& team() const { return *team_; }
 
-  /// The same processes under another inner policy.
-  template <execution_policy Other>
-  policy<Other> with(const Other& inner) const {
-    return {inner, team_};
+  /// The same processes under another inner policy: what over() gives, but not collective.
+  template <class Other>
+  auto with(const Other& inner) const {
+    return detail::shared(inner, team_);
   }
 
  private:
   Inner inner_;
   std::shared_ptr<zo::detail::team> team_;
 };
+
+template <class Inner>
+auto detail::shared(const Inner& inner, std::shared_ptr<zo::detail::team> team) {
+  if constexpr (execution_policy<Inner>) {
+    return policy<Inner>(inner, std::move(team));
+  } else {
+    return inner.with_team(std::move(team));
+  }
+}
 
 /// A policy for zo::estimate, zo::minimize and zo::boundary: the queries of each estimate are
 /// shared by the processes of `comm`, each of which asks its part under `inner` (zo::seq, zo::par,
@@ -110,12 +121,7 @@ class policy {
 /// Throws std::invalid_argument for bad options, zo::mpi::error where MPI does.
 template <class Inner>
 auto over(MPI_Comm comm, const Inner& inner, const over_options& options = {}) {
-  auto team = detail::make_team(comm, options);
-  if constexpr (execution_policy<Inner>) {
-    return policy<Inner>(inner, std::move(team));
-  } else {
-    return inner.with_team(std::move(team));
-  }
+  return detail::shared(inner, detail::make_team(comm, options));
 }
 
 /// Gives all processes what is in `values` of rank 0: the start of a run, a file that only rank 0

@@ -379,6 +379,9 @@ double distance_to_cpu(const zo::cuda::policy& on, zo::cuda::network_objective<d
   const auto expected = zo::estimate(zo::seq, host, t.parameters, wanted, how);
   EXPECT_TRUE(result.ok);
   EXPECT_EQ(result.queries, expected.queries);
+  if constexpr (!requires { typename How::distribution_type; }) {
+    EXPECT_EQ(f.multiplications(), host.multiplications());
+  }
   EXPECT_NEAR(result.value, expected.value, 1e-12 * std::abs(expected.value));
   const auto found = gradient.to_host();
   double off = 0, all = 0;

@@ -24,6 +24,8 @@ refused() {
 
 refused "no-such-flag" --no-such-flag
 refused "estimator" --estimator magic
+refused "device" --device tpu
+refused "--device cuda" --device cuda --estimator cge,rge
 if ! "$program" --help | grep -q -e "--epochs INT=6 "; then
   echo "--help does not show the default epochs"
   failures=$((failures + 1))

@@ -211,4 +211,38 @@ TEST(estimators, a_loss_that_is_no_number_is_refused_by_its_step) {
   }
 }
 
+// On the emulator of tests/cuda.
+TEST(estimators, a_gpu_gives_the_gradient_of_the_cpu) {
+  for (const char* network : {"cnn", "mlp"}) {
+    setting t(network);
+    const std::vector<index> counts(t.net.parameters().size(), 2);
+    for (const char* name : {"cge", "sparse-cge"}) {
+      t.s.device = "cpu";
+      const answer here = t.ask(name, counts, 3);
+      const std::vector<double> wanted(t.gradient.begin(), t.gradient.end());
+      t.s.device = "cuda";
+      const answer there = t.ask(name, counts, 3);
+      EXPECT_GT(t.cosine(wanted), 0.999999) << network << " " << name;
+      EXPECT_NEAR(there.loss, here.loss, 1e-5 * here.loss);
+      EXPECT_EQ(there.queries, here.queries);
+      EXPECT_EQ(there.passes, here.passes);
+    }
+  }
+}
+
+TEST(estimators, running_statistics_follow_on_a_gpu_too) {
+  setting t("cnn");
+  std::vector<std::vector<float>> running(2, t.statistics);
+  for (const bool device : {false, true}) {
+    t.s.device = device ? "cuda" : "cpu";
+    const auto ask = make_estimator("cge", t.net, {}, 10, t.s, alone);
+    (*ask)({t.parameters, t.statistics, t.batch, 0}, t.gradient);
+    ask->update_statistics(running[device ? 1 : 0]);
+  }
+  for (std::size_t i = 0; i < t.statistics.size(); ++i) {
+    EXPECT_NEAR(running[1][i], running[0][i], 1e-5F);
+  }
+  EXPECT_NE(running[1], t.statistics);
+}
+
 }  // namespace

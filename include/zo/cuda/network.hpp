@@ -82,6 +82,9 @@ class network_objective {
   /// variances unbiased. Only in train mode.
   void update_statistics(span<T> statistics, double momentum = 0.1);
 
+  /// Multiplications of the probes since the last prepare, counted as zo::nn::objective does.
+  index multiplications() const;
+
   /// Device memory held now.
   index bytes() const;
 

@@ -3,12 +3,12 @@
 #include "zo/cuda/network.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
-#include <optional>
-#include <string>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "cuda/network_kernels.hpp"

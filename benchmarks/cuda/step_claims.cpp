@@ -43,7 +43,8 @@ std::vector<zo::index> coordinates_of(const zo::nn::network& net, zo::index most
 
 class gpu_step {
  public:
-  gpu_step(const gpu& g, zo::index count, products how)
+  gpu_step(const gpu& g, zo::index count, products how,
+           zo::index max_bytes = zo::cuda::network_options().max_bytes)
       : what_(count),
         x_(g.on(), what_.parameters),
         images_(g.on(), what_.images),
@@ -56,7 +57,7 @@ class gpu_step {
              return zo::cuda::network_batch<float>{images_, what_.count,
                                                    zo::cuda::span<const zo::index>(classes_)};
            },
-           statistics_, {.products = how}) {}
+           statistics_, {.products = how, .max_bytes = max_bytes}) {}
   gpu_step(const gpu_step&) = delete;
 
   const workload& what() const { return what_; }
@@ -67,6 +68,13 @@ class gpu_step {
   }
 
   std::vector<float> gradient() const { return gradient_.to_host(); }
+
+  // What the values of a pass take, before any probe.
+  zo::index pass_bytes(const gpu& g) {
+    zo::cuda::array<double> loss(g.on(), 1);
+    f_.prepare(x_, loss, g.stream(), 0);
+    return f_.bytes();
+  }
 
  private:
   workload what_;
@@ -122,8 +130,9 @@ outcome error(zo::index count, products products, const effort& how) {
 
 // A step that is timed: made once before, so that its memory is there.
 struct timed_step {
-  timed_step(zo::index count, products products, const effort& how)
-      : step(the_gpu(), samples(count, how), products),
+  timed_step(zo::index count, products products, const effort& how,
+             zo::index max_bytes = zo::cuda::network_options().max_bytes)
+      : step(the_gpu(), samples(count, how), products, max_bytes),
         whole(estimator(coordinates_of(
             step.what().net, how.smoke ? 1 : std::numeric_limits<zo::index>::max(), how))) {
     step(the_gpu(), whole);
@@ -139,6 +148,21 @@ outcome time(const torch_times& torch, const std::string& peer, zo::index count,
   timed_step step(count, products, how);
   return torch.against(
       peer, effort_of(how), [&] { step(); }, 1e9);  // the unit is seconds
+}
+
+// Differences of few probes stay in the cache between launches; those of many make fewer launches.
+outcome small_groups(zo::index count, const effort& how) {
+  gpu& g = the_gpu();
+  constexpr zo::index probes = zo::index{128} << 20;
+  const zo::index pass = gpu_step(g, samples(count, how), products::bfloat16).pass_bytes(g);
+  timed_step few(count, products::bfloat16, how, pass + probes);
+  timed_step many(count, products::bfloat16, how);
+  if (few.step.gradient() != many.step.gradient()) {
+    throw std::runtime_error("wrong result: groups of another size give other bits");
+  }
+  return times_as_fast(compare(
+                           g.clock(how), effort_of(how), [&] { few(); }, [&] { many(); }),
+                       1e9);
 }
 
 // Multiplications and additions that the step cannot avoid, by its time, beside a matrix product.
@@ -189,6 +213,8 @@ std::vector<claim> step_claims(const torch_times& torch) {
     add(rounded + ", arithmetic", "bfloat16 matrix product (cuBLAS)", "TFLOP/s", bar::none, 0,
         [=](const effort& how) { return speed(count, half, how); });
     if (count > 32) continue;
+    add(rounded + ", probes within 128 MiB", "within 4 GiB", "s/step", bar::none, 0,
+        [=](const effort& how) { return small_groups(count, how); });
     add(name + ", error", "float64", "of its norm", bar::at_most, 1e-3,
         [=](const effort& how) { return error(count, exact, how); });
     add(name, "PyTorch, block reuse", "s/step", bar::none, 0,

@@ -233,7 +233,7 @@ struct network_objective<T>::state {
   void follow_unit(const planned_unit& u, index count, char* memory, const int* channels);
   change<T> change_of(const planned& p, index id, index count, const char* memory,
                       const int* channels) const;
-  index together(const path& way, index count, index others) const;
+  index take_room(const std::vector<std::pair<const path*, index>>& asked, index order_bytes);
   detail::loss_targets targets() const;
 };
 
@@ -637,15 +637,38 @@ void network_objective<T>::state::follow(const path& way, const nn::view& moved,
 }
 
 // How many of `count` probes go together, in shares of about the same size.
-template <class T>
-index network_objective<T>::state::together(const path& way, index count, index others) const {
-  const index left = options.max_bytes - kept.bytes() - others;
-  require(left >= way.bytes, who, ": ", samples, " samples need ", kept.bytes(),
-          " bytes for a pass and ", way.bytes + others,
-          " for probes, more than max_bytes = ", options.max_bytes,
-          "; use smaller batches or allow more");
-  const index most = left / way.bytes, shares = (count + most - 1) / most;
+index together(const path& way, index count, index room) {
+  const index most = room / way.bytes, shares = (count + most - 1) / most;
   return (count + shares - 1) / shares;
+}
+
+// Takes memory for the order of probes and for the groups of these tensors; how much of it groups
+// have. Where the device has less than the limit allows, groups are smaller.
+template <class T>
+index network_objective<T>::state::take_room(
+    const std::vector<std::pair<const path*, index>>& asked, index order_bytes) {
+  index least = 0;
+  for (const auto& [way, count] : asked) least = std::max(least, way->bytes);
+  index room = options.max_bytes - kept.bytes() - order_bytes;
+  require(room >= least, who, ": ", samples, " samples need ", kept.bytes(),
+          " bytes for a pass and ", least + order_bytes,
+          " for a probe, more than max_bytes = ", options.max_bytes,
+          "; use smaller batches or allow more");
+  for (;;) {
+    index bytes = 0;
+    for (const auto& [way, count] : asked) {
+      bytes = std::max(bytes, way->bytes * together(*way, count, room));
+    }
+    if (scratch.bytes() >= order_bytes + bytes) return room;
+    scratch = {};
+    try {
+      scratch = detail::lasting(on, order_bytes + bytes);
+      return room;
+    } catch (const error& full) {
+      if (full.code() != cudaErrorMemoryAllocation || bytes <= least) throw;
+      room = std::max(least, bytes / 2);
+    }
+  }
 }
 
 template <class T>
@@ -660,18 +683,14 @@ void network_objective<T>::state::probe(std::span<const index> known, span<const
   }
   const index order_bytes = aligned(count * static_cast<index>(sizeof(index)));
   std::vector<index> order;
-  index bytes = 0;
+  std::vector<std::pair<const path*, index>> asked;
   for (std::size_t v = 0; v < of_tensor.size(); ++v) {
     if (of_tensor[v].empty()) continue;
     order.insert(order.end(), of_tensor[v].begin(), of_tensor[v].end());
-    const path& way = path_from(net.parameters()[v].node);
-    const auto all = static_cast<index>(of_tensor[v].size());
-    bytes = std::max(bytes, way.bytes * together(way, all, order_bytes));
+    asked.emplace_back(&path_from(net.parameters()[v].node),
+                       static_cast<index>(of_tensor[v].size()));
   }
-  if (scratch.bytes() < order_bytes + bytes) {
-    scratch = {};
-    scratch = detail::lasting(on, order_bytes + bytes);
-  }
+  const index room = take_room(asked, order_bytes);
   auto* const there = static_cast<index*>(scratch.data());
   detail::upload(on, order.data(), count, there);
   index done = 0;
@@ -680,7 +699,7 @@ void network_objective<T>::state::probe(std::span<const index> known, span<const
     if (all == 0) continue;
     const nn::view& moved = net.parameters()[v];
     const path& way = path_from(moved.node);
-    const index most = together(way, all, order_bytes), end = done + all;
+    const index most = together(way, all, room), end = done + all;
     for (; done < end; done += std::min(most, end - done)) {
       follow(way, moved, there + done, coordinates, steps, std::min(most, end - done), differences,
              static_cast<char*>(scratch.data()) + order_bytes);

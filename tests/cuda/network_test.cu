@@ -477,6 +477,28 @@ TEST_F(gpu_network, a_captured_step_replays) {
 }
 
 #if defined(ZO_CUDA_EMULATOR)
+// Where the device has less than max_bytes, groups are smaller; where it has too little for one
+// probe, the error of its memory says so.
+TEST_F(gpu_network, groups_shrink_to_the_memory_there_is) {
+  const trial t(mixture(), 4, nn::norm_mode::train);
+  const there<float> data(on(), t);
+  const auto gradient_within = [&](std::size_t bytes) {
+    zo::cuda::array<float> gradient(on(), data.parameters.size());
+    zo::cuda::workspace memory(on());
+    auto f = data.objective(on(), t);
+    cuda_emulator::limit_memory(bytes);
+    zo::estimate(on(), f, data.parameters, gradient, zo::cge(), {}, memory).get();
+    EXPECT_LE(cuda_emulator::statistics().live_bytes, bytes);
+    return gradient.to_host();
+  };
+  const auto wanted = gradient_within(std::size_t{1} << 30);
+  for (const std::size_t bytes : {std::size_t{1} << 21, std::size_t{150'000}}) {
+    EXPECT_TRUE(same_bits(gradient_within(bytes), wanted)) << bytes;
+  }
+  EXPECT_THROW(gradient_within(40'000), zo::cuda::error);
+  cuda_emulator::limit_memory(std::size_t{1} << 30);
+}
+
 TEST_F(gpu_network, steps_never_wait) {
   const trial t(mixture(), 4, nn::norm_mode::train);
   const there<float> data(on(), t);

@@ -35,7 +35,8 @@ struct network_options {
   /// multiple of 16 and outputs of 8 use tensor cores, with weights in bfloat16 and sums in float,
   /// and differences of images are kept in bfloat16. Values of whole points are always exact.
   nn::products products = nn::products::exact;
-  /// Device memory for the values of a pass and for probes: as many probes go together as fit.
+  /// Device memory for the values of a pass and for probes: as many probes go together as fit, and
+  /// fewer where the device has less.
   index max_bytes = index{4} << 30;
 };
 
@@ -68,7 +69,8 @@ class network_objective {
   void prepare(span<const T> x, span<double> loss, cudaStream_t stream, sample_id sample);
 
   /// `known` are the coordinates in host memory: what goes together is decided there. zo::cge calls
-  /// this one. Cost: what the moved channels reach.
+  /// this one. Cost: what the moved channels reach. Throws zo::cuda::error where the device has no
+  /// room for one probe.
   void probe(std::span<const index> known, span<const index> coordinates, span<const T> steps,
              span<double> differences, cudaStream_t stream);
   /// Reads the coordinates back first: waits for the stream, so not while it is captured.

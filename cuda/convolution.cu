@@ -34,8 +34,10 @@ struct row_window {
   }
 };
 
-// One output channel of a few rows, so that a weight is read once for these. Rows of all probes.
-template <class T>
+// A few rows of neighbouring output channels, so that each number is read once for several
+// products; Ins input channels are read together. Rows of all probes. A sum has the same order
+// whatever Outs and Ins are.
+template <class T, int Outs, int Ins>
 struct full_piece {
   static constexpr int rows_of_a_thread = 4;
 
@@ -46,14 +48,17 @@ struct full_piece {
   sink<T> out;
 
   __device__ void operator()(index item) const {
-    const index group = item / w.out_channels;
-    const auto o = static_cast<int>(item - group * w.out_channels);
-    const index first = group * rows_of_a_thread;
+    const int blocks = w.out_channels / Outs;
+    const index group = item / blocks, first = group * rows_of_a_thread;
+    const int o = static_cast<int>(item - group * blocks) * Outs;
     const row_window windows[rows_of_a_thread] = {window_of(first), window_of(first + 1),
                                                   window_of(first + 2), window_of(first + 3)};
-    T sum[rows_of_a_thread];
-    const T start = bias == nullptr ? T(0) : bias[o];
-    for (T& s : sum) s = start;
+    several<T, Outs> sums[rows_of_a_thread] = {};
+    if (bias != nullptr) {
+      for (auto& sum : sums) {
+        for (int n = 0; n < Outs; ++n) sum.value[n] = bias[o + n];
+      }
+    }
     const T* weight = weights + o;
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
@@ -62,16 +67,28 @@ struct full_piece {
           const bool there = first + r < rows && windows[r].inside(w, dy, dx);
           from[r] = there ? windows[r].in_row(w, dy, dx) * w.in_channels : -1;
         }
-        for (int i = 0; i < w.in_channels; ++i, weight += w.out_channels) {
-          const T factor = *weight;
-          for (int r = 0; r < rows_of_a_thread; ++r) {
-            if (from[r] >= 0) sum[r] = std::fma(factor, d.number(from[r] + i), sum[r]);
-          }
-        }
+        for (int i = 0; i < w.in_channels; i += Ins) add_products(i, from, weight, sums);
       }
     }
     for (int r = 0; r < rows_of_a_thread; ++r) {
-      if (first + r < rows) out.put((first + r) * w.out_channels + o, sum[r]);
+      if (first + r < rows) put_several(out, (first + r) * w.out_channels + o, sums[r]);
+    }
+  }
+  __device__ void add_products(int i, const index (&from)[rows_of_a_thread], const T*& weight,
+                               several<T, Outs> (&sums)[rows_of_a_thread]) const {
+    several<T, Ins> in[rows_of_a_thread];
+    for (int r = 0; r < rows_of_a_thread; ++r) {
+      if (from[r] >= 0) in[r] = load_several<Ins>(d, from[r] + i);
+    }
+    for (int k = 0; k < Ins; ++k, weight += w.out_channels) {
+      const auto factors = load_several<Outs>(weight);
+      for (int r = 0; r < rows_of_a_thread; ++r) {
+        if (from[r] < 0) continue;
+        for (int n = 0; n < Outs; ++n) {
+          T& sum = sums[r].value[n];
+          sum = std::fma(factors.value[n], in[r].value[k], sum);
+        }
+      }
     }
   }
   __device__ row_window window_of(index row) const {
@@ -313,18 +330,24 @@ template <class T>
 void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
               const T* weights, const T* bias, const sink<T>& out) {
   const index rows = samples * w.out_area();
-  if (d.how == extent::channel) {
-    const auto by = [&](auto wide) {
-      constexpr int of = decltype(wide)::value;
-      const index items = rows * w.out_channels / of;
-      for_rows(stream, probes, items, channel_piece<T, of>{w, d, items, weights, out}, launch);
-    };
-    if (w.out_channels % 4 == 0) return by(std::integral_constant<int, 4>());
-    return by(std::integral_constant<int, 1>());
-  }
-  constexpr index together = full_piece<T>::rows_of_a_thread;
-  for_items(stream, (probes * rows + together - 1) / together * w.out_channels,
-            full_piece<T>{w, probes * rows, d, weights, bias, out}, launch);
+  using one = std::integral_constant<int, 1>;
+  using four = std::integral_constant<int, 4>;
+  const auto one_channel = [&](auto outs) {
+    constexpr int wide = decltype(outs)::value;
+    const index items = rows * w.out_channels / wide;
+    for_rows(stream, probes, items, channel_piece<T, wide>{w, d, items, weights, out}, launch);
+  };
+  const auto all_channels = [&](auto outs, auto ins) {
+    constexpr int wide = decltype(outs)::value;
+    using piece = full_piece<T, wide, decltype(ins)::value>;
+    constexpr index together = piece::rows_of_a_thread;
+    for_items(stream, (probes * rows + together - 1) / together * (w.out_channels / wide),
+              piece{w, probes * rows, d, weights, bias, out}, launch);
+  };
+  const bool wide_outs = w.out_channels % 4 == 0, wide_ins = w.in_channels % 4 == 0;
+  if (d.how == extent::channel) return wide_outs ? one_channel(four()) : one_channel(one());
+  if (wide_outs) return wide_ins ? all_channels(four(), four()) : all_channels(four(), one());
+  wide_ins ? all_channels(one(), four()) : all_channels(one(), one());
 }
 
 template void convolve(cudaStream_t, index, index, const window&, const change<float>&,

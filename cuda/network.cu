@@ -363,8 +363,8 @@ struct wide_chain_piece {
     numbers main[probes_of_a_thread], other[probes_of_a_thread];
     for (int k = 0; k < probes_of_a_thread; ++k) {
       if (first + k >= probes) continue;
-      main[k] = load_change(c.main, (first + k) * size + i);
-      other[k] = load_change(c.other, (first + k) * size + i);
+      main[k] = load_several<wide>(c.main, (first + k) * size + i);
+      other[k] = load_several<wide>(c.other, (first + k) * size + i);
     }
     numbers middle{}, was{};
     if (c.normed) {
@@ -384,13 +384,6 @@ struct wide_chain_piece {
       }
       put_several(c.out, (first + k) * size + i, main[k]);
     }
-  }
-  __device__ static numbers load_change(const change<T>& d, index i) {
-    if (d.how == extent::none) return {};
-    if constexpr (std::is_same_v<T, float>) {
-      if (d.rounded != nullptr) return widened(load_bytes<wide * sizeof(bfloat16)>(d.rounded + i));
-    }
-    return load_several<wide>(d.exact + i);
   }
 };
 

@@ -62,6 +62,20 @@ __device__ inline several<float, 4> widened(const words<2>& halves) {
   return found;
 }
 
+/// Differences from number i on; none: zeros.
+template <int N, class T>
+__device__ several<T, N> load_several(const change<T>& d, index i) {
+  if (d.how == extent::none) return {};
+  if constexpr (N == 1) {
+    return {d.number(i)};
+  } else {
+    if constexpr (std::is_same_v<T, float>) {
+      if (d.rounded != nullptr) return widened(load_bytes<N * sizeof(bfloat16)>(d.rounded + i));
+    }
+    return load_several<N>(d.exact + i);
+  }
+}
+
 /// out[at], out[at + 1], …; `at` is a multiple of N.
 template <int N, class T>
 __device__ void put_several(const sink<T>& out, index at, const several<T, N>& all) {

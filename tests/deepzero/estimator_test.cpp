@@ -235,7 +235,7 @@ TEST(estimators, running_statistics_follow_on_a_gpu_too) {
   std::vector<std::vector<float>> running(2, t.statistics);
   for (const bool device : {false, true}) {
     t.s.device = device ? "cuda" : "cpu";
-    const auto ask = make_estimator("cge", t.net, {}, 10, t.s, alone);
+    const auto ask = make_estimator("cge", t.net, {}, 10, t.s, t.alone);
     (*ask)({t.parameters, t.statistics, t.batch, 0}, t.gradient);
     ask->update_statistics(running[device ? 1 : 0]);
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: arguments_test.sh ZO_CLAIMS. Wrong options of scripts/bench and zo_claims: a sentence that
+# Usage: arguments_test.sh ZO_CLAIMS [ZO_MPI_CLAIMS]. Wrong options of scripts/bench and zo_claims: a sentence that
 # names the mistake and exit code 2, before anything is built or measured.
 set -u
 claims=$1
@@ -21,6 +21,8 @@ expect() { # exit code, text of the answer, command …
 expect 0 "--json FILE" "$bench" --help
 expect 2 "unknown option '--jsn'" "$bench" --jsn
 expect 2 "unknown option '--micro'" "$bench" --networks --micro
+expect 2 "unknown option '--networks'" "$bench" --mpi --networks
+expect 2 "unknown option '--networks'" "$bench" --costs --networks
 expect 2 "--json needs a value" "$bench" --json
 expect 2 "--json needs a value" "$bench" --json ""
 expect 2 "no such folder" "$bench" --json /does/not/exist/rows.json
@@ -36,4 +38,11 @@ expect 2 "no claim contains 'no such claim'" "$claims" --only "no such claim"
 expect 0 "Allocations per query" "$claims" --only Allocations --json "$folder/rows.json"
 expect 0 '"holds": true' cat "$folder/rows.json"
 expect 3 "cannot write" "$claims" --only Allocations --json "$folder/missing/rows.json"
+
+# Alone, without mpirun; the second has nobody to share with.
+if [ -n "${2:-}" ]; then
+  expect 2 "unknown option --fast" "$2" --fast
+  expect 0 "against 8 bytes a query: <= 1.1" "$2" --list
+  expect 1 "needs two processes: mpirun -n 2" "$2" --smoke --only RGE
+fi
 exit "$((failures > 0))"

@@ -1,45 +1,15 @@
 // What an estimate costs beyond the evaluations of the objective themselves.
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <vector>
 #include <zo/zo.hpp>
 
 #include "allocations.hpp"
+#include "busy_work.hpp"
 #include "claims.hpp"
 
 namespace bench {
 namespace {
-
-// An objective of a chosen duration: a chain of dependent operations, so that its time depends on
-// nothing else.
-class busy_work {
- public:
-  explicit busy_work(double seconds) {
-    constexpr long trial = 1 << 20;
-    volatile double value = 1;  // unknown to the compiler, so that the work stays where it is timed
-    double fastest = 1;
-    for (int repetition = 0; repetition < 5; ++repetition) {
-      const auto start = std::chrono::steady_clock::now();
-      value = chain(value, trial);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      fastest = std::min(fastest, took.count());
-    }
-    length_ = std::max(1L, static_cast<long>(seconds / fastest * static_cast<double>(trial)));
-  }
-
-  double operator()(std::span<const float> x) const {
-    return chain(static_cast<double>(x[0]) + static_cast<double>(x[x.size() - 1]), length_);
-  }
-
- private:
-  static double chain(double value, long length) {
-    for (long link = 0; link < length; ++link) value = value * 0.999 + 1e-3;
-    return value;
-  }
-
-  long length_ = 1;
-};
 
 struct one_by_one {
   busy_work work;
@@ -88,7 +58,7 @@ void keep_worse(outcome& worst, const outcome& next, const std::string& which) {
 template <class Objective>
 outcome worst_rge(double seconds, zo::index dimension, zo::index directions, effort effort) {
   effort.total_seconds /= 3;
-  const Objective objective{busy_work(seconds)};
+  const Objective objective{busy_work::lasting(seconds)};
   const zo::rge_options options{.directions = directions, .smoothing = 1e-3};
   outcome worst;
   const auto both = [&](auto distribution, const std::string& name) {
@@ -107,7 +77,7 @@ outcome worst_rge(double seconds, zo::index dimension, zo::index directions, eff
 
 template <class Objective>
 outcome worst_cge(double seconds, zo::index dimension, zo::cge_options options, effort effort) {
-  const Objective objective{busy_work(seconds)};
+  const Objective objective{busy_work::lasting(seconds)};
   outcome worst;
   keep_worse(worst, overhead(objective, dimension, zo::cge(options, zo::forward{}), effort),
              "forward");

@@ -17,3 +17,9 @@ if(ZO_MPI)
                         "or use ZO_MPI=OFF.")
   endif()
 endif()
+
+# For tests that run as several processes: more of them than cores, perhaps by root. On a cluster
+# nobody would.
+set(zo_mpi_on_one_machine OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_hwloc_base_binding_policy=none)

@@ -18,17 +18,6 @@ workload::workload(zo::index samples) : count(samples) {
   for (zo::index b = 0; b < count; ++b) classes.push_back(b % net.output().size());
 }
 
-std::unique_ptr<peers::torch_resnet> workload::peer(const peers::torch_options& how) const {
-  std::vector<peers::named_tensor> weights;
-  for (const zo::nn::view& v : net.parameters()) {
-    weights.push_back(
-        {v.name, v.dims,
-         std::span(parameters)
-             .subspan(static_cast<std::size_t>(v.offset), static_cast<std::size_t>(v.size))});
-  }
-  return peers::make_torch_resnet(weights, images, classes, how);
-}
-
 namespace {
 
 // Shares of the weights that layer-wise pruning ratios keep at 90 %; ratios of ZO-GraSP on

@@ -1,6 +1,7 @@
 // zo_mpi_costs FILE: measures what the simulation of many processes (zo_mpi_scaling) starts from:
 // the times of single queries, of what every process repeats, and of messages between two
-// processes of this machine. Run by mpirun -n 2.
+// processes of this machine. zo_mpi_costs FILE ROW: only messages, as another row of that file. Run
+// by mpirun -n 2.
 #include <mpi.h>
 
 #include <algorithm>
@@ -20,13 +21,8 @@
 namespace bench {
 namespace {
 
-double quantile(std::vector<double>& sorted, double share) {
+double quantile(const std::vector<double>& sorted, double share) {
   return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return quantile(values, 0.5);
 }
 
 // 0 %, 0.5 %, … 100 %: so fine that one outlier, between which and its neighbour the simulation
@@ -38,11 +34,22 @@ std::vector<double> quantiles(std::vector<double> values) {
   return found;
 }
 
-double median_seconds(timing clock, int repetitions, const std::function<void()>& work) {
+std::vector<double> seconds_of(timing clock, int repetitions, const std::function<void()>& work) {
   const stopwatch watch = stopwatch_of(clock);
   std::vector<double> seconds;
   for (int repetition = 0; repetition < repetitions; ++repetition) seconds.push_back(watch(work));
-  return median(seconds);
+  std::ranges::sort(seconds);
+  return seconds;
+}
+
+double median_seconds(int repetitions, const std::function<void()>& work) {
+  return quantile(seconds_of(timing::thread, repetitions, work), 0.5);
+}
+
+// Between two processes, each of which must have a core: the fastest tenth, because on a machine
+// with other work most rounds wait for one.
+double undisturbed_seconds(int repetitions, const std::function<void()>& work) {
+  return quantile(seconds_of(timing::wall, repetitions, work), 0.1);
 }
 
 // Between ranks 0 and 1; only rank 0's numbers count.
@@ -58,11 +65,11 @@ class messages {
 
   message_times measure() {
     message_times found;
-    found.latency = median_seconds(timing::wall, 2000, [&] { to_and_fro(8); }) / 2;
+    found.latency = undisturbed_seconds(2000, [&] { to_and_fro(8); }) / 2;
     constexpr int many = 1000;
-    found.one_more = median_seconds(timing::wall, 100, [&] { exchange(many); }) / many;
+    found.one_more = undisturbed_seconds(100, [&] { exchange(many); }) / many;
     const int large = static_cast<int>(data_.size());
-    const double both = median_seconds(timing::wall, 200, [&] { to_and_fro(large); });
+    const double both = undisturbed_seconds(200, [&] { to_and_fro(large); });
     found.per_byte = (both / 2 - found.latency) / large;
     return found;
   }
@@ -102,8 +109,8 @@ double sharing_seconds() {
   zo::workspace<double> memory;
   const zo::rge how({.directions = 1}, zo::gaussian{}, zo::central{});
   const auto seconds_under = [&](const auto& policy) {
-    return median_seconds(timing::wall, 2000,
-                          [&] { zo::estimate(policy, f, x, gradient, how, {.seed = 1}, memory); });
+    return undisturbed_seconds(
+        2000, [&] { zo::estimate(policy, f, x, gradient, how, {.seed = 1}, memory); });
   };
   return seconds_under(zo::mpi::over(MPI_COMM_WORLD, zo::seq)) - seconds_under(zo::seq);
 }
@@ -128,7 +135,7 @@ void measure_repeated(measurements& all) {
   std::vector<float> g(d), x(d, 0.5F);
   const std::vector<float> weights(q, 1e-3F);
   const auto each = [&](const std::string& name, double items, const std::function<void()>& work) {
-    all.add(name, {median_seconds(timing::thread, 15, work) / items});
+    all.add(name, {median_seconds(15, work) / items});
   };
   each("direction_number", double{d} * double{q}, [&] {
     zo::detail::combine(zo::seq, zo::detail::law::gaussian, {1, 0}, q, q, weights.data(), 1, d,
@@ -160,7 +167,7 @@ void measure_network(measurements& all) {
   }
   all.add("probe_jitter", quantiles(jitter));
   for (const int ranks : {2, 100, 10'000}) {
-    const double seconds = median_seconds(timing::thread, 5, [&] {
+    const double seconds = median_seconds(5, [&] {
       const auto dealt =
           zo::detail::deal(static_cast<zo::index>(costs.size()), ranks,
                            [&](zo::index k) { return costs[static_cast<std::size_t>(k)]; });
@@ -170,7 +177,11 @@ void measure_network(measurements& all) {
   }
 }
 
-void run(const std::string& file) {
+std::vector<double> numbers(const message_times& of) {
+  return {of.latency, of.one_more, of.per_byte};
+}
+
+void run(const std::string& file, const std::string& row) {
   crew all(MPI_COMM_WORLD);
   if (all.ranks() != 2)
     throw std::runtime_error("this needs two processes: mpirun -n 2 zo_mpi_costs");
@@ -183,7 +194,12 @@ void run(const std::string& file) {
   if (all.rank() != 0) return all.serve();
   measurements found;
   all.call(measure_messages);
-  found.add("message", {between.latency, between.one_more, between.per_byte});
+  if (!row.empty()) {
+    found.add(row, numbers(between));
+    found.append(file);
+    return all.dismiss();
+  }
+  found.add("message", numbers(between));
   found.add("sharing", {sharing});
   const auto alone = zo::mpi::over(MPI_COMM_SELF, zo::seq);
   rge_work rge(alone, false);
@@ -201,13 +217,13 @@ void run(const std::string& file) {
 }  // namespace bench
 
 int main(int count, char** values) {
-  if (count != 2 || values[1][0] == '-') {
-    std::fprintf(stderr, "Usage: mpirun -n 2 zo_mpi_costs FILE\n");
+  if (count < 2 || count > 3 || values[1][0] == '-') {
+    std::fprintf(stderr, "Usage: mpirun -n 2 zo_mpi_costs FILE [ROW]\n");
     return 2;
   }
   MPI_Init(&count, &values);
   try {
-    bench::run(values[1]);
+    bench::run(values[1], count > 2 ? values[2] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "zo_mpi_costs: %s\n", error.what());
     MPI_Abort(MPI_COMM_WORLD, 3);

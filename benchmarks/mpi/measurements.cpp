@@ -29,6 +29,14 @@ measurements measurements::read(const std::filesystem::path& file) {
 void measurements::write(const std::filesystem::path& file, const std::string& heading) const {
   std::ofstream out(file);
   out << heading;
+  write(std::move(out), file);
+}
+
+void measurements::append(const std::filesystem::path& file) const {
+  write(std::ofstream(file, std::ios::app), file);
+}
+
+void measurements::write(std::ofstream out, const std::filesystem::path& file) const {
   for (const auto& [name, numbers] : rows_) {
     out << name;
     for (const double number : numbers) {

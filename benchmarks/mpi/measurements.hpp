@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <iosfwd>
 #include <map>
 #include <string>
 #include <utility>
@@ -15,6 +16,8 @@ class measurements {
   /// Throws std::runtime_error, a sentence, where the file cannot be read or written.
   static measurements read(const std::filesystem::path& file);
   void write(const std::filesystem::path& file, const std::string& heading) const;
+  /// To a file that is there.
+  void append(const std::filesystem::path& file) const;
 
   void add(const std::string& name, std::vector<double> numbers) {
     rows_.emplace_back(name, std::move(numbers));
@@ -27,6 +30,8 @@ class measurements {
   std::vector<std::pair<std::string, std::vector<double>>> rows(const std::string& begin) const;
 
  private:
+  void write(std::ofstream out, const std::filesystem::path& file) const;
+
   std::vector<std::pair<std::string, std::vector<double>>> rows_;
 };
 

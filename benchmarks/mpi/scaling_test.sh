@@ -43,10 +43,12 @@ expect 0 $'\n1000 1e+03 100 %' "$folder/even" "${nothing[@]}" # a dear and a che
 expect 0 $'\n10000 1.33e+03 13.3 %' "$folder/even" "${nothing[@]}" # the dear ones take longest
 expect 0 "InfiniBand" "$measured"
 grep -v prepare "$folder/even" >"$folder/less"
-expect 3 "no row 'prepare'" "$folder/less"
+expect 3 "no row 'prepare'" "$folder/less" "${nothing[@]}"
+expect 3 "no row 'message_tcp'" "$folder/even"
 expect 3 "cannot read" "$folder/missing"
 expect 2 "the file of measurements is missing"
 expect 2 "unknown option --fast" "$measured" --fast
 expect 2 "wanted are NAME,MICROSECONDS,GBITS" "$measured" --network slow
+expect 2 "wanted are NAME,MICROSECONDS,GBITS" "$measured" --network slow,1,1,udp
 expect 2 "'x' is no number above 0" "$measured" --network slow,x,1
 exit "$((failures > 0))"

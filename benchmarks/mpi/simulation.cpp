@@ -52,7 +52,7 @@ std::vector<double> relative(std::vector<double> quantiles) {
 double round_seconds(const measurements& measured, const network& net, rounds how, int ranks,
                      double bytes) {
   if (ranks == 1) return 0;
-  const std::vector<double>& message = measured.row("message", 3);
+  const std::vector<double>& message = measured.row(net.tcp ? "message_tcp" : "message", 3);
   const double latency = net.latency + message[0], one_more = message[1];
   const double moved = bytes * std::max(message[2], 1 / net.bytes_per_second);
   const double starts = how == rounds::direct ? latency + (ranks - 1) * one_more

@@ -21,6 +21,7 @@ struct network {
   std::string name;
   double latency = 0;           // seconds on the wire
   double bytes_per_second = 0;  // of one process
+  bool tcp = false;             // messages take the processor as long as those through a kernel
 };
 
 /// How answers travel. direct: Open MPI's MPI_Iallgather(v) (coll/libnbc), by which every process

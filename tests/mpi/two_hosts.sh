@@ -89,7 +89,8 @@ all_gone() { [ "$(processes)" -eq 0 ]; }
 # pull "MPI OPTIONS": starts a run that never ends, and pulls the cable when it has begun.
 pull() {
   ip -n "$here" link set zo0 up
-  (run "$1" for_ever) >"$work/out" 2>&1 &
+  : >"$work/out"
+  (run "$1" for_ever) >>"$work/out" 2>&1 &
   job=$!
   within 30 says "^2 hosts, the same bits$" || fail "the run on two hosts does not begin"
   sleep 0.5

@@ -1,11 +1,11 @@
-# Checks that README contains EXAMPLE word for word.
-if(NOT EXISTS ${README})
-  message(STATUS "skipped: there is no README yet")
+# Checks that DOCUMENT contains EXAMPLE word for word.
+if(NOT EXISTS ${DOCUMENT})
+  message(STATUS "skipped: there is no ${DOCUMENT}")
   return()
 endif()
-file(READ ${README} readme)
+file(READ ${DOCUMENT} document)
 file(READ ${EXAMPLE} example)
-string(FIND "${readme}" "${example}" at)
+string(FIND "${document}" "${example}" at)
 if(at EQUAL -1)
-  message(FATAL_ERROR "README.md must contain examples/quickstart.cpp word for word")
+  message(FATAL_ERROR "${DOCUMENT} must contain ${EXAMPLE} word for word")
 endif()

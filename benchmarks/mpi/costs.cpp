@@ -46,10 +46,10 @@ double median_seconds(int repetitions, const std::function<void()>& work) {
   return quantile(seconds_of(timing::thread, repetitions, work), 0.5);
 }
 
-// Between two processes, each of which must have a core: the fastest tenth, because on a machine
-// with other work most rounds wait for one.
+// Between two processes, each of which must have a core: the fastest hundredth, because on a
+// machine with other work most rounds wait for one.
 double undisturbed_seconds(int repetitions, const std::function<void()>& work) {
-  return quantile(seconds_of(timing::wall, repetitions, work), 0.1);
+  return quantile(seconds_of(timing::wall, repetitions, work), 0.01);
 }
 
 // Between ranks 0 and 1; only rank 0's numbers count.

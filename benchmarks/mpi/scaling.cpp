@@ -105,6 +105,11 @@ bench::shared_step with_ten_times_the_queries(bench::shared_step step) {
   return step;
 }
 
+bench::shared_step with_measured_costs(bench::shared_step step) {
+  for (bench::queries_of_a_kind& one : step.queries) one.cost = one.seconds;
+  return step;
+}
+
 bench::shared_step with_sliced_sums(bench::shared_step step) {
   step.sliced = true;
   return step;
@@ -144,7 +149,7 @@ int run(const settings& s) {
                    .y_max = 105,
                    .series = {}};
   app::table half({"half efficient up to", "network", "processes", "then most is lost by",
-                   "rounds in log2 R", "10 x queries", "sliced sums"});
+                   "rounds in log2 R", "10 x queries", "sliced sums", "measured costs"});
   for (const char* name : {"rge", "large_rge", "deepzero"}) {
     const bench::shared_step step = bench::step_of(name, measured);
     for (const bench::network& net : s.networks) {
@@ -159,7 +164,8 @@ int run(const settings& s) {
                   static_cast<long>(step.count()), net.name.c_str(),
                   table_of(as_is).text().c_str());
       half.add({step.name, net.name, most(as_is), dominating(as_is.parts(as_is.half_efficient())),
-                most(under(bench::rounds::doubling, step)), most(more), sums ? most(sliced) : "-"});
+                most(under(bench::rounds::doubling, step)), most(more), sums ? most(sliced) : "-",
+                step.dealt ? most(under(bench::rounds::direct, with_measured_costs(step))) : "-"});
       if (&net != &s.networks.front()) continue;
       chart.series.push_back(line_of(step.name, as_is, false));
       const bool by_slices = sums && sliced.half_efficient() > more.half_efficient();

@@ -1,11 +1,14 @@
 #include "common/processes.hpp"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <numeric>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
@@ -82,14 +85,31 @@ int run_program(const std::string& name, const std::function<void(processes&)>& 
   }
 }
 
+double processes::sum(double mine) const {
+  const std::vector<double> all = gather(mine);
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+int processes::stop_signal() const {
+  return static_cast<int>(std::ranges::max(gather(interrupt_guard::signal_number())));
+}
+
+void processes::require_same(std::span<const std::uint8_t> bytes, const std::string& what,
+                             const std::string& advice) const {
+  if (ranks() == 1) return;
+  const auto mine = static_cast<double>(crc32_z(0, bytes.data(), bytes.size()));
+  const std::vector<double> sums = gather(mine);
+  for (std::size_t r = 1; r < sums.size(); ++r) {
+    if (sums[r] == sums[0]) continue;
+    throw std::runtime_error("rank " + std::to_string(r) + " has other " + what +
+                             " than rank 0: " + advice);
+  }
+}
+
 void require_same_settings(const processes& all, const std::string& text) {
-  std::vector<std::uint8_t> first(text.begin(), text.end());
-  all.broadcast(first);
-  if (std::ranges::equal(first, text, {}, {}, [](char c) { return static_cast<std::uint8_t>(c); }))
-    return;
-  throw std::runtime_error(
-      "the settings are not those of rank 0: start all processes with the same arguments, and with "
-      "the same data set in --data");
+  all.require_same({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, "settings",
+                   "start all processes with the same arguments, and with the same data set in "
+                   "--data");
 }
 
 std::optional<safetensors> load_checkpoint(const processes& all,

@@ -52,12 +52,16 @@ class processes {
   /// least 1. Collective.
   int threads() const;
 
-  /// The signal on which all should stop, or 0: whatever signal has reached any of them.
-  /// Collective.
-  int stop_signal() const;
-
+  /// What every process says, by rank. Collective.
+  std::vector<double> gather(double mine) const;
   /// Of what each has counted. Exact for whole numbers below 2^53. Collective.
   double sum(double mine) const;
+  /// The signal on which all should stop, or 0: whatever signal has reached any. Collective.
+  int stop_signal() const;
+  /// Throws std::runtime_error in all of them where one has other bytes than rank 0: "rank 1 has
+  /// other <what> than rank 0: <advice>". Collective.
+  void require_same(std::span<const std::uint8_t> bytes, const std::string& what,
+                    const std::string& advice) const;
 
   /// Gives all what rank 0 has. Collective.
   void broadcast(std::vector<std::uint8_t>& bytes) const;
@@ -110,8 +114,7 @@ class processes {
 /// on stderr and an exit code: 1, or 128 and the signal after Ctrl-C.
 int run_program(const std::string& name, const std::function<void(processes&)>& body);
 
-/// Throws std::runtime_error where this process has another `text` of its settings than rank 0.
-/// Collective.
+/// require_same of settings, written as text. Collective.
 void require_same_settings(const processes& all, const std::string& text);
 
 /// load_checkpoint of a file that rank 0 sees; none where there is none. Collective.

@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "common/interrupt.hpp"
 #include "common/processes.hpp"
 
 namespace app {
@@ -32,8 +31,7 @@ int processes::threads() const {
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
-int processes::stop_signal() const { return interrupt_guard::signal_number(); }
-double processes::sum(double mine) const { return mine; }
+std::vector<double> processes::gather(double mine) const { return {mine}; }
 void processes::broadcast(std::vector<std::uint8_t>&) const {}
 
 void processes::share(std::span<double> answers, zo::index,

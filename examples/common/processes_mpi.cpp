@@ -4,15 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
-#include <utility>
 #include <zo/mpi.hpp>
 
-#include "common/interrupt.hpp"
 #include "common/processes.hpp"
 
 namespace app {
@@ -82,18 +79,8 @@ int processes::rank() const { return link_ ? policy().rank() : 0; }
 int processes::ranks() const { return link_ ? policy().ranks() : 1; }
 int processes::threads() const { return link_ ? share_of_cores() : alone_threads(); }
 
-int processes::stop_signal() const {
-  const int mine = interrupt_guard::signal_number();
-  if (!link_) return mine;
-  const std::vector<double> all = zo::mpi::gather(policy(), mine);
-  return static_cast<int>(*std::ranges::max_element(all));
-}
-
-double processes::sum(double mine) const {
-  if (!link_) return mine;
-  double sum = 0;
-  for (const double each : zo::mpi::gather(policy(), mine)) sum += each;
-  return sum;
+std::vector<double> processes::gather(double mine) const {
+  return link_ ? zo::mpi::gather(policy(), mine) : std::vector<double>{mine};
 }
 
 void processes::broadcast(std::vector<std::uint8_t>& bytes) const {

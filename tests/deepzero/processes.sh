@@ -110,7 +110,7 @@ refused "dataset-fashion-mnist" -n 2 "$program" --data "$work/nowhere" --out "$w
 refused "rank 1: .*dataset-fashion-mnist" -n 1 "$program" $long --out "$work/never" \
   : -n 1 "$program" $long --data "$work/nowhere"
 # shellcheck disable=SC2086
-refused "rank 1: the settings are not those of rank 0" -n 1 "$program" $long --out "$work/never" \
+refused "rank 1 has other settings than rank 0" -n 1 "$program" $long --out "$work/never" \
   : -n 1 "$program" $long --rate 0.2
 head -c 1000 "$checkpoint" >"$work/cut"
 cp "$work/cut" "$checkpoint"

@@ -25,6 +25,8 @@ class black_box {
   /// The class of each image: (B), int64.
   torch::Tensor classes(const torch::Tensor& images) { return logits(images).argmax(1); }
 
+  /// Images that are asked at most at a time.
+  std::int64_t batch() const { return batch_; }
   /// Images answered so far.
   std::int64_t queries() const { return queries_; }
 

@@ -4,7 +4,6 @@
 
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
-#include "common/interrupt.hpp"
 #include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
@@ -45,6 +44,28 @@ app::certificate certify_one(const classifier& classify, const torch::Tensor& im
   return app::certify(selection, estimation, s.noise, s.alpha);
 }
 
+// Images first … first+count-1, shared by the processes.
+std::vector<app::certificate> certify_some(const classifier& classify, const image_tensors& images,
+                                           std::int64_t first, std::int64_t count,
+                                           const settings& s, const app::processes& all) {
+  constexpr zo::index numbers = 3;  // of a certificate
+  std::vector<double> answers(static_cast<std::size_t>(numbers * count));
+  all.share(answers, numbers, [&](zo::index at, std::span<double> mine) {
+    std::int64_t row = first + at / numbers;
+    for (std::size_t i = 0; i < mine.size(); i += numbers, ++row) {
+      const app::certificate one = certify_one(classify, images.range(row, row + 1), row, s);
+      mine[i] = static_cast<double>(one.prediction);
+      mine[i + 1] = one.lower_bound;
+      mine[i + 2] = one.radius;
+    }
+  });
+  std::vector<app::certificate> found;
+  for (std::size_t i = 0; i < answers.size(); i += numbers) {
+    found.push_back({static_cast<std::int64_t>(answers[i]), answers[i + 1], answers[i + 2]});
+  }
+  return found;
+}
+
 void save(const certified& done, const nlohmann::json& with, const std::filesystem::path& path) {
   std::vector<std::int64_t> predictions;
   std::vector<double> numbers;
@@ -63,8 +84,7 @@ void save(const certified& done, const nlohmann::json& with, const std::filesyst
   app::save_checkpoint(path, file);
 }
 
-void load(certified& done, const nlohmann::json& with, const std::filesystem::path& path) {
-  const app::safetensors file = app::load_checkpoint(path);
+void load(certified& done, const nlohmann::json& with, const app::safetensors& file) {
   app::require_same(nlohmann::json::parse(file.metadata.at("settings")), with);
   const auto predictions = file.at("predictions").values<std::int64_t>();
   const auto count = static_cast<std::int64_t>(predictions.size());
@@ -80,29 +100,34 @@ void load(certified& done, const nlohmann::json& with, const std::filesystem::pa
 
 certified certify_images(const std::string& name, const classifier& classify,
                          const image_tensors& images, const nlohmann::json& trained_with,
-                         const settings& s) {
+                         const settings& s, const app::processes& all) {
   const torch::NoGradGuard no_gradient;
   const std::int64_t total = std::min(s.images, images.count());
   const auto path = checkpoint_path(s, name + ".certified");
   nlohmann::json with = trained_with;
   with.update(select(s, {"noise", "images", "n0", "n", "alpha", "seed"}));
   certified done;
-  if (s.resume && std::filesystem::exists(path)) load(done, with, path);
+  if (s.resume) {
+    if (const auto found = app::load_checkpoint(all, path)) load(done, with, *found);
+  }
   auto row = static_cast<std::int64_t>(done.certificates.size());
   const double seconds_before = done.seconds;
   app::progress progress("certify " + name, total, {.first = row, .quiet = s.quiet});
   double saved = 0;
   while (row < total) {
-    done.certificates.push_back(certify_one(classify, images.range(row, row + 1), row, s));
-    row += 1;
+    const std::int64_t count = std::min<std::int64_t>(all.ranks(), total - row);
+    for (const app::certificate& one : certify_some(classify, images, row, count, s, all)) {
+      done.certificates.push_back(one);
+    }
+    row += count;
     done.seconds = seconds_before + progress.seconds();
     progress.update(row);
-    const bool stop = app::interrupt_guard::requested();
-    if (stop || row == total || progress.seconds() - saved > save_seconds) {
-      save(done, with, path);
+    const int signal = all.stop_signal();
+    if (signal != 0 || row == total || progress.seconds() - saved > save_seconds) {
+      if (all.speaks()) save(done, with, path);
       saved = progress.seconds();
     }
-    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
+    if (signal != 0) throw app::interrupted{signal};
   }
   progress.finish();
   const auto labels = images.labels.slice(0, 0, total).to(torch::kCPU).contiguous();

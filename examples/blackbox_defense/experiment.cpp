@@ -25,16 +25,19 @@ std::int64_t images_at_once(const settings& s) {
 
 class experiment {
  public:
-  experiment(const problem& p, const settings& s)
-      : s_(s), problem_(p), classifier_(problem_.classifier.forward, images_at_once(s)) {}
+  experiment(const problem& p, const settings& s, const app::processes& all)
+      : s_(s),
+        all_(all),
+        problem_(p),
+        classifier_(problem_.classifier.forward, images_at_once(s)) {}
 
   run_result operator()() {
     const auto classify = [this](const torch::Tensor& x) { return classifier_.classes(x); };
     run_result result;
     result.test_images = problem_.test.count();
     result.autoencoder_error = problem_.autoencoder_error;
-    result.clean_accuracy = accuracy(classify, problem_.test, 0, s_.seed);
-    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed);
+    result.clean_accuracy = accuracy(classify, problem_.test, 0, s_.seed, all_);
+    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed, all_);
     for (const std::string& name : wanted_methods()) {
       result.methods.push_back(evaluate(make_method(name, s_, pixels())));
     }
@@ -73,10 +76,10 @@ class experiment {
     auto front = std::make_shared<defended>(problem_, m, s_);
     const auto classify = [&](const torch::Tensor& x) { return front->classes(x, classifier_); };
     front->train(false);
-    result.noisy_start = accuracy(classify, problem_.test, s_.noise, s_.seed);
-    if (m.trained) result.training = train_defense(*front, problem_, m, classifier_, s_);
-    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed);
-    result.verdicts = certify_images(m.key, classify, problem_.test, trained_with(m), s_);
+    result.noisy_start = accuracy(classify, problem_.test, s_.noise, s_.seed, all_);
+    if (m.trained) result.training = train_defense(*front, problem_, m, classifier_, s_, all_);
+    result.noisy_accuracy = accuracy(classify, problem_.test, s_.noise, s_.seed, all_);
+    result.verdicts = certify_images(m.key, classify, problem_.test, trained_with(m), s_, all_);
     if (m.trained && known_.size() < wanted_methods().size()) pictured_ = front;
     known_.emplace(m.key, result);
     return result;
@@ -91,6 +94,7 @@ class experiment {
   }
 
   const settings& s_;
+  const app::processes& all_;
   const problem& problem_;
   black_box classifier_;
   std::map<std::string, method_result> known_;
@@ -99,17 +103,20 @@ class experiment {
 
 }  // namespace
 
-void run_experiment(const settings& s) {
+void run_experiment(const settings& s, const app::processes& all) {
   problem p = load_problem(s);  // before anything is written: data may be missing
-  say(s, app::open_checkpoints(s.out / "checkpoints", s.resume));
-  train_networks(p, s);
-  experiment run(p, s);
+  if (all.speaks()) say(s, app::open_checkpoints(s.out / "checkpoints", s.resume));
+  train_networks(p, s, all);
+  experiment run(p, s, all);
   const run_result result = run();
+  const auto usage = all.usage();
+  if (!all.speaks()) return;
   const auto notes = write_results(result, s);
   if (run.pictured() != nullptr) write_images(*run.pictured(), p, s);
   std::printf("%s\nResults, pictures and checkpoints are in %s\n", table_text(result, s).c_str(),
               s.out.c_str());
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+  if (!usage.empty()) std::printf("\n%s", app::usage_table(usage).text().c_str());
 }
 
 }  // namespace defense

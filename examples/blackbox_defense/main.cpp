@@ -2,26 +2,16 @@
 // queries. See --help, and docs/ for the method.
 #include <torch/torch.h>
 
-#include <cstdio>
-#include <exception>
-#include <string>
+#include <stdexcept>
 
-#include "common/interrupt.hpp"
 #include "common/process.hpp"
-#include "common/resume.hpp"
+#include "common/processes.hpp"
 #include "experiment.hpp"
 #include "settings.hpp"
 
 namespace {
 
-// The first line only: LibTorch appends a stack trace to its messages.
-void complain(const std::string& message) {
-  const std::string line = message.substr(0, message.find('\n'));
-  std::fprintf(stderr, "blackbox_defense: %s\n", line.c_str());
-}
-
 void prepare(const defense::settings& s) {
-  app::keep_large_blocks();
   torch::set_num_threads(s.threads);
   if (s.device == "cuda" && !torch::cuda::is_available()) {
     throw std::runtime_error(
@@ -34,19 +24,9 @@ void prepare(const defense::settings& s) {
 
 int main(int argc, char** argv) {
   app::limit_spinning(argv);
-  const defense::settings settings = defense::parse(argc, argv);
-  try {
-    const app::interrupt_guard guard;
+  return app::run_program("blackbox_defense", [&](app::processes& all) {
+    const defense::settings settings = defense::parse(argc, argv, all);
     prepare(settings);
-    defense::run_experiment(settings);
-    return 0;
-  } catch (const app::interrupted& stop) {
-    std::fprintf(stderr, "\nStopped. Nothing is lost: the same command with --resume goes on.\n");
-    return 128 + stop.signal;
-  } catch (const c10::Error& error) {
-    complain(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    complain(error.what());
-  }
-  return 1;
+    defense::run_experiment(settings, all);
+  });
 }

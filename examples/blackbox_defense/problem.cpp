@@ -1,6 +1,7 @@
 #include "problem.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "common/fashion_mnist.hpp"
@@ -21,7 +22,7 @@ torch::Tensor mirrored(const torch::Tensor& images, std::int64_t step) {
   return step % 2 == 1 ? images.flip(3) : images;
 }
 
-void train_classifier(problem& p, const settings& s) {
+void train_classifier(problem& p, const settings& s, const app::processes& all) {
   const std::uint64_t seed = app::seed_for(s.seed, "classifier");
   const stage training{"classifier",
                        s.classifier_steps,
@@ -30,7 +31,7 @@ void train_classifier(problem& p, const settings& s) {
                        {{"classifier", p.classifier.module}},
                        p.classifier.module->parameters()};
   p.classifier.module->train();
-  run_stage(training, s, [&](std::int64_t step) {
+  run_stage(training, s, all, [&](std::int64_t step) {
     const auto rows =
         random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch, p.train.count())
             .to(p.train.pixels.device());
@@ -43,7 +44,7 @@ void train_classifier(problem& p, const settings& s) {
   freeze(*p.classifier.module);
 }
 
-void train_autoencoder(problem& p, const settings& s) {
+void train_autoencoder(problem& p, const settings& s, const app::processes& all) {
   const std::uint64_t seed = app::seed_for(s.seed, "autoencoder");
   std::vector<torch::Tensor> trained = p.encoder.module->parameters();
   for (const auto& parameter : p.decoder.module->parameters()) trained.push_back(parameter);
@@ -53,7 +54,7 @@ void train_autoencoder(problem& p, const settings& s) {
                        select(s, autoencoder_options()),
                        {{"encoder", p.encoder.module}, {"decoder", p.decoder.module}},
                        trained};
-  const stage_report report = run_stage(training, s, [&](std::int64_t step) {
+  const stage_report report = run_stage(training, s, all, [&](std::int64_t step) {
     const auto rows =
         random_rows(seed, static_cast<std::uint64_t>(step), pretraining_batch, p.train.count())
             .to(p.train.pixels.device());
@@ -115,10 +116,10 @@ problem load_problem(const settings& s) {
   return p;
 }
 
-void train_networks(problem& p, const settings& s) {
+void train_networks(problem& p, const settings& s, const app::processes& all) {
   if (s.dataset == "cifar10") return;
-  train_classifier(p, s);
-  train_autoencoder(p, s);
+  train_classifier(p, s, all);
+  train_autoencoder(p, s, all);
 }
 
 network copy_of_encoder(const problem& p, torch::Device device) {
@@ -135,11 +136,11 @@ network copy_of_encoder(const problem& p, torch::Device device) {
 }
 
 double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classify,
-                const image_tensors& images, double noise, std::uint64_t seed) {
+                const image_tensors& images, double noise, std::uint64_t seed,
+                const app::processes& all) {
   const torch::NoGradGuard no_gradient;
   constexpr std::int64_t at_once = 200;
-  std::int64_t right = 0;
-  for (std::int64_t first = 0; first < images.count(); first += at_once) {
+  const auto right_of = [&](std::int64_t first) {
     const std::int64_t last = std::min(first + at_once, images.count());
     torch::Tensor batch = images.range(first, last);
     if (noise > 0) {
@@ -147,9 +148,13 @@ double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classi
                                 static_cast<std::uint64_t>(first), 0, batch.sizes());
       batch = batch + noise * draws.to(batch.device());
     }
-    right += (classify(batch) == images.labels.slice(0, first, last)).sum().item<std::int64_t>();
-  }
-  return static_cast<double>(right) / static_cast<double>(images.count());
+    return (classify(batch) == images.labels.slice(0, first, last)).sum().item<double>();
+  };
+  std::vector<double> right(static_cast<std::size_t>((images.count() + at_once - 1) / at_once));
+  all.share(right, 1, [&](zo::index batch, std::span<double> mine) {
+    for (double& one : mine) one = right_of(at_once * batch++);
+  });
+  return std::accumulate(right.begin(), right.end(), 0.0) / static_cast<double>(images.count());
 }
 
 }  // namespace defense

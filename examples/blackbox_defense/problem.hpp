@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/dataset.hpp"
+#include "common/processes.hpp"
 #include "settings.hpp"
 
 namespace defense {
@@ -54,7 +55,7 @@ problem load_problem(const settings& s);
 problem load_cifar10_problem(const settings& s);
 
 /// Trains the classifier and the autoencoder of Fashion-MNIST, or resumes, and freezes them.
-void train_networks(problem& p, const settings& s);
+void train_networks(problem& p, const settings& s, const app::processes& all);
 
 /// An encoder with the weights of p.encoder, to be trained.
 network copy_of_encoder(const problem& p, torch::Device device);
@@ -64,8 +65,10 @@ const std::vector<std::string>& classifier_options();
 const std::vector<std::string>& autoencoder_options();
 
 /// Share of `images` that `classify` (images -> classes) gets right, with noise of standard
-/// deviation `noise` added (0: none), the same draws for every classifier of one seed.
+/// deviation `noise` added (0: none), the same draws for every classifier of one seed. Several
+/// processes share the images.
 double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classify,
-                const image_tensors& images, double noise, std::uint64_t seed);
+                const image_tensors& images, double noise, std::uint64_t seed,
+                const app::processes& all);
 
 }  // namespace defense

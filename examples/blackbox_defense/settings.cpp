@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <ostream>
 #include <stdexcept>
-#include <thread>
 
 #include "common/command_line.hpp"
 
@@ -67,7 +66,8 @@ void add_run_options(CLI::App& app, settings& s) {
   app.add_option("--device", s.device, "Where the networks run: cpu, or cuda where LibTorch has it")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--threads", s.threads, "Threads; another number gives other rounding")
+  app.add_option("--threads", s.threads,
+                 "Threads of each process; another number gives other rounding")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
 }
@@ -157,7 +157,7 @@ void check(const settings& s) {
 }
 
 // Options are bound to `s` and overwrite what it holds.
-void parse_into(settings& s, int argc, char** argv) {
+void parse_into(settings& s, int argc, char** argv, app::processes& all) {
   CLI::App app(
       "Defends an image classifier that only answers queries: trains a denoiser in front of it "
       "and\n"
@@ -180,7 +180,9 @@ void parse_into(settings& s, int argc, char** argv) {
     }
     check(s);
   } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error) == 0 ? 0 : 2);
+    std::ostream nowhere(nullptr);
+    const int code = all.speaks() ? app.exit(error) : app.exit(error, nowhere, nowhere);
+    all.exit(code == 0 ? 0 : 2);
   }
 }
 
@@ -192,20 +194,25 @@ const std::vector<std::string>& method_names() {
   return names;
 }
 
-settings parse(int argc, char** argv) {
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+settings parse(int argc, char** argv, app::processes& all) {
+  // The same everywhere: another number gives other rounding.
+  const auto cores = static_cast<int>(std::ranges::min(all.gather(all.threads())));
   // The defaults depend on the data set, so the first pass only finds out which it is.
   settings probe;
   probe.latent = 192;
   probe.threads = cores;
-  parse_into(probe, argc, argv);
+  parse_into(probe, argc, argv, all);
   settings result = defaults_for(probe.dataset);
   result.threads = cores;
-  parse_into(result, argc, argv);
+  parse_into(result, argc, argv, all);
   if (result.all) {
     result.methods = method_names();
     result.sweep = true;
   }
+  result.quiet = result.quiet || !all.speaks();
+  nlohmann::json common = to_json(result);
+  common.update({{"resume", result.resume}, {"sweep", result.sweep}, {"budgets", result.budgets}});
+  app::require_same_settings(all, common.dump());
   return result;
 }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "common/processes.hpp"
+
 namespace defense {
 
 /// Every field is the command-line option of the same name; see --help.
@@ -56,8 +58,9 @@ struct settings {
 const std::vector<std::string>& method_names();
 
 /// The command line as settings. Prints help and exits with 0 for --help; prints one sentence and
-/// exits with 2 for anything it cannot use.
-settings parse(int argc, char** argv);
+/// exits with 2 for anything it cannot use. Of several processes rank 0 prints, and the settings of
+/// the others are quiet; all have the same number of threads.
+settings parse(int argc, char** argv, app::processes& all);
 
 /// The settings by option name, for summary.json.
 nlohmann::json to_json(const settings& from);

@@ -9,7 +9,6 @@
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
 #include "common/file.hpp"
-#include "common/interrupt.hpp"
 #include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
@@ -44,10 +43,12 @@ void save(const stage& what, const settings& s, const adam& optimizer, const pos
   app::save_checkpoint(checkpoint_path(s, what.name), file);
 }
 
-std::optional<position> load(const stage& what, const settings& s, adam& optimizer) {
-  const auto path = checkpoint_path(s, what.name);
-  if (!s.resume || !std::filesystem::exists(path)) return {};
-  const app::safetensors file = app::load_checkpoint(path);
+std::optional<position> load(const stage& what, const settings& s, const app::processes& all,
+                             adam& optimizer) {
+  if (!s.resume) return {};
+  const auto found = app::load_checkpoint(all, checkpoint_path(s, what.name));
+  if (!found) return {};
+  const app::safetensors& file = *found;
   app::require_same(nlohmann::json::parse(file.metadata.at("settings")), what.settings);
   unpack(file, tensors_of(what, optimizer));
   position at;
@@ -57,6 +58,21 @@ std::optional<position> load(const stage& what, const settings& s, adam& optimiz
   at.report.loss = std::stod(file.metadata.at("loss"));
   optimizer.steps = at.step;
   return at;
+}
+
+// Everything in a step is a function of its number, but rounding is one of the machine too. A
+// checkpoint holds what all agree on.
+void require_same_weights(const stage& what, const app::processes& all) {
+  if (all.ranks() == 1) return;
+  const torch::NoGradGuard no_gradient;
+  std::vector<std::uint8_t> bytes;
+  for (const torch::Tensor& parameter : what.trained) {
+    const torch::Tensor here = parameter.detach().to(torch::kCPU).contiguous();
+    const auto* const first = static_cast<const std::uint8_t*>(here.data_ptr());
+    bytes.insert(bytes.end(), first, first + here.nbytes());
+  }
+  all.require_same(bytes, "weights after a step",
+                   "run on machines with the same processor and LibTorch");
 }
 
 void note(stage_report& total, const step_report& step, bool first) {
@@ -77,25 +93,25 @@ double learning_rate(double highest, std::int64_t step, std::int64_t steps) {
   return highest * warm_up * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
-stage_report run_stage(const stage& what, const settings& s,
+stage_report run_stage(const stage& what, const settings& s, const app::processes& all,
                        const std::function<step_report(std::int64_t step)>& step) {
   adam optimizer(what.trained);
-  position at = load(what, s, optimizer).value_or(position{});
+  position at = load(what, s, all, optimizer).value_or(position{});
   const double seconds_before = at.report.seconds;
   app::progress progress(what.name, what.steps,
                          {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
   while (at.step < what.steps) {
     const step_report done = step(at.step);
     optimizer.step(learning_rate(what.rate, at.step, what.steps));
+    require_same_weights(what, all);
     note(at.report, done, at.step == 0);
     at.step += 1;
     at.report.seconds = seconds_before + progress.seconds();
     progress.update(at.step, at.report.queries, at.report.loss);
-    const bool stop = app::interrupt_guard::requested();
-    if (stop || at.step == what.steps || at.step % s.checkpoint_every == 0) {
-      save(what, s, optimizer, at);
-    }
-    if (stop) throw app::interrupted{app::interrupt_guard::signal_number()};
+    const int signal = all.stop_signal();
+    const bool due = signal != 0 || at.step == what.steps || at.step % s.checkpoint_every == 0;
+    if (due && all.speaks()) save(what, s, optimizer, at);
+    if (signal != 0) throw app::interrupted{signal};
   }
   progress.finish();
   return at.report;

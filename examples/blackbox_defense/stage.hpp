@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/processes.hpp"
 #include "settings.hpp"
 
 namespace defense {
@@ -43,8 +44,9 @@ std::filesystem::path checkpoint_path(const settings& s, const std::string& stag
 /// `steps` times. Saves weights, optimizer and position every s.checkpoint_every steps, atomically;
 /// with s.resume goes on from there. Steps draw their randomness from their number alone, so a
 /// resumed stage ends with the same bits as one that was never stopped (same machine, same number
-/// of threads).
-stage_report run_stage(const stage& what, const settings& s,
+/// of threads). Several processes make the same steps, of which rank 0 keeps the checkpoints;
+/// throws std::runtime_error in all of them once one has other weights.
+stage_report run_stage(const stage& what, const settings& s, const app::processes& all,
                        const std::function<step_report(std::int64_t step)>& step);
 
 /// Warm-up over the first twentieth, then half a cosine down to zero.

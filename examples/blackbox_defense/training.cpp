@@ -1,7 +1,10 @@
 #include "training.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <variant>
+#include <vector>
 #include <zo/torch.hpp>
 #if defined(DEFENSE_HAS_CUDA)
 #include <zo/cuda/torch.hpp>
@@ -22,14 +25,42 @@ struct minibatch {
   torch::Tensor targets;
 };
 
-minibatch draw(const problem& p, black_box& classifier, const settings& s, std::int64_t step) {
+// numbers_of(first, last), one number a row, for the rows 0 … count-1 in the batches that the
+// classifier is shown at a time. What a network answers to an image may depend on the batch around
+// it, so processes share whole batches.
+template <class Numbers>
+torch::Tensor shared_rows(const app::processes& all, const black_box& classifier,
+                          std::int64_t count, const Numbers& numbers_of) {
+  const auto batches_of = [&](std::int64_t first, std::int64_t end) {
+    std::vector<torch::Tensor> found;
+    for (; first < end; first += classifier.batch()) {
+      found.push_back(numbers_of(first, std::min(end, first + classifier.batch())));
+    }
+    return torch::cat(found);
+  };
+  if (all.ranks() == 1) return batches_of(0, count);
+  torch::Tensor rows = torch::empty({count}, torch::kFloat64);
+  const std::span<double> answers(rows.data_ptr<double>(), static_cast<std::size_t>(count));
+  all.share(answers, classifier.batch(), [&](zo::index first, std::span<double> mine) {
+    const auto size = static_cast<zo::index>(mine.size());
+    rows.slice(0, first, first + size).copy_(batches_of(first, first + size));
+  });
+  return rows;
+}
+
+minibatch draw(const problem& p, black_box& classifier, const settings& s,
+               const app::processes& all, std::int64_t step) {
   const auto at = static_cast<std::uint64_t>(step);
   const torch::Device device = p.train.pixels.device();
   const auto rows =
       random_rows(app::seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
   const auto clean = p.train.batch(rows.to(device));
   const auto noise = normal(app::seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
-  return {clean, clean + s.noise * noise.to(device), classifier.classes(clean)};
+  const torch::Tensor answers =
+      shared_rows(all, classifier, s.batch, [&](std::int64_t first, std::int64_t last) {
+        return classifier.classes(clean.slice(0, first, last));
+      });
+  return {clean, clean + s.noise * noise.to(device), answers.to(device, torch::kInt64)};
 }
 
 // The part of the loss that needs no classifier, per image.
@@ -61,27 +92,33 @@ class boundary_asker {
 };
 
 // The ZO-AE-DS step. The gradient of the loss with respect to `inner` comes from queries; the rest
-// is back-propagation of <inner, gradient>.
-double query_step(const defended& front, const problem& p, const method& m, black_box& classifier,
-                  boundary_asker& boundary, const minibatch& batch,
-                  const zo::estimate_options& options, const settings& s) {
+// is back-propagation of <inner, gradient>, the same in all processes.
+step_report query_step(const defended& front, const problem& p, const method& m,
+                       black_box& classifier, boundary_asker& boundary, const minibatch& batch,
+                       const zo::estimate_options& options, const settings& s,
+                       const app::processes& all) {
   const torch::Tensor denoised = front.denoised(batch.noisy);
   const torch::Tensor inner = front.inner(denoised);
   const auto losses = [&](const torch::Tensor& candidates, const torch::Tensor& rows) {
-    const auto images = m.autoencoder ? p.decoder.forward(candidates) : candidates;
-    return cross_entropy_of_rows(classifier.logits(images) / s.temperature,
-                                 batch.targets.index_select(0, rows));
+    const auto targets = batch.targets.index_select(0, rows);
+    return shared_rows(all, classifier, candidates.size(0),
+                       [&](std::int64_t first, std::int64_t last) {
+                         const auto part = candidates.slice(0, first, last);
+                         const auto images = m.autoencoder ? p.decoder.forward(part) : part;
+                         return cross_entropy_of_rows(classifier.logits(images) / s.temperature,
+                                                      targets.slice(0, first, last));
+                       });
   };
   const auto found =
       std::visit([&](const auto& how) { return boundary(losses, inner, how, options); }, m.how);
   torch::Tensor surrogate = (inner * found.gradients).sum() / inner.size(0);
   if (s.reconstruction > 0) surrogate = surrogate + reconstruction_loss(denoised, batch, s);
   surrogate.backward();
-  return found.losses.mean().item<double>();
+  return {found.losses.mean().item<double>(), batch.clean.size(0) + found.queries};
 }
 
-double white_box_step(const defended& front, const problem& p, const minibatch& batch,
-                      const settings& s) {
+step_report white_box_step(const defended& front, const problem& p, const minibatch& batch,
+                           const settings& s) {
   const torch::Tensor denoised = front.denoised(batch.noisy);
   const auto logits = p.classifier.forward(front.decoded(front.inner(denoised)));
   const auto stability =
@@ -89,7 +126,7 @@ double white_box_step(const defended& front, const problem& p, const minibatch& 
   torch::Tensor loss = stability;
   if (s.reconstruction > 0) loss = loss + reconstruction_loss(denoised, batch, s);
   loss.backward();
-  return stability.item<double>();
+  return {stability.item<double>(), batch.clean.size(0)};
 }
 
 }  // namespace
@@ -140,7 +177,7 @@ std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> defended
 }
 
 stage_report train_defense(defended& front, const problem& p, const method& m,
-                           black_box& classifier, const settings& s) {
+                           black_box& classifier, const settings& s, const app::processes& all) {
   stage training{m.key, s.steps, s.rate, select(s, defense_options(s)), front.modules(), {}};
   training.settings["estimate"] = m.key;
   for (const auto& [name, module] : training.modules) {
@@ -149,15 +186,12 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
   front.train(true);
   const std::uint64_t directions = app::seed_for(s.seed, "directions");
   boundary_asker boundary;
-  const stage_report report = run_stage(training, s, [&](std::int64_t step) {
-    const std::int64_t before = classifier.queries();
-    const minibatch batch = draw(p, classifier, s, step);
+  const stage_report report = run_stage(training, s, all, [&](std::int64_t step) {
+    const minibatch batch = draw(p, classifier, s, all, step);
     const zo::estimate_options options{.seed = directions,
                                        .step = static_cast<std::uint64_t>(step)};
-    const double loss = m.white_box
-                            ? white_box_step(front, p, batch, s)
-                            : query_step(front, p, m, classifier, boundary, batch, options, s);
-    return step_report{loss, classifier.queries() - before};
+    return m.white_box ? white_box_step(front, p, batch, s)
+                       : query_step(front, p, m, classifier, boundary, batch, options, s, all);
   });
   front.train(false);
   return report;

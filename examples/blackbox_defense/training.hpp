@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "black_box.hpp"
+#include "common/processes.hpp"
 #include "method.hpp"
 #include "networks.hpp"
 #include "problem.hpp"
@@ -43,9 +44,10 @@ class defended {
 /// differentiate p.classifier instead. Loss (ZO-AE-DS, eq. 2): cross entropy of the answer to the
 /// defended noisy image, its logits divided by s.temperature, against the classifier's own answer
 /// to the clean one, and s.reconstruction times the squared distance of the denoised from the clean
-/// image, which takes no queries.
+/// image, which takes no queries. Several processes share the queries: the batches that the
+/// classifier is shown are those of one process, so that the bits are too.
 stage_report train_defense(defended& front, const problem& p, const method& m,
-                           black_box& classifier, const settings& s);
+                           black_box& classifier, const settings& s, const app::processes& all);
 
 /// Names of the options that a trained defense depends on.
 std::vector<std::string> defense_options(const settings& s);

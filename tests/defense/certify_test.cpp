@@ -25,7 +25,7 @@ TEST(Certify, AHalfSpaceIsCertifiedUpToItsDistance) {
   settings s = test::small_settings(folder.path());
   s.images = 2;
   s.n = 4000;
-  const certified found = certify_images("half-space", first_pixel, two_images(), {}, s);
+  const certified found = certify_images("half-space", first_pixel, two_images(), {}, s, {});
   ASSERT_EQ(found.certificates.size(), 2U);
   EXPECT_EQ(found.certificates[0].prediction, 1);
   EXPECT_LT(found.certificates[0].radius, 0.5);  // the true distance
@@ -37,15 +37,15 @@ TEST(Certify, AFinishedCertificationIsReadBack) {
   const test::scratch_folder folder;
   settings s = test::small_settings(folder.path());
   s.images = 2;
-  const certified first = certify_images("half-space", first_pixel, two_images(), {}, s);
+  const certified first = certify_images("half-space", first_pixel, two_images(), {}, s, {});
   s.resume = true;
   const auto never = [](const torch::Tensor&) -> torch::Tensor { throw std::logic_error("asked"); };
-  const certified again = certify_images("half-space", never, two_images(), {}, s);
+  const certified again = certify_images("half-space", never, two_images(), {}, s, {});
   ASSERT_EQ(again.certificates.size(), 2U);
   EXPECT_EQ(again.certificates[0].radius, first.certificates[0].radius);
   EXPECT_EQ(again.labels, first.labels);
   s.alpha = 0.01;
-  EXPECT_THROW(certify_images("half-space", never, two_images(), {}, s), std::runtime_error);
+  EXPECT_THROW(certify_images("half-space", never, two_images(), {}, s, {}), std::runtime_error);
 }
 
 }  // namespace

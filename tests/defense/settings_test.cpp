@@ -14,7 +14,8 @@ defense::settings parsed(std::vector<std::string> words) {
   std::string program = "blackbox_defense";
   std::vector<char*> arguments = {program.data()};
   for (auto& word : words) arguments.push_back(word.data());
-  return defense::parse(static_cast<int>(arguments.size()), arguments.data());
+  app::processes alone;
+  return defense::parse(static_cast<int>(arguments.size()), arguments.data(), alone);
 }
 
 TEST(Settings, DefaultsDependOnTheDataSet) {

@@ -25,7 +25,7 @@ void run(const settings& s, std::int64_t stop_before) {
                    select(s, {"seed", "rate"}),
                    {{"network", network.ptr()}},
                    network->parameters()};
-  run_stage(what, s, [&](std::int64_t step) {
+  run_stage(what, s, {}, [&](std::int64_t step) {
     if (step == stop_before) throw power_cut{};
     const auto at = static_cast<std::uint64_t>(step);
     const auto loss =

@@ -228,7 +228,7 @@ TEST_F(TorchCuda, ADefenseIsTrained) {
     const method m = make_method(name, s, 784);
     defended front(p, m, s);
     black_box classifier(p.classifier.forward);
-    const stage_report report = train_defense(front, p, m, classifier, s);
+    const stage_report report = train_defense(front, p, m, classifier, s, {});
     EXPECT_EQ(report.queries, s.steps * s.batch * (1 + m.step_queries)) << name;
     EXPECT_TRUE(std::isfinite(report.loss)) << name;
   }

@@ -14,7 +14,7 @@ using namespace defense;
 std::vector<torch::Tensor> weights_after(const method& m, const problem& p, const settings& s) {
   black_box classifier(p.classifier.forward);
   defended front(p, m, s);
-  train_defense(front, p, m, classifier, s);
+  train_defense(front, p, m, classifier, s, {});
   named_tensors all;
   for (const auto& [name, module] : front.modules()) add_module(all, name, *module);
   std::vector<torch::Tensor> values;
@@ -34,7 +34,7 @@ TEST(Training, EveryMethodTrainsTheFrontAndLeavesTheRestAlone) {
     black_box classifier(p.classifier.forward);
     defended front(p, m, s);
     const torch::Tensor start = front.shown(images).detach().clone();
-    const stage_report report = train_defense(front, p, m, classifier, s);
+    const stage_report report = train_defense(front, p, m, classifier, s, {});
     EXPECT_FALSE(torch::equal(front.shown(images), start)) << name;
     // One query for the answer on the clean image, and those of the estimate.
     EXPECT_EQ(report.queries, s.steps * s.batch * (1 + m.step_queries)) << name;
@@ -55,7 +55,7 @@ TEST(Training, TheTemperatureDividesTheLogits) {
     const method m = make_method(name, now, 784);
     black_box classifier(p.classifier.forward);
     defended front(p, m, now);
-    return train_defense(front, p, m, classifier, now).loss;
+    return train_defense(front, p, m, classifier, now, {}).loss;
   };
   for (const double temperature : {1.0, 5.0}) {
     EXPECT_NEAR(loss_at("fo-ae-ds", temperature), loss_at("zo-ae-ds-rge", temperature), 1e-5);

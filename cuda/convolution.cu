@@ -265,27 +265,32 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
 #pragma unroll
   for (int b = 0; b < Blocks; ++b) {
     __syncwarp();  // otherwise values of all blocks are loaded first, and registers spill
+    const int channel = first_channel + b * 8;
+    const float centres[2] = {after.centre[channel], after.centre[channel + 1]};
+    float sum[2] = {}, squares[2] = {};
+#pragma unroll
+    for (int r = 0; r < 2 * Tiles; ++r) {
+      const int row = first + r * 8 + row_of_lane;
+      if (row >= rows) continue;
+      const auto x =
+          load_several<2>(after.x + static_cast<zo::index>(row) * w.out_channels + channel);
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        const float by = sums[r / 2][b][r % 2 * 2 + n];
+        sum[n] += by;
+        squares[n] += nn::detail::square_difference(x.value[n] - centres[n], by);
+      }
+    }
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
-      const int channel = first_channel + b * 8 + n;
-      const float centre = after.centre[channel];
-      float sum = 0, squares = 0;
 #pragma unroll
-      for (int r = 0; r < 2 * Tiles; ++r) {
-        const int row = first + r * 8 + row_of_lane;
-        if (row >= rows) continue;
-        const float by = sums[r / 2][b][r % 2 * 2 + n];
-        const float x = after.x[static_cast<zo::index>(row) * w.out_channels + channel];
-        sum += by;
-        squares += nn::detail::square_difference(x - centre, by);
-      }
       for (int apart = 4; apart < warp; apart *= 2) {
-        sum += __shfl_xor_sync(0xffffffffU, sum, apart);
-        squares += __shfl_xor_sync(0xffffffffU, squares, apart);
+        sum[n] += __shfl_xor_sync(0xffffffffU, sum[n], apart);
+        squares[n] += __shfl_xor_sync(0xffffffffU, squares[n], apart);
       }
       if (row_of_lane == 0) {
-        partial[static_cast<zo::index>(b * 8 + n) * tiles] = sum;
-        partial[static_cast<zo::index>(w.out_channels + b * 8 + n) * tiles] = squares;
+        partial[static_cast<zo::index>(b * 8 + n) * tiles] = sum[n];
+        partial[static_cast<zo::index>(w.out_channels + b * 8 + n) * tiles] = squares[n];
       }
     }
   }

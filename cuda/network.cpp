@@ -313,7 +313,7 @@ void network_objective<T>::state::lay_out() {
     detail::norm_base<T>& norm = norms[at(id)];
     for (double** one : {&norm.mean, &norm.root, &norm.rest}) keep(*one, n.in.channels);
     keep(norm.centre, n.in.channels);
-    keep(norm.kept, n.in.channels);
+    keep(norm.kept, detail::response_planes * n.in.channels);
     sums = std::max(sums, 2 * n.in.channels * detail::tiles_of(rows(id)));
   }
   keep(partial, sums);
@@ -494,7 +494,7 @@ path network_objective<T>::state::plan(index from) const {
       const index channels = a == extent::channel ? 1 : n.in.channels;
       const index sums =
           made.main.sums >= 0 ? 0 : sum_bytes(channels, detail::tiles_of(rows(u.norm)));
-      const index responses = channels * static_cast<index>(sizeof(nn::detail::norm_response<T>));
+      const index responses = channels * detail::response_planes * static_cast<index>(sizeof(T));
       made.sums = sums > 0 ? memory.take(sums) : made.main.sums;
       made.responses = memory.take(responses);
       if (sums > 0) memory.give_back(made.sums, sums);
@@ -584,13 +584,11 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
     const detail::norm_base<T>& norm = norms[at(u.norm)];
     c.x = value(u.main);
     c.centre = norm.centre;
-    c.responses = norm.kept;
-    c.channel_step = 1;
+    c.responses = {norm.kept, 0, main.all_channels, 1};
     if (trains()) {
       const bool single = p.main.how == extent::channel;
       auto* const sums = reinterpret_cast<T*>(memory + p.sums * count);
-      auto* const responses =
-          reinterpret_cast<nn::detail::norm_response<T>*>(memory + p.responses * count);
+      auto* const responses = reinterpret_cast<T*>(memory + p.responses * count);
       index tiles = detail::tiles_of(main.rows);
       if (p.main.sums >= 0) {
         tiles = detail::tiles_of(main.rows, detail::tensor_rows(windows[at(u.main)]));
@@ -599,9 +597,8 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       }
       detail::find_responses(stream(), count, main, sums, tiles,
                              parameter(nodes()[at(u.norm)].weight), norm, responses);
-      c.responses = responses;
-      c.probe_step = single ? 1 : main.all_channels;
-      c.channel_step = single ? 0 : 1;
+      const int planes = single ? 1 : main.all_channels;
+      c.responses = {responses, index{detail::response_planes} * planes, planes, single ? 0 : 1};
     }
   }
   if (u.relu >= 0) c.before = value(nodes()[at(u.relu)].first);

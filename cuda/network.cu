@@ -225,10 +225,12 @@ struct running_piece {
 
 template <class T>
 struct keep_piece {
+  int channels;
   const T* gamma;
   norm_base<T> norm;
   __device__ void operator()(index c) const {
-    norm.kept[c] = {static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]), T(0), T(0)};
+    norm.kept[c] = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
+    norm.kept[channels + c] = norm.kept[2 * channels + c] = T(0);
   }
 };
 
@@ -238,12 +240,16 @@ struct response_use {
   int channels;
   const T* gamma;
   norm_base<T> norm;
-  norm_response<T>* responses;
+  T* responses;
   __device__ void operator()(index probe, int item, double sum, double squares) const {
     const int c = d.how == extent::channel ? d.channel(probe) : item;
-    responses[probe * channels + item] =
+    const norm_response<T> found =
         nn::detail::norm_response_of<T>(sum, squares, static_cast<double>(d.rows), norm.root[c],
                                         norm.rest[c], static_cast<double>(gamma[c]));
+    T* const to = responses + probe * response_planes * channels + item;
+    to[0] = found.scale;
+    to[channels] = found.slope;
+    to[2 * channels] = found.shift;
   }
 };
 
@@ -335,8 +341,7 @@ struct chain_piece {
     const bool reached = c.main.how == extent::full ||
                          (c.main.how == extent::channel && channel == c.main.channel(k));
     if (c.normed && reached) {
-      e = nn::detail::norm_difference(c.responses[k * c.probe_step + channel * c.channel_step],
-                                      middle, e);
+      e = nn::detail::norm_difference(c.responses.at(k, channel), middle, e);
     }
     e += c.other.at(k, row, channel);
     return c.before == nullptr ? e : nn::detail::relu_difference(was, e);
@@ -344,45 +349,70 @@ struct chain_piece {
 };
 
 // All channels throughout, four at a time: nearly all of the memory that differences take is read
-// and written here. What the probes of a thread need is read before anything is written, so that no
-// read waits for a write.
+// and written here. A thread takes a few rows of a few probes, so that base values and responses
+// are read once for several numbers; of a probe it reads everything before it writes.
 template <class T>
 struct wide_chain_piece {
-  static constexpr int wide = 4;
+  static constexpr int wide = 4, rows_of_a_thread = 4;
   using numbers = several<T, wide>;
 
   chain<T> c;
-  index probes, size;  // of the differences of one probe
+  index probes, rows;
   int channels;
 
+  ZO_HD index blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
+
   __device__ void operator()(index group, index item) const {
-    const index i = item * wide;
-    const int channel =
-        static_cast<int>(static_cast<unsigned>(i) % static_cast<unsigned>(channels));
-    const index first = group * probes_of_a_thread;
-    numbers main[probes_of_a_thread], other[probes_of_a_thread];
-    for (int k = 0; k < probes_of_a_thread; ++k) {
-      if (first + k >= probes) continue;
-      main[k] = load_several<wide>(c.main, (first + k) * size + i);
-      other[k] = load_several<wide>(c.other, (first + k) * size + i);
+    const place_of_item at(item, channels / wide);  // the first row, and the channels
+    const int channel = at.low * wide;
+    const index step = blocks() * channels;  // to the next row of this thread
+    const index first = static_cast<index>(at.high) * channels + channel, size = rows * channels;
+    numbers middle[rows_of_a_thread] = {}, was[rows_of_a_thread] = {};
+    for (int r = 0; r < rows_of_a_thread; ++r) {
+      const index i = first + r * step;
+      if (i >= size) continue;
+      if (c.normed) middle[r] = load_several<wide>(c.x + i);
+      if (c.before != nullptr) was[r] = load_several<wide>(c.before + i);
     }
-    numbers middle{}, was{};
     if (c.normed) {
-      middle = load_several<wide>(c.x + i);
       const numbers centre = load_several<wide>(c.centre + channel);
-      for (int n = 0; n < wide; ++n) middle.value[n] -= centre.value[n];
-    }
-    if (c.before != nullptr) was = load_several<wide>(c.before + i);
-    for (int k = 0; k < probes_of_a_thread; ++k) {
-      if (first + k >= probes) continue;
-      const norm_response<T>* const responses = c.responses + (first + k) * c.probe_step + channel;
-      for (int n = 0; n < wide; ++n) {
-        T& e = main[k].value[n];
-        if (c.normed) e = nn::detail::norm_difference(responses[n], middle.value[n], e);
-        e += other[k].value[n];
-        if (c.before != nullptr) e = nn::detail::relu_difference(was.value[n], e);
+      for (numbers& m : middle) {
+        for (int n = 0; n < wide; ++n) m.value[n] -= centre.value[n];
       }
-      put_several(c.out, (first + k) * size + i, main[k]);
+    }
+    const index last = group * probes_of_a_thread + probes_of_a_thread;
+    for (index k = group * probes_of_a_thread; k < last && k < probes; ++k) {
+      follow(k, k * size + first, step, (k + 1) * size, channel, middle, was);
+    }
+  }
+  // Numbers first, first + step, … before `end`.
+  __device__ void follow(index probe, index first, index step, index end, int channel,
+                         const numbers (&middle)[rows_of_a_thread],
+                         const numbers (&was)[rows_of_a_thread]) const {
+    numbers main[rows_of_a_thread], other[rows_of_a_thread], scale{}, slope{}, shift{};
+    for (int r = 0; r < rows_of_a_thread; ++r) {
+      if (first + r * step >= end) continue;
+      main[r] = load_several<wide>(c.main, first + r * step);
+      other[r] = load_several<wide>(c.other, first + r * step);
+    }
+    if (c.normed) {
+      const T* const from = c.responses.numbers + probe * c.responses.probe_step + channel;
+      scale = load_several<wide>(from);
+      slope = load_several<wide>(from + c.responses.plane);
+      shift = load_several<wide>(from + 2 * c.responses.plane);
+    }
+    for (int r = 0; r < rows_of_a_thread; ++r) {
+      if (first + r * step >= end) continue;
+      for (int n = 0; n < wide; ++n) {
+        T& e = main[r].value[n];
+        if (c.normed) {
+          e = nn::detail::norm_difference({scale.value[n], slope.value[n], shift.value[n]},
+                                          middle[r].value[n], e);
+        }
+        e += other[r].value[n];
+        if (c.before != nullptr) e = nn::detail::relu_difference(was[r].value[n], e);
+      }
+      put_several(c.out, first + r * step, main[r]);
     }
   }
 };
@@ -625,13 +655,12 @@ void use_running(cudaStream_t stream, int channels, const T* mean, const T* vari
 
 template <class T>
 void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm) {
-  for_items(stream, channels, keep_piece<T>{gamma, norm}, values_launch);
+  for_items(stream, channels, keep_piece<T>{channels, gamma, norm}, values_launch);
 }
 
 template <class T>
 void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
-                    index tiles, const T* gamma, const norm_base<T>& norm,
-                    norm_response<T>* responses) {
+                    index tiles, const T* gamma, const norm_base<T>& norm, T* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_sums(stream, probes, channels, tiles, partial,
            response_use<T>{d, channels, gamma, norm, responses});
@@ -662,8 +691,9 @@ void follow_chain(cudaStream_t stream, index probes, const chain<T>& c) {
   const bool whole = c.main.how != extent::channel && c.other.how != extent::channel &&
                      (!c.normed || c.main.how == extent::full);
   if (whole && any.all_channels % wide::wide == 0) {
-    for_rows(stream, probe_groups(probes), items / wide::wide,
-             wide{c, probes, items, any.all_channels}, changes_launch);
+    const wide piece{c, probes, any.rows, any.all_channels};
+    for_rows(stream, probe_groups(probes), piece.blocks() * (any.all_channels / wide::wide), piece,
+             changes_launch);
     return;
   }
   for_rows(stream, probe_groups(probes), items,
@@ -727,7 +757,7 @@ void mean_parts(cudaStream_t stream, index count, index samples, const double* p
   template void use_running(cudaStream_t, int, const T*, const T*, double, const norm_base<T>&);   \
   template void keep_responses(cudaStream_t, int, const T*, const norm_base<T>&);                  \
   template void find_responses(cudaStream_t, index, const change<T>&, const T*, index, const T*,   \
-                               const norm_base<T>&, norm_response<T>*);                            \
+                               const norm_base<T>&, T*);                                           \
   template void move_statistics(cudaStream_t, index, int, double, double, const norm_base<T>&, T*, \
                                 T*);                                                               \
   template void begin_changes(cudaStream_t, const probe_group<T>&, const tensor_of&,               \

@@ -97,8 +97,23 @@ template <class T>
 struct norm_base {
   double *mean, *root, *rest;
   T* centre;
-  norm_response<T>* kept;  // of differences where statistics do not follow
+  T* kept;  // responses where statistics do not follow
 };
+
+// How batch norms answer differences, by planes of scales, slopes and shifts: that of probe k in
+// channel c lies at k probe_step + c channel_step, and two and three planes of `plane` numbers on.
+template <class T>
+struct norm_responses {
+  const T* numbers = nullptr;
+  index probe_step = 0;  // 0: the same of every probe
+  int plane = 0, channel_step = 1;
+
+  ZO_HD norm_response<T> at(index probe, int channel) const {
+    const T* const from = numbers + probe * probe_step + channel * channel_step;
+    return {from[0], from[plane], from[2 * plane]};
+  }
+};
+inline constexpr int response_planes = 3;
 
 // ---- values ----
 
@@ -147,11 +162,10 @@ void use_running(cudaStream_t stream, int channels, const T* mean, const T* vari
 // norm.kept: differences of a batch norm whose statistics stay.
 template <class T>
 void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
-// responses[probe][channel], or one a probe.
+// responses[probe][plane][channel], of all channels or of the probe's.
 template <class T>
 void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
-                    index tiles, const T* gamma, const norm_base<T>& norm,
-                    norm_response<T>* responses);
+                    index tiles, const T* gamma, const norm_base<T>& norm, T* responses);
 template <class T>
 void move_statistics(cudaStream_t stream, index rows, int channels, double momentum, double epsilon,
                      const norm_base<T>& norm, T* mean, T* variance);
@@ -170,9 +184,7 @@ template <class T>
 struct chain {
   change<T> main, other;
   bool normed = false;
-  const norm_response<T>* responses = nullptr;
-  index probe_step = 0;       // from the responses of one probe to the next
-  int channel_step = 0;       // from channel to channel
+  norm_responses<T> responses;
   const T* x = nullptr;       // of the norm
   const T* centre = nullptr;  // of the norm
   const T* before = nullptr;  // values before the ReLU; null: there is none

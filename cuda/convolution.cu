@@ -9,15 +9,13 @@ namespace zo::cuda::detail {
 
 namespace {
 
-using zo::index;
-
 constexpr const char* launch = "launching a convolution";
 
 // Where the window of an output row lies in its image.
 struct row_window {
-  index image;  // first row of it
+  zo::index image;  // first row of it
   int top, left;
-  __device__ row_window(const window& w, index sample, int position)
+  __device__ row_window(const window& w, zo::index sample, int position)
       : image(sample * w.in_area()),
         top(position / w.out_width * w.stride - w.padding),
         left(position % w.out_width * w.stride - w.padding) {}
@@ -29,7 +27,7 @@ struct row_window {
     const int y = top + dy, x = left + dx;
     return y >= 0 && y < w.in_height && x >= 0 && x < w.in_width;
   }
-  __device__ index in_row(const window& w, int dy, int dx) const {
+  __device__ zo::index in_row(const window& w, int dy, int dx) const {
     return image + (top + dy) * w.in_width + left + dx;
   }
 };
@@ -42,14 +40,14 @@ struct full_piece {
   static constexpr int rows_of_a_thread = 4;
 
   window w;
-  index rows;
+  zo::index rows;
   change<T> d;
   const T *weights, *bias;
   sink<T> out;
 
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const int blocks = w.out_channels / Outs;
-    const index group = item / blocks, first = group * rows_of_a_thread;
+    const zo::index group = item / blocks, first = group * rows_of_a_thread;
     const int o = static_cast<int>(item - group * blocks) * Outs;
     const row_window windows[rows_of_a_thread] = {window_of(first), window_of(first + 1),
                                                   window_of(first + 2), window_of(first + 3)};
@@ -62,7 +60,7 @@ struct full_piece {
     const T* weight = weights + o;
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
-        index from[rows_of_a_thread];  // negative: padding
+        zo::index from[rows_of_a_thread];  // negative: padding
         for (int r = 0; r < rows_of_a_thread; ++r) {
           const bool there = first + r < rows && windows[r].inside(w, dy, dx);
           from[r] = there ? windows[r].in_row(w, dy, dx) * w.in_channels : -1;
@@ -74,7 +72,7 @@ struct full_piece {
       if (first + r < rows) put_several(out, (first + r) * w.out_channels + o, sums[r]);
     }
   }
-  __device__ void add_products(int i, const index (&from)[rows_of_a_thread], const T*& weight,
+  __device__ void add_products(int i, const zo::index (&from)[rows_of_a_thread], const T*& weight,
                                several<T, Outs> (&sums)[rows_of_a_thread]) const {
     several<T, Ins> in[rows_of_a_thread];
     for (int r = 0; r < rows_of_a_thread; ++r) {
@@ -91,8 +89,8 @@ struct full_piece {
       }
     }
   }
-  __device__ row_window window_of(index row) const {
-    const index sample = row / w.out_area();
+  __device__ row_window window_of(zo::index row) const {
+    const zo::index sample = row / w.out_area();
     return {w, sample, static_cast<int>(row - sample * w.out_area())};
   }
 };
@@ -102,17 +100,17 @@ template <class T, int Wide>
 struct channel_piece {
   window w;
   change<T> d;
-  index items;  // of a probe
+  zo::index items;  // of a probe
   const T* weights;
   sink<T> out;
 
-  __device__ void operator()(index probe, index item) const {
+  __device__ void operator()(zo::index probe, zo::index item) const {
     const int groups = w.out_channels / Wide;
     const int row = static_cast<int>(item) / groups, o = static_cast<int>(item) % groups * Wide;
     const row_window at(w, row);
     const T* const from = d.exact + probe * d.rows;
-    const T* weight = weights + static_cast<index>(d.channel(probe)) * w.out_channels + o;
-    const index step = static_cast<index>(w.in_channels) * w.out_channels;
+    const T* weight = weights + static_cast<zo::index>(d.channel(probe)) * w.out_channels + o;
+    const zo::index step = static_cast<zo::index>(w.in_channels) * w.out_channels;
     several<T, Wide> sums{};
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx, weight += step) {
@@ -140,7 +138,7 @@ struct round_piece {
   const float* weights;
   bfloat16* out;
 
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     auto rest = static_cast<int>(item);
     const auto next = [&](int size) {
       const int low = rest % size;
@@ -152,13 +150,13 @@ struct round_piece {
     const int tap = rest;
     const int o = block * 8 + lane / 4;
     const int i = (chunk * 4 + lane % 4) * 4 * steps + step * 4 + word * 2 + half;
-    out[item] = bfloat16(weights[(static_cast<index>(o) * w.in_channels + i) * w.taps() + tap]);
+    out[item] = bfloat16(weights[(static_cast<zo::index>(o) * w.in_channels + i) * w.taps() + tap]);
   }
 };
 
 constexpr int warp = 32, tensor_threads = 128;
 
-// A warp makes 16 x Tiles rows of 8 x Blocks output channels. Rows of one warp are of one probe.
+// A warp makes 16 x Tiles rows of 8 x Blocks output channels, all of one probe, because sums are.
 template <int Tiles, int Blocks, int Steps>
 __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 : 3)
     convolve_tiles(window w, zo::index probes, int rows, const bfloat16* d, const bfloat16* weights,
@@ -297,12 +295,12 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
 }
 
 template <int Tiles, int Blocks, int Steps>
-void launch_tiles(cudaStream_t stream, index probes, index samples, const window& w,
+void launch_tiles(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                   const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                   const sums_after& sums) {
-  const index rows = samples * w.out_area();
-  const index warps = probes * ((rows + 16 * Tiles - 1) / (16 * Tiles));
-  constexpr index warps_of_a_block = tensor_threads / warp;
+  const zo::index rows = samples * w.out_area();
+  const zo::index warps = probes * ((rows + 16 * Tiles - 1) / (16 * Tiles));
+  constexpr zo::index warps_of_a_block = tensor_threads / warp;
   cudaLaunchConfig_t config{};
   config.stream = stream;
   config.blockDim = dim3(tensor_threads, 1, 1);
@@ -314,7 +312,7 @@ void launch_tiles(cudaStream_t stream, index probes, index samples, const window
 }
 
 template <int Steps>
-void launch_steps(cudaStream_t stream, index probes, index samples, const window& w,
+void launch_steps(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                   const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                   const sums_after& sums) {
   switch (tensor_blocks(w)) {
@@ -332,20 +330,20 @@ void launch_steps(cudaStream_t stream, index probes, index samples, const window
 }  // namespace
 
 template <class T>
-void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
-              const T* weights, const T* bias, const sink<T>& out) {
-  const index rows = samples * w.out_area();
+void convolve(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+              const change<T>& d, const T* weights, const T* bias, const sink<T>& out) {
+  const zo::index rows = samples * w.out_area();
   using one = std::integral_constant<int, 1>;
   using four = std::integral_constant<int, 4>;
   const auto one_channel = [&](auto outs) {
     constexpr int wide = decltype(outs)::value;
-    const index items = rows * w.out_channels / wide;
+    const zo::index items = rows * w.out_channels / wide;
     for_rows(stream, probes, items, channel_piece<T, wide>{w, d, items, weights, out}, launch);
   };
   const auto all_channels = [&](auto outs, auto ins) {
     constexpr int wide = decltype(outs)::value;
     using piece = full_piece<T, wide, decltype(ins)::value>;
-    constexpr index together = piece::rows_of_a_thread;
+    constexpr zo::index together = piece::rows_of_a_thread;
     for_items(stream, (probes * rows + together - 1) / together * (w.out_channels / wide),
               piece{w, probes * rows, d, weights, bias, out}, launch);
   };
@@ -355,17 +353,17 @@ void convolve(cudaStream_t stream, index probes, index samples, const window& w,
   wide_ins ? all_channels(one(), four()) : all_channels(one(), one());
 }
 
-template void convolve(cudaStream_t, index, index, const window&, const change<float>&,
+template void convolve(cudaStream_t, zo::index, zo::index, const window&, const change<float>&,
                        const float*, const float*, const sink<float>&);
-template void convolve(cudaStream_t, index, index, const window&, const change<double>&,
+template void convolve(cudaStream_t, zo::index, zo::index, const window&, const change<double>&,
                        const double*, const double*, const sink<double>&);
 
 void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out) {
-  for_items(stream, static_cast<index>(w.taps()) * w.in_channels * w.out_channels,
+  for_items(stream, static_cast<zo::index>(w.taps()) * w.in_channels * w.out_channels,
             round_piece{w, steps_of(w), weights, out}, launch);
 }
 
-void convolve_rounded(cudaStream_t stream, index probes, index samples, const window& w,
+void convolve_rounded(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                       const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                       const sums_after& sums) {
   if (steps_of(w) == 2) return launch_steps<2>(stream, probes, samples, w, d, weights, out, sums);

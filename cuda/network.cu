@@ -8,12 +8,10 @@ namespace zo::cuda::detail {
 
 namespace {
 
-using zo::index;
-
 // Sizes of one probe fit into 31 bits (the objective sees to it), and 32-bit divisions are cheaper.
 struct place_of_item {
   int high, low;
-  __device__ place_of_item(index item, int low_size)
+  __device__ place_of_item(zo::index item, int low_size)
       : high(static_cast<int>(static_cast<unsigned>(item) / static_cast<unsigned>(low_size))),
         low(static_cast<int>(item) - high * low_size) {}
 };
@@ -40,9 +38,9 @@ struct channels_last_piece {
   int channels, area;
   const T* rows;
   T* out;
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const place_of_item row(item, channels), image(row.high, area);
-    out[item] = rows[(static_cast<index>(image.high) * channels + row.low) * area + image.low];
+    out[item] = rows[(static_cast<zo::index>(image.high) * channels + row.low) * area + image.low];
   }
 };
 
@@ -51,9 +49,9 @@ struct arrange_piece {
   int in, out_channels, taps;
   const T* weights;
   T* out;
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const place_of_item row(item, out_channels), tap(row.high, in);
-    out[item] = weights[(static_cast<index>(row.low) * in + tap.low) * taps + tap.high];
+    out[item] = weights[(static_cast<zo::index>(row.low) * in + tap.low) * taps + tap.high];
   }
 };
 
@@ -63,7 +61,7 @@ struct norm_piece {
   norm_base<T> norm;
   const T *gamma, *beta, *x;
   T* out;
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const int c = place_of_item(item, channels).low;
     const T scale = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
     out[item] = (x[item] - norm.centre[c]) * scale + beta[c];
@@ -74,14 +72,14 @@ template <class T>
 struct relu_piece {
   const T* x;
   T* out;
-  __device__ void operator()(index i) const { out[i] = x[i] < T(0) ? T(0) : x[i]; }
+  __device__ void operator()(zo::index i) const { out[i] = x[i] < T(0) ? T(0) : x[i]; }
 };
 
 template <class T>
 struct add_piece {
   const T *a, *b;
   T* out;
-  __device__ void operator()(index i) const { out[i] = a[i] + b[i]; }
+  __device__ void operator()(zo::index i) const { out[i] = a[i] + b[i]; }
 };
 
 template <class T>
@@ -89,13 +87,13 @@ struct max_pool_piece {
   window w;
   const T* x;
   T* out;
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const place_of_item row(item, w.in_channels);
     const window_place at(w, row.high);
-    T most = x[static_cast<index>(at.in_row(w, 0, 0)) * w.in_channels + row.low];
+    T most = x[static_cast<zo::index>(at.in_row(w, 0, 0)) * w.in_channels + row.low];
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
-        const T next = x[static_cast<index>(at.in_row(w, dy, dx)) * w.in_channels + row.low];
+        const T next = x[static_cast<zo::index>(at.in_row(w, dy, dx)) * w.in_channels + row.low];
         most = next > most ? next : most;
       }
     }
@@ -107,17 +105,17 @@ struct max_pool_piece {
 
 template <class T>
 struct value_sums_piece {
-  index rows;
+  zo::index rows;
   int channels;
   const T *x, *centre;
   T* partial;
-  __device__ void operator()(index item) const {
+  __device__ void operator()(zo::index item) const {
     const place_of_item at(item, channels);
-    const index tiles = tiles_of(rows), first = at.high * tile_rows;
-    const index last = first + tile_rows < rows ? first + tile_rows : rows;
+    const zo::index tiles = tiles_of(rows), first = at.high * tile_rows;
+    const zo::index last = first + tile_rows < rows ? first + tile_rows : rows;
     const T middle = centre == nullptr ? T(0) : centre[at.low];
     T sum = 0, squares = 0;
-    for (index row = first; row < last; ++row) {
+    for (zo::index row = first; row < last; ++row) {
       const T c = x[row * channels + at.low] - middle;
       sum += c;
       squares += c * c;
@@ -133,15 +131,15 @@ struct change_sums_piece {
   int channels;  // of the sums: one of each probe, or all
   const T *x, *centre;
   T* partial;
-  __device__ void operator()(index probe, index item) const {
+  __device__ void operator()(zo::index probe, zo::index item) const {
     const place_of_item at(item, channels);
-    const index tiles = tiles_of(d.rows), first = at.high * tile_rows;
-    const index last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
+    const zo::index tiles = tiles_of(d.rows), first = at.high * tile_rows;
+    const zo::index last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
     const int c = d.how == extent::channel ? d.channel(probe) : at.low;
     const T middle = centre[c];
-    const index moved = probe * d.rows * channels + at.low;
+    const zo::index moved = probe * d.rows * channels + at.low;
     T sum = 0, squares = 0;
-    for (index row = first; row < last; ++row) {
+    for (zo::index row = first; row < last; ++row) {
       const T centred = x[row * d.all_channels + c] - middle, by = d.number(moved + row * channels);
       sum += by;
       squares += nn::detail::square_difference(centred, by);
@@ -158,14 +156,14 @@ __global__ void __launch_bounds__(block_threads)
     sum_tiles(Use use, zo::index probes, int channels, zo::index tiles, const T* partial) {
   constexpr int warp = 32;
   const auto lane = static_cast<int>(threadIdx.x) % warp;
-  const index warps = static_cast<index>(gridDim.x) * (block_threads / warp);
-  index item = static_cast<index>(blockIdx.x) * (block_threads / warp) + threadIdx.x / warp;
+  const zo::index warps = static_cast<zo::index>(gridDim.x) * (block_threads / warp);
+  zo::index item = static_cast<zo::index>(blockIdx.x) * (block_threads / warp) + threadIdx.x / warp;
   for (; item < probes * channels; item += warps) {
-    const index probe = item / channels;
+    const zo::index probe = item / channels;
     const int c = static_cast<int>(item - probe * channels);
     const T* const from = partial + (probe * 2 * channels + c) * tiles;
     double sum = 0, squares = 0;
-    for (index tile = lane; tile < tiles; tile += warp) {
+    for (zo::index tile = lane; tile < tiles; tile += warp) {
       sum += static_cast<double>(from[tile]);
       squares += static_cast<double>(from[channels * tiles + tile]);
     }
@@ -178,9 +176,10 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 template <class T, class Use>
-void for_sums(cudaStream_t stream, index probes, int channels, index tiles, const T* partial,
-              const Use& use) {
-  const index blocks = std::clamp<index>((probes * channels + 7) / 8, 1, index{1} << 16);
+void for_sums(cudaStream_t stream, zo::index probes, int channels, zo::index tiles,
+              const T* partial, const Use& use) {
+  const zo::index blocks =
+      std::clamp<zo::index>((probes * channels + 7) / 8, 1, zo::index{1} << 16);
   const cudaLaunchConfig_t config =
       configuration(stream, {static_cast<unsigned>(blocks), 1, block_threads});
   check(cudaLaunchKernelEx(&config, sum_tiles<T, Use>, use, probes, channels, tiles, partial),
@@ -191,7 +190,7 @@ template <class T>
 struct mean_use {
   double rows;
   norm_base<T> norm;
-  __device__ void operator()(index, int c, double sum, double) const {
+  __device__ void operator()(zo::index, int c, double sum, double) const {
     norm.centre[c] = static_cast<T>(sum / rows);
   }
 };
@@ -200,7 +199,7 @@ template <class T>
 struct root_use {
   double rows, epsilon;
   norm_base<T> norm;
-  __device__ void operator()(index, int c, double sum, double squares) const {
+  __device__ void operator()(zo::index, int c, double sum, double squares) const {
     const auto around = static_cast<double>(norm.centre[c]);
     const double mean = around + sum / rows;
     norm.mean[c] = mean;
@@ -215,7 +214,7 @@ struct running_piece {
   const T *mean, *variance;
   double epsilon;
   norm_base<T> norm;
-  __device__ void operator()(index c) const {
+  __device__ void operator()(zo::index c) const {
     norm.mean[c] = static_cast<double>(mean[c]);
     norm.root[c] = sqrt(static_cast<double>(variance[c]) + epsilon);
     norm.centre[c] = mean[c];
@@ -228,7 +227,7 @@ struct keep_piece {
   int channels;
   const T* gamma;
   norm_base<T> norm;
-  __device__ void operator()(index c) const {
+  __device__ void operator()(zo::index c) const {
     norm.kept[c] = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
     norm.kept[channels + c] = norm.kept[2 * channels + c] = T(0);
   }
@@ -241,7 +240,7 @@ struct response_use {
   const T* gamma;
   norm_base<T> norm;
   T* responses;
-  __device__ void operator()(index probe, int item, double sum, double squares) const {
+  __device__ void operator()(zo::index probe, int item, double sum, double squares) const {
     const int c = d.how == extent::channel ? d.channel(probe) : item;
     const norm_response<T> found =
         nn::detail::norm_response_of<T>(sum, squares, static_cast<double>(d.rows), norm.root[c],
@@ -258,7 +257,7 @@ struct statistics_piece {
   double rows, momentum, epsilon;
   norm_base<T> norm;
   T *mean, *variance;
-  __device__ void operator()(index c) const {
+  __device__ void operator()(zo::index c) const {
     const double unbiased = rows > 1 ? rows / (rows - 1) : 1.0;
     const double found = norm.root[c] * norm.root[c] - epsilon;
     mean[c] =
@@ -275,13 +274,13 @@ struct begin_piece {
   probe_group<T> group;
   tensor_of tensor;
   window w;
-  index rows;
+  zo::index rows;
   const T* x;
   norm_base<T> norm;
   int* channels;
   T* out;
-  __device__ void operator()(index probe, index row) const {
-    const index number = group.order[probe];
+  __device__ void operator()(zo::index probe, zo::index row) const {
+    const zo::index number = group.order[probe];
     const place_of_item element(group.coordinates[number] - tensor.offset, tensor.per_channel);
     const T step = group.steps[number];
     if (row == 0) channels[probe] = element.high;
@@ -292,20 +291,20 @@ struct begin_piece {
     if (tensor.role == tensor_role::gamma) {
       const int c = element.high;
       const double centred =
-          static_cast<double>(x[static_cast<index>(row) * w.in_channels + c]) - norm.mean[c];
+          static_cast<double>(x[static_cast<zo::index>(row) * w.in_channels + c]) - norm.mean[c];
       return static_cast<T>(static_cast<double>(step) * (centred / norm.root[c]));
     }
     const place_of_item channel(element.low, w.taps()), tap(channel.low, w.width);
     const window_place at(w, row);
     const int y = at.top + tap.high, left = at.left + tap.low;
     if (y < 0 || y >= w.in_height || left < 0 || left >= w.in_width) return T(0);
-    const index in = at.in_row(w, tap.high, tap.low);
+    const zo::index in = at.in_row(w, tap.high, tap.low);
     return step * x[in * w.in_channels + channel.high];
   }
 };
 
 constexpr int probes_of_a_thread = 4;
-constexpr index probe_groups(index probes) {
+constexpr zo::index probe_groups(zo::index probes) {
   return (probes + probes_of_a_thread - 1) / probes_of_a_thread;
 }
 
@@ -313,30 +312,30 @@ constexpr index probe_groups(index probes) {
 template <class T>
 struct chain_piece {
   chain<T> c;
-  index probes, rows;
+  zo::index probes, rows;
   int channels;
 
-  __device__ void operator()(index group, index item) const {
-    const index first = group * probes_of_a_thread;
+  __device__ void operator()(zo::index group, zo::index item) const {
+    const zo::index first = group * probes_of_a_thread;
     if (c.how == extent::channel) {
-      for (index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
+      for (zo::index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
         const int channel = c.main.how == extent::channel ? c.main.channel(k) : c.other.channel(k);
-        const index at = item * channels + channel;
+        const zo::index at = item * channels + channel;
         c.out.put(k * rows + item, value(k, item, channel, centred(at, channel), before(at)));
       }
       return;
     }
     const place_of_item at(item, channels);
     const T middle = centred(item, at.low), was = before(item);
-    for (index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
+    for (zo::index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
       c.out.put(k * rows * channels + item, value(k, at.high, at.low, middle, was));
     }
   }
-  __device__ T centred(index at, int channel) const {
+  __device__ T centred(zo::index at, int channel) const {
     return c.normed ? c.x[at] - c.centre[channel] : T(0);
   }
-  __device__ T before(index at) const { return c.before == nullptr ? T(0) : c.before[at]; }
-  __device__ T value(index k, index row, int channel, T middle, T was) const {
+  __device__ T before(zo::index at) const { return c.before == nullptr ? T(0) : c.before[at]; }
+  __device__ T value(zo::index k, zo::index row, int channel, T middle, T was) const {
     T e = c.main.at(k, row, channel);
     const bool reached = c.main.how == extent::full ||
                          (c.main.how == extent::channel && channel == c.main.channel(k));
@@ -357,19 +356,20 @@ struct wide_chain_piece {
   using numbers = several<T, wide>;
 
   chain<T> c;
-  index probes, rows;
+  zo::index probes, rows;
   int channels;
 
-  ZO_HD index blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
+  ZO_HD zo::index blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
 
-  __device__ void operator()(index group, index item) const {
+  __device__ void operator()(zo::index group, zo::index item) const {
     const place_of_item at(item, channels / wide);  // the first row, and the channels
     const int channel = at.low * wide;
-    const index step = blocks() * channels;  // to the next row of this thread
-    const index first = static_cast<index>(at.high) * channels + channel, size = rows * channels;
+    const zo::index step = blocks() * channels;  // to the next row of this thread
+    const zo::index first = static_cast<zo::index>(at.high) * channels + channel,
+                    size = rows * channels;
     numbers middle[rows_of_a_thread] = {}, was[rows_of_a_thread] = {};
     for (int r = 0; r < rows_of_a_thread; ++r) {
-      const index i = first + r * step;
+      const zo::index i = first + r * step;
       if (i >= size) continue;
       if (c.normed) middle[r] = load_several<wide>(c.x + i);
       if (c.before != nullptr) was[r] = load_several<wide>(c.before + i);
@@ -380,14 +380,14 @@ struct wide_chain_piece {
         for (int n = 0; n < wide; ++n) m.value[n] -= centre.value[n];
       }
     }
-    const index last = group * probes_of_a_thread + probes_of_a_thread;
-    for (index k = group * probes_of_a_thread; k < last && k < probes; ++k) {
+    const zo::index last = group * probes_of_a_thread + probes_of_a_thread;
+    for (zo::index k = group * probes_of_a_thread; k < last && k < probes; ++k) {
       follow(k, k * size + first, step, (k + 1) * size, channel, middle, was);
     }
   }
   // Numbers first, first + step, … before `end`.
-  __device__ void follow(index probe, index first, index step, index end, int channel,
-                         const numbers (&middle)[rows_of_a_thread],
+  __device__ void follow(zo::index probe, zo::index first, zo::index step, zo::index end,
+                         int channel, const numbers (&middle)[rows_of_a_thread],
                          const numbers (&was)[rows_of_a_thread]) const {
     numbers main[rows_of_a_thread], other[rows_of_a_thread], scale{}, slope{}, shift{};
     for (int r = 0; r < rows_of_a_thread; ++r) {
@@ -421,8 +421,8 @@ struct wide_chain_piece {
 template <class T>
 struct pool_element {
   int row, channel;
-  index out;
-  __device__ pool_element(const change<T>& d, index probe, index item, index items)
+  zo::index out;
+  __device__ pool_element(const change<T>& d, zo::index probe, zo::index item, zo::index items)
       : out(probe * items + item) {
     if (d.how == extent::channel) {
       row = static_cast<int>(item);
@@ -439,16 +439,16 @@ template <class T>
 struct max_change_piece {
   window w;
   change<T> d;
-  index items;
+  zo::index items;
   const T *x, *value;
   sink<T> out;
-  __device__ void operator()(index probe, index item) const {
+  __device__ void operator()(zo::index probe, zo::index item) const {
     const pool_element<T> e(d, probe, item, items);
     const window_place at(w, e.row);
-    const T was = value[static_cast<index>(e.row) * w.in_channels + e.channel];
+    const T was = value[static_cast<zo::index>(e.row) * w.in_channels + e.channel];
     T best = 0;
     for (int tap = 0; tap < w.taps(); ++tap) {
-      const index row = at.in_row(w, tap / w.width, tap % w.width);
+      const zo::index row = at.in_row(w, tap / w.width, tap % w.width);
       const T grown = (x[row * w.in_channels + e.channel] - was) + d.at(probe, row, e.channel);
       best = tap > 0 && grown < best ? best : grown;
     }
@@ -460,9 +460,9 @@ template <class T>
 struct mean_change_piece {
   window w;
   change<T> d;
-  index items;
+  zo::index items;
   sink<T> out;
-  __device__ void operator()(index probe, index item) const {
+  __device__ void operator()(zo::index probe, zo::index item) const {
     const pool_element<T> e(d, probe, item, items);
     const window_place at(w, e.row);
     T sum = 0;
@@ -477,9 +477,9 @@ template <class T>
 struct subsample_piece {
   window w;
   change<T> d;
-  index items;
+  zo::index items;
   sink<T> out;
-  __device__ void operator()(index probe, index item) const {
+  __device__ void operator()(zo::index probe, zo::index item) const {
     const bool single = d.how == extent::channel;
     const place_of_item at(item, single ? 1 : w.out_channels);
     const window_place from(w, at.high);
@@ -498,17 +498,17 @@ template <class T>
 struct logits_of {
   const T* values;
   int channels, area;
-  __device__ double operator()(index k) const {
+  __device__ double operator()(zo::index k) const {
     return static_cast<double>(values[k % area * channels + k / area]);
   }
 };
 template <class T>
 struct changes_of {
   change<T> d;
-  index probe;
-  index first_row;
+  zo::index probe;
+  zo::index first_row;
   int area;
-  __device__ double operator()(index k) const {
+  __device__ double operator()(zo::index k) const {
     return static_cast<double>(d.at(probe, first_row + k % area, static_cast<int>(k / area)));
   }
 };
@@ -519,19 +519,19 @@ struct begin_loss_piece {
   loss_targets targets;
   const T* outputs;
   double *kept, *parts;
-  __device__ void operator()(index b) const {
-    const index size = static_cast<index>(channels) * area;
+  __device__ void operator()(zo::index b) const {
+    const zo::index size = static_cast<zo::index>(channels) * area;
     const logits_of<T> logit{outputs + b * size, channels, area};
     double* const own = kept + b * size;
     if (targets.classes != nullptr) {
-      const index target = targets.classes[b];
+      const zo::index target = targets.classes[b];
       const bool known = target >= 0 && target < size;
       const double loss = nn::detail::cross_entropy_of(size, known ? target : 0, logit, own);
       parts[b] = known ? loss : nan("");
       return;
     }
     double sum = 0;
-    for (index k = 0; k < size; ++k) {
+    for (zo::index k = 0; k < size; ++k) {
       own[k] = logit(k) - targets.numbers[b * size + k];
       sum += own[k] * own[k];
     }
@@ -542,36 +542,36 @@ struct begin_loss_piece {
 template <class T>
 struct loss_piece {
   int area;
-  index samples;
+  zo::index samples;
   loss_targets targets;
   change<T> outputs;
   const double* kept;
   double* parts;
-  __device__ void operator()(index probe, index b) const {
-    const index size = static_cast<index>(outputs.all_channels) * area;
+  __device__ void operator()(zo::index probe, zo::index b) const {
+    const zo::index size = static_cast<zo::index>(outputs.all_channels) * area;
     const changes_of<T> moved{outputs, probe, b * area, area};
     const double* const own = kept + b * size;
     double& part = parts[probe * samples + b];
     if (targets.classes != nullptr) {
-      const index target = targets.classes[b];
+      const zo::index target = targets.classes[b];
       const bool known = target >= 0 && target < size;
       part = known ? nn::detail::cross_entropy_difference(size, target, moved, own) : nan("");
       return;
     }
     double sum = 0;
-    for (index k = 0; k < size; ++k) sum += nn::detail::square_difference(own[k], moved(k));
+    for (zo::index k = 0; k < size; ++k) sum += nn::detail::square_difference(own[k], moved(k));
     part = sum / static_cast<double>(size);
   }
 };
 
 struct mean_piece {
-  index samples;
+  zo::index samples;
   const double* parts;
-  const index* order;
+  const zo::index* order;
   double* out;
-  __device__ void operator()(index k) const {
+  __device__ void operator()(zo::index k) const {
     double sum = 0;
-    for (index b = 0; b < samples; ++b) sum += parts[k * samples + b];
+    for (zo::index b = 0; b < samples; ++b) sum += parts[k * samples + b];
     out[order == nullptr ? k : order[k]] = sum / static_cast<double>(samples);
   }
 };
@@ -582,7 +582,7 @@ constexpr const char* changes_launch = "launching differences of a network";
 }  // namespace
 
 template <class T>
-void to_channels_last(cudaStream_t stream, index samples, int channels, int area, const T* rows,
+void to_channels_last(cudaStream_t stream, zo::index samples, int channels, int area, const T* rows,
                       T* out) {
   for_items(stream, samples * channels * area, channels_last_piece<T>{channels, area, rows, out},
             values_launch);
@@ -591,57 +591,57 @@ void to_channels_last(cudaStream_t stream, index samples, int channels, int area
 template <class T>
 void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* out) {
   const int taps = w.taps();
-  for_items(stream, static_cast<index>(taps) * w.in_channels * w.out_channels,
+  for_items(stream, static_cast<zo::index>(taps) * w.in_channels * w.out_channels,
             arrange_piece<T>{w.in_channels, w.out_channels, taps, weights, out}, values_launch);
 }
 
 template <class T>
-void norm_values(cudaStream_t stream, index rows, int channels, const norm_base<T>& norm,
+void norm_values(cudaStream_t stream, zo::index rows, int channels, const norm_base<T>& norm,
                  const T* gamma, const T* beta, const T* x, T* out) {
   for_items(stream, rows * channels, norm_piece<T>{channels, norm, gamma, beta, x, out},
             values_launch);
 }
 
 template <class T>
-void relu_values(cudaStream_t stream, index numbers, const T* x, T* out) {
+void relu_values(cudaStream_t stream, zo::index numbers, const T* x, T* out) {
   for_items(stream, numbers, relu_piece<T>{x, out}, values_launch);
 }
 
 template <class T>
-void add_values(cudaStream_t stream, index numbers, const T* a, const T* b, T* out) {
+void add_values(cudaStream_t stream, zo::index numbers, const T* a, const T* b, T* out) {
   for_items(stream, numbers, add_piece<T>{a, b, out}, values_launch);
 }
 
 template <class T>
-void max_pool_values(cudaStream_t stream, index samples, const window& w, const T* x, T* out) {
+void max_pool_values(cudaStream_t stream, zo::index samples, const window& w, const T* x, T* out) {
   for_items(stream, samples * w.out_area() * w.in_channels, max_pool_piece<T>{w, x, out},
             values_launch);
 }
 
 template <class T>
-void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
+void value_sums(cudaStream_t stream, zo::index rows, int channels, const T* x, const T* centre,
                 T* partial) {
   for_items(stream, tiles_of(rows) * channels,
             value_sums_piece<T>{rows, channels, x, centre, partial}, values_launch);
 }
 
 template <class T>
-void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
-                 T* partial) {
+void change_sums(cudaStream_t stream, zo::index probes, const change<T>& d, const T* x,
+                 const T* centre, T* partial) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_rows(stream, probes, tiles_of(d.rows) * channels,
            change_sums_piece<T>{d, channels, x, centre, partial}, changes_launch);
 }
 
 template <class T>
-void find_mean(cudaStream_t stream, index rows, int channels, const T* partial,
+void find_mean(cudaStream_t stream, zo::index rows, int channels, const T* partial,
                const norm_base<T>& norm) {
   for_sums(stream, 1, channels, tiles_of(rows), partial,
            mean_use<T>{static_cast<double>(rows), norm});
 }
 
 template <class T>
-void find_root(cudaStream_t stream, index rows, int channels, const T* partial, double epsilon,
+void find_root(cudaStream_t stream, zo::index rows, int channels, const T* partial, double epsilon,
                const norm_base<T>& norm) {
   for_sums(stream, 1, channels, tiles_of(rows), partial,
            root_use<T>{static_cast<double>(rows), epsilon, norm});
@@ -659,16 +659,16 @@ void keep_responses(cudaStream_t stream, int channels, const T* gamma, const nor
 }
 
 template <class T>
-void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
-                    index tiles, const T* gamma, const norm_base<T>& norm, T* responses) {
+void find_responses(cudaStream_t stream, zo::index probes, const change<T>& d, const T* partial,
+                    zo::index tiles, const T* gamma, const norm_base<T>& norm, T* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_sums(stream, probes, channels, tiles, partial,
            response_use<T>{d, channels, gamma, norm, responses});
 }
 
 template <class T>
-void move_statistics(cudaStream_t stream, index rows, int channels, double momentum, double epsilon,
-                     const norm_base<T>& norm, T* mean, T* variance) {
+void move_statistics(cudaStream_t stream, zo::index rows, int channels, double momentum,
+                     double epsilon, const norm_base<T>& norm, T* mean, T* variance) {
   for_items(stream, channels,
             statistics_piece<T>{static_cast<double>(rows), momentum, epsilon, norm, mean, variance},
             values_launch);
@@ -676,17 +676,17 @@ void move_statistics(cudaStream_t stream, index rows, int channels, double momen
 
 template <class T>
 void begin_changes(cudaStream_t stream, const probe_group<T>& group, const tensor_of& tensor,
-                   const window& w, index samples, const T* x, const norm_base<T>& norm,
+                   const window& w, zo::index samples, const T* x, const norm_base<T>& norm,
                    int* channels, T* out) {
-  const index rows = samples * w.out_area();
+  const zo::index rows = samples * w.out_area();
   for_rows(stream, group.count, rows,
            begin_piece<T>{group, tensor, w, rows, x, norm, channels, out}, changes_launch);
 }
 
 template <class T>
-void follow_chain(cudaStream_t stream, index probes, const chain<T>& c) {
+void follow_chain(cudaStream_t stream, zo::index probes, const chain<T>& c) {
   const change<T>& any = c.main.how == extent::none ? c.other : c.main;
-  const index items = any.rows * (c.how == extent::channel ? 1 : any.all_channels);
+  const zo::index items = any.rows * (c.how == extent::channel ? 1 : any.all_channels);
   using wide = wide_chain_piece<T>;
   const bool whole = c.main.how != extent::channel && c.other.how != extent::channel &&
                      (!c.normed || c.main.how == extent::full);
@@ -701,77 +701,77 @@ void follow_chain(cudaStream_t stream, index probes, const chain<T>& c) {
 }
 
 template <class T>
-void max_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void max_pool_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                       const change<T>& d, const T* x, const T* value, const sink<T>& out) {
-  const index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
+  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
   for_rows(stream, probes, items, max_change_piece<T>{w, d, items, x, value, out}, changes_launch);
 }
 
 template <class T>
-void mean_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void mean_pool_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                        const change<T>& d, const sink<T>& out) {
-  const index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
+  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
   for_rows(stream, probes, items, mean_change_piece<T>{w, d, items, out}, changes_launch);
 }
 
 template <class T>
-void subsample_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void subsample_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
                        const change<T>& d, const sink<T>& out) {
-  const index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.out_channels);
+  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.out_channels);
   for_rows(stream, probes, items, subsample_piece<T>{w, d, items, out}, changes_launch);
 }
 
 template <class T>
-void begin_loss(cudaStream_t stream, index samples, int channels, int area,
+void begin_loss(cudaStream_t stream, zo::index samples, int channels, int area,
                 const loss_targets& targets, const T* outputs, double* kept, double* parts) {
   for_items(stream, samples, begin_loss_piece<T>{channels, area, targets, outputs, kept, parts},
             "launching the loss of a network");
 }
 
 template <class T>
-void loss_changes(cudaStream_t stream, index probes, index samples, int area,
+void loss_changes(cudaStream_t stream, zo::index probes, zo::index samples, int area,
                   const loss_targets& targets, const change<T>& outputs, const double* kept,
                   double* parts) {
   for_rows(stream, probes, samples, loss_piece<T>{area, samples, targets, outputs, kept, parts},
            "launching differences of losses");
 }
 
-void mean_parts(cudaStream_t stream, index count, index samples, const double* parts,
-                const index* order, double* out) {
+void mean_parts(cudaStream_t stream, zo::index count, zo::index samples, const double* parts,
+                const zo::index* order, double* out) {
   for_items(stream, count, mean_piece{samples, parts, order, out},
             "launching the mean over samples");
 }
 
 #define ZO_INSTANTIATE(T)                                                                          \
-  template void to_channels_last(cudaStream_t, index, int, int, const T*, T*);                     \
+  template void to_channels_last(cudaStream_t, zo::index, int, int, const T*, T*);                 \
   template void arrange_weights(cudaStream_t, const window&, const T*, T*);                        \
-  template void norm_values(cudaStream_t, index, int, const norm_base<T>&, const T*, const T*,     \
+  template void norm_values(cudaStream_t, zo::index, int, const norm_base<T>&, const T*, const T*, \
                             const T*, T*);                                                         \
-  template void relu_values(cudaStream_t, index, const T*, T*);                                    \
-  template void add_values(cudaStream_t, index, const T*, const T*, T*);                           \
-  template void max_pool_values(cudaStream_t, index, const window&, const T*, T*);                 \
-  template void value_sums(cudaStream_t, index, int, const T*, const T*, T*);                      \
-  template void change_sums(cudaStream_t, index, const change<T>&, const T*, const T*, T*);        \
-  template void find_mean(cudaStream_t, index, int, const T*, const norm_base<T>&);                \
-  template void find_root(cudaStream_t, index, int, const T*, double, const norm_base<T>&);        \
+  template void relu_values(cudaStream_t, zo::index, const T*, T*);                                \
+  template void add_values(cudaStream_t, zo::index, const T*, const T*, T*);                       \
+  template void max_pool_values(cudaStream_t, zo::index, const window&, const T*, T*);             \
+  template void value_sums(cudaStream_t, zo::index, int, const T*, const T*, T*);                  \
+  template void change_sums(cudaStream_t, zo::index, const change<T>&, const T*, const T*, T*);    \
+  template void find_mean(cudaStream_t, zo::index, int, const T*, const norm_base<T>&);            \
+  template void find_root(cudaStream_t, zo::index, int, const T*, double, const norm_base<T>&);    \
   template void use_running(cudaStream_t, int, const T*, const T*, double, const norm_base<T>&);   \
   template void keep_responses(cudaStream_t, int, const T*, const norm_base<T>&);                  \
-  template void find_responses(cudaStream_t, index, const change<T>&, const T*, index, const T*,   \
-                               const norm_base<T>&, T*);                                           \
-  template void move_statistics(cudaStream_t, index, int, double, double, const norm_base<T>&, T*, \
-                                T*);                                                               \
+  template void find_responses(cudaStream_t, zo::index, const change<T>&, const T*, zo::index,     \
+                               const T*, const norm_base<T>&, T*);                                 \
+  template void move_statistics(cudaStream_t, zo::index, int, double, double, const norm_base<T>&, \
+                                T*, T*);                                                           \
   template void begin_changes(cudaStream_t, const probe_group<T>&, const tensor_of&,               \
-                              const window&, index, const T*, const norm_base<T>&, int*, T*);      \
-  template void follow_chain(cudaStream_t, index, const chain<T>&);                                \
-  template void max_pool_changes(cudaStream_t, index, index, const window&, const change<T>&,      \
-                                 const T*, const T*, const sink<T>&);                              \
-  template void mean_pool_changes(cudaStream_t, index, index, const window&, const change<T>&,     \
-                                  const sink<T>&);                                                 \
-  template void subsample_changes(cudaStream_t, index, index, const window&, const change<T>&,     \
-                                  const sink<T>&);                                                 \
-  template void begin_loss(cudaStream_t, index, int, int, const loss_targets&, const T*, double*,  \
-                           double*);                                                               \
-  template void loss_changes(cudaStream_t, index, index, int, const loss_targets&,                 \
+                              const window&, zo::index, const T*, const norm_base<T>&, int*, T*);  \
+  template void follow_chain(cudaStream_t, zo::index, const chain<T>&);                            \
+  template void max_pool_changes(cudaStream_t, zo::index, zo::index, const window&,                \
+                                 const change<T>&, const T*, const T*, const sink<T>&);            \
+  template void mean_pool_changes(cudaStream_t, zo::index, zo::index, const window&,               \
+                                  const change<T>&, const sink<T>&);                               \
+  template void subsample_changes(cudaStream_t, zo::index, zo::index, const window&,               \
+                                  const change<T>&, const sink<T>&);                               \
+  template void begin_loss(cudaStream_t, zo::index, int, int, const loss_targets&, const T*,       \
+                           double*, double*);                                                      \
+  template void loss_changes(cudaStream_t, zo::index, zo::index, int, const loss_targets&,         \
                              const change<T>&, const double*, double*)
 
 ZO_INSTANTIATE(float);

@@ -95,33 +95,47 @@ struct full_piece {
   }
 };
 
-// One input channel of each probe: neighbouring output channels of a row.
-template <class T, int Wide>
+// One input channel of each probe: neighbouring output channels of a few rows, for which a weight
+// is read once.
+template <class T, int Outs>
 struct channel_piece {
+  static constexpr int rows_of_a_thread = 4;
+
   window w;
   change<T> d;
-  zo::index items;  // of a probe
+  int rows;  // of a probe's outputs
   const T* weights;
   sink<T> out;
 
+  ZO_HD int blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
+
   __device__ void operator()(zo::index probe, zo::index item) const {
-    const int groups = w.out_channels / Wide;
-    const int row = static_cast<int>(item) / groups, o = static_cast<int>(item) % groups * Wide;
-    const row_window at(w, row);
+    const int groups = w.out_channels / Outs;
+    const int row = static_cast<int>(item) / groups, o = static_cast<int>(item) % groups * Outs;
+    const int step = blocks();  // to the next row of this thread
+    const row_window windows[rows_of_a_thread] = {
+        {w, row}, {w, row + step}, {w, row + 2 * step}, {w, row + 3 * step}};
     const T* const from = d.exact + probe * d.rows;
     const T* weight = weights + static_cast<zo::index>(d.channel(probe)) * w.out_channels + o;
-    const zo::index step = static_cast<zo::index>(w.in_channels) * w.out_channels;
-    several<T, Wide> sums{};
+    several<T, Outs> sums[rows_of_a_thread] = {};
     for (int dy = 0; dy < w.height; ++dy) {
-      for (int dx = 0; dx < w.width; ++dx, weight += step) {
-        if (!at.inside(w, dy, dx)) continue;
-        const T by = from[at.in_row(w, dy, dx)];
-        const auto factors = load_several<Wide>(weight);
-        for (int n = 0; n < Wide; ++n)
-          sums.value[n] = std::fma(factors.value[n], by, sums.value[n]);
+      for (int dx = 0; dx < w.width; ++dx) {
+        const auto factors = load_several<Outs>(weight);
+        weight += static_cast<zo::index>(w.in_channels) * w.out_channels;
+        for (int r = 0; r < rows_of_a_thread; ++r) {
+          if (row + r * step >= rows || !windows[r].inside(w, dy, dx)) continue;
+          const T by = from[windows[r].in_row(w, dy, dx)];
+          for (int n = 0; n < Outs; ++n) {
+            sums[r].value[n] = std::fma(factors.value[n], by, sums[r].value[n]);
+          }
+        }
       }
     }
-    put_several(out, probe * items * Wide + item * Wide, sums);
+    const zo::index first = (probe * rows + row) * w.out_channels + o;
+    for (int r = 0; r < rows_of_a_thread; ++r) {
+      const zo::index beyond = static_cast<zo::index>(r) * step;
+      if (row + beyond < rows) put_several(out, first + beyond * w.out_channels, sums[r]);
+    }
   }
 };
 
@@ -337,8 +351,8 @@ void convolve(cudaStream_t stream, zo::index probes, zo::index samples, const wi
   using four = std::integral_constant<int, 4>;
   const auto one_channel = [&](auto outs) {
     constexpr int wide = decltype(outs)::value;
-    const zo::index items = rows * w.out_channels / wide;
-    for_rows(stream, probes, items, channel_piece<T, wide>{w, d, items, weights, out}, launch);
+    const channel_piece<T, wide> piece{w, d, static_cast<int>(rows), weights, out};
+    for_rows(stream, probes, zo::index{piece.blocks()} * (w.out_channels / wide), piece, launch);
   };
   const auto all_channels = [&](auto outs, auto ins) {
     constexpr int wide = decltype(outs)::value;

@@ -56,7 +56,7 @@ class rge_work {
 /// A DeepZero step of ResNet-20 at 90 % sparsity: of each tensor the same part of its coordinates.
 class network_work {
  public:
-  static constexpr zo::index part = 32;  // one coordinate of so many
+  static constexpr zo::index part = 8;  // one coordinate of so many
 
   template <class Policy>
   network_work(const Policy&, bool smoke) : network_work(smoke) {}

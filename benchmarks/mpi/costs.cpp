@@ -152,7 +152,7 @@ void measure_repeated(measurements& all) {
 }
 
 void measure_network(measurements& all) {
-  network_work work(false);
+  network_work work(32, false);
   all.add("prepare", {work.time_prepare(15)});
   std::vector<double> jitter;
   std::vector<double> costs;

@@ -36,8 +36,8 @@ double rge_work::operator()(std::span<const float> x) const {
   return sum;
 }
 
-network_work::network_work(bool smoke)
-    : what_(smoke ? 2 : 32),
+network_work::network_work(zo::index batch, bool smoke)
+    : what_(smoke ? 2 : batch),
       step_(sparse_step(what_.net, std::numeric_limits<zo::index>::max())),
       objective_(what_.objective<float>(what_.statistics, {})),
       gradient_(what_.parameters.size()),

@@ -56,11 +56,9 @@ class rge_work {
 /// A DeepZero step of ResNet-20 at 90 % sparsity: of each tensor the same part of its coordinates.
 class network_work {
  public:
-  static constexpr zo::index part = 8;  // one coordinate of so many
+  static constexpr zo::index part = 32;  // one coordinate of so many
 
-  template <class Policy>
-  network_work(const Policy&, bool smoke) : network_work(smoke) {}
-  explicit network_work(bool smoke);
+  network_work(zo::index batch, bool smoke);
 
   template <class Policy>
   const std::vector<float>& estimate(const Policy& policy) {
@@ -83,6 +81,13 @@ class network_work {
   std::vector<float> gradient_;
   zo::cge<zo::forward> how_;
   zo::workspace<float> memory_;
+};
+
+template <zo::index Batch>
+class network_work_of : public network_work {
+ public:
+  template <class Policy>
+  network_work_of(const Policy&, bool smoke) : network_work(Batch, smoke) {}
 };
 
 }  // namespace bench

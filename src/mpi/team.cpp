@@ -221,12 +221,15 @@ class mpi_team final : public zo::detail::team {
   [[noreturn]] void lose() {
     lost_ = true;
     constexpr int waits = 1;
+    constexpr double collecting_seconds = 2;
     if (rank_ != 0) {
       static const char nothing = 0;
       MPI_Request request = MPI_REQUEST_NULL;
       MPI_Isend(&nothing, 1, MPI_CHAR, 0, waits, comm_, &request);
-      int done = 0;
-      for (int polls = 0; polls < 1000 && done == 0; ++polls) {
+      // Rank 0 speaks first: who gives up ends the whole job.
+      const auto told = clock::now();
+      while (seconds_since(told) < 2 * collecting_seconds) {
+        int done = 0;
         MPI_Test(&request, &done, MPI_STATUS_IGNORE);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
@@ -235,7 +238,7 @@ class mpi_team final : public zo::detail::team {
     std::vector<bool> waiting(static_cast<std::size_t>(ranks_));
     waiting[0] = true;
     const auto from = clock::now();
-    while (seconds_since(from) < 2 && std::ranges::count(waiting, false) > 1) {
+    while (seconds_since(from) < collecting_seconds && std::ranges::count(waiting, false) > 1) {
       int there = 0;
       MPI_Status status;
       if (MPI_Iprobe(MPI_ANY_SOURCE, waits, comm_, &there, &status) == MPI_SUCCESS && there != 0) {

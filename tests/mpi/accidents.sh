@@ -22,7 +22,7 @@ ends() {
 ends killed "signal 9"
 ends throws "^zo::mpi: rank 1 failed: the simulator is out of licences$"
 ends stuck "^zo::mpi: rank 0 has waited 0.5 seconds for rank 1; it is stuck or gone"
-ends late "^zo::mpi: rank 0 has waited 0.5 seconds for the other ranks to call zo::mpi::over, too$"
+ends late "^zo::mpi: rank [02] has waited 0.5 seconds for the other ranks to call zo::mpi::over, too$"
 ends throws_before "^no such data$"
 ends uninitialized "^zo::mpi::over: MPI is not running; call it after MPI_Init"
 

@@ -1,15 +1,8 @@
 # Configures, builds and runs the project beside this file, with zo taken as HOW says, in the folder
 # WORK, by a plain -O2 compiler call. BUILD is zo's own build folder, for the installed copy.
+include(${CMAKE_CURRENT_LIST_DIR}/commands.cmake)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
-
-function(must_run what)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE out)
-  if(NOT result EQUAL 0)
-    message(FATAL_ERROR "${what} failed:\n${out}")
-  endif()
-  set(output "${out}" PARENT_SCOPE)
-endfunction()
 
 if(HOW STREQUAL "installed")
   must_run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)

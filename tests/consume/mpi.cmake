@@ -1,20 +1,8 @@
 # Installs zo from BUILD and uses its component mpi from a project of someone else; where zo was built
 # without MPI, the project is told so in a sentence.
+include(${CMAKE_CURRENT_LIST_DIR}/commands.cmake)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
-
-function(run what)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE out)
-  set(result "${result}" PARENT_SCOPE)
-  set(output "${out}" PARENT_SCOPE)
-endfunction()
-function(must_run what)
-  run(${what} ${ARGN})
-  if(NOT result EQUAL 0)
-    message(FATAL_ERROR "${what} failed:\n${output}")
-  endif()
-  set(output "${output}" PARENT_SCOPE)
-endfunction()
 
 must_run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/mpi_project -B ${WORK}/build

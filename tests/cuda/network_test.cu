@@ -7,11 +7,13 @@
 #include "cuda/tensor_core.hpp"
 #include "device.hpp"
 #include "nn/naive.hpp"
+#include "nn/trial.hpp"
 #include "zo/nn/objective.hpp"
 
 namespace {
 
 using namespace testing_zo;
+using testing_nn::mixture;  // every kind of layer but option A
 namespace nn = zo::nn;
 
 std::vector<double> normal(zo::index count, unsigned seed, double scale) {
@@ -155,22 +157,6 @@ class gpu_network : public gpu {
     }
   }
 };
-
-// Every kind of layer but option A.
-nn::network mixture() {
-  nn::network net({2, 9, 7});
-  zo::index x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3, .bias = true});
-  x = net.relu(net.batch_norm(x, "an"));
-  const zo::index shortcut =
-      net.convolution(x, "p", {.channels = 6, .kernel = 1, .stride = 2, .padding = 0});
-  x = net.convolution(x, "b", {.channels = 6, .kernel = 5, .stride = 2, .padding = 2});
-  x = net.add(net.batch_norm(x, "bn"), shortcut);
-  x = net.max_pool(x, {.kernel = 2, .stride = 1});
-  x = net.average_pool(x, {.kernel = 2, .stride = 2});
-  x = net.relu(net.linear(x, "c", 11));
-  net.linear(x, "d", 5);
-  return net;
-}
 
 // Blocks as of a ResNet, with few channels on small images.
 nn::network residual(zo::index channels, nn::shortcut shortcuts) {
@@ -364,6 +350,14 @@ TEST_F(gpu_network, a_probe_depends_on_nothing_else) {
   }
 }
 
+nn::objective<double> cpu_objective(const trial& t) {
+  const auto batch = [&t](zo::sample_id) {
+    return nn::minibatch<double>{t.inputs, t.count,
+                                 nn::cross_entropy(t.classes, t.net.output().size())};
+  };
+  return {t.net, batch, t.statistics, {.mode = t.mode}};
+}
+
 // Whole estimates, against the CPU's in double.
 template <class How>
 double distance_to_cpu(const zo::cuda::policy& on, zo::cuda::network_objective<double>& f,
@@ -371,13 +365,7 @@ double distance_to_cpu(const zo::cuda::policy& on, zo::cuda::network_objective<d
   const zo::cuda::array<double> x(on, t.parameters);
   zo::cuda::array<double> gradient(on, x.size());
   std::vector<double> wanted(t.parameters.size());
-  nn::objective<double> host(t.net,
-                             [&](zo::sample_id) {
-                               return nn::minibatch<double>{
-                                   t.inputs, t.count,
-                                   nn::cross_entropy(t.classes, t.net.output().size())};
-                             },
-                             t.statistics, {.mode = t.mode});
+  nn::objective<double> host = cpu_objective(t);
   const auto result = zo::estimate(on, f, x, gradient, how).get();
   const auto expected = zo::estimate(zo::seq, host, t.parameters, wanted, how);
   EXPECT_TRUE(result.ok);
@@ -418,13 +406,7 @@ TEST_F(gpu_network, a_run_trains) {
   const zo::minimize_options run{.max_queries = 3 * 924};
   const auto there_run = zo::minimize(on(), f, x, how, zo::adam({.rate = 1e-2}), run);
   std::vector<double> wanted = t.parameters;
-  nn::objective<double> host(t.net,
-                             [&](zo::sample_id) {
-                               return nn::minibatch<double>{
-                                   t.inputs, t.count,
-                                   nn::cross_entropy(t.classes, t.net.output().size())};
-                             },
-                             t.statistics, {.mode = t.mode});
+  nn::objective<double> host = cpu_objective(t);
   const auto here_run = zo::minimize(zo::seq, host, wanted, how, zo::adam({.rate = 1e-2}), run);
   EXPECT_EQ(there_run.steps, here_run.steps);
   EXPECT_EQ(there_run.queries, here_run.queries);

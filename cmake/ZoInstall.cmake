@@ -2,7 +2,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zo)
-install(TARGETS zo EXPORT zo_targets)
+install(TARGETS zo zo_nn EXPORT zo_targets)
 install(DIRECTORY include/zo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT zo_targets NAMESPACE zo:: DESTINATION ${package_dir})
 if(TARGET zo_cuda)

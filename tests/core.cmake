@@ -27,13 +27,14 @@ endif()
 foreach(concept determinism allocation)
   zo_add_test(${concept}_test)
 endforeach()
+target_link_libraries(determinism_test PRIVATE zo::nn)
 
 # The same source under flags that let a compiler fuse and widen: a user's own flags change no bit.
 include(CheckCXXCompilerFlag)
 check_cxx_compiler_flag("-mavx2 -mfma -ffp-contract=fast" ZO_CAN_COMPILE_FMA)
 if(ZO_CAN_COMPILE_FMA)
   add_executable(determinism_fma_test determinism_test.cpp)
-  target_link_libraries(determinism_fma_test PRIVATE zo::zo GTest::gtest_main)
+  target_link_libraries(determinism_fma_test PRIVATE zo::nn GTest::gtest_main)
   target_include_directories(determinism_fma_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(determinism_fma_test PRIVATE ZO_KNOWN_ANSWERS="${known_answers}")
   target_compile_options(determinism_fma_test PRIVATE -O3 -mavx2 -mfma -ffp-contract=fast)
@@ -56,7 +57,7 @@ endforeach()
 
 if(CMAKE_NM AND NOT ZO_SANITIZE)
   add_test(NAME direction.wide_code_stays_in_its_file
-           COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} "-DOBJECTS=$<TARGET_OBJECTS:zo>"
+           COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} "-DOBJECTS=$<TARGET_OBJECTS:zo>;$<TARGET_OBJECTS:zo_nn>"
                    -P ${CMAKE_CURRENT_SOURCE_DIR}/no_weak_symbols.cmake)
 endif()
 
@@ -75,7 +76,7 @@ foreach(header ${headers})
   list(APPEND header_sources ${CMAKE_CURRENT_BINARY_DIR}/headers/${name}.cpp)
 endforeach()
 add_executable(header_test ${header_sources})
-target_link_libraries(header_test PRIVATE zo::zo $<TARGET_NAME_IF_EXISTS:Eigen3::Eigen>)
+target_link_libraries(header_test PRIVATE zo::nn $<TARGET_NAME_IF_EXISTS:Eigen3::Eigen>)
 target_compile_options(header_test PRIVATE -O0 -g0)
 zo_warnings(header_test)
 add_test(NAME headers.compile_alone COMMAND header_test)

@@ -24,7 +24,7 @@ template <class T>
 concept scalar = std::same_as<T, float> || std::same_as<T, double>;
 
 inline constexpr int version_major = 0;
-inline constexpr int version_minor = 1;
+inline constexpr int version_minor = 2;
 inline constexpr int version_patch = 0;
 
 }  // namespace zo

@@ -131,14 +131,3 @@ if(TARGET quickstart)
   set_tests_properties(quickstart PROPERTIES
     PASS_REGULAR_EXPRESSION "^f\\(1\\.0[0-9]*, 1\\.0[0-9]*\\) = [0-9.]+e-0[6-9] after [0-9]+ queries: target reached\n$")
 endif()
-foreach(shown readme:README.md:quickstart mpi:docs/mpi.md:mpi_quickstart)
-  string(REPLACE ":" ";" shown ${shown})
-  list(GET shown 0 name)
-  list(GET shown 1 document)
-  list(GET shown 2 example)
-  add_test(NAME ${name}_shows_the_quickstart
-           COMMAND ${CMAKE_COMMAND} -DDOCUMENT=${PROJECT_SOURCE_DIR}/${document}
-                   -DEXAMPLE=${PROJECT_SOURCE_DIR}/examples/${example}.cpp
-                   -P ${CMAKE_CURRENT_SOURCE_DIR}/readme.cmake)
-  set_tests_properties(${name}_shows_the_quickstart PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
-endforeach()

@@ -25,8 +25,9 @@ struct certificate {
 
 /// CERTIFY of the paper: the class with most votes in `selection` (N0 noisy copies, the lowest of
 /// equals), bounded by its votes in the independent `estimation` (N copies). Both hold votes per
-/// class. Abstains when the bound is below one half. Throws std::invalid_argument for negative or
-/// missing votes, classes that differ in number, alpha outside (0, 1) and sigma not positive.
+/// class. Abstains when the bound is below one half; at one half the radius is 0. Throws
+/// std::invalid_argument for negative or missing votes, classes that differ in number, alpha
+/// outside (0, 1) and sigma not positive.
 certificate certify(std::span<const std::int64_t> selection,
                     std::span<const std::int64_t> estimation, double sigma, double alpha);
 

@@ -127,6 +127,17 @@ TEST(Certification, AbstainsBelowOneHalf) {
   EXPECT_NEAR(below.lower_bound, 0.494499306726593, 1e-12);
 }
 
+// As CERTIFY of Cohen et al.: abstains when the bound is below one half. One vote of one at level
+// one half has the bound one half: the class, with no radius.
+TEST(Certification, DoesNotAbstainAtOneHalf) {
+  const std::vector<std::int64_t> one_vote = {1, 0};
+  const certificate at_half = certify(one_vote, one_vote, 0.25, 0.5);
+  EXPECT_EQ(at_half.lower_bound, 0.5);
+  EXPECT_EQ(at_half.prediction, 0);
+  EXPECT_EQ(at_half.radius, 0);
+  EXPECT_TRUE(certify(one_vote, one_vote, 0.25, std::nextafter(0.5, 0)).abstained());
+}
+
 TEST(Certification, EqualVotesSelectTheLowestClass) {
   const std::vector<std::int64_t> tie = {5, 5};
   EXPECT_EQ(certify(tie, std::vector<std::int64_t>{100, 0}, 1, 0.05).prediction, 0);

@@ -1,7 +1,10 @@
 // Messages are sentences with the value that broke the rule; the environment is checked too.
 #include "zo/error.hpp"
 
+#include <clocale>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "support.hpp"
 
@@ -17,6 +20,37 @@ TEST(require, throws_the_parts_as_one_sentence) {
       "a: 3 of 0.001 b1");
   EXPECT_EQ(zo::detail::number_text(1e-12), "1e-12");
   EXPECT_EQ(zo::detail::number_text(not_a_number), "nan");
+}
+
+// A program may set a locale, and the messages are read by people and by scripts.
+TEST(numbers, have_a_point_in_every_locale) {
+  const std::filesystem::path folder = testing::TempDir() + "zo_locale";
+  std::filesystem::create_directories(folder);
+  const std::string make = "localedef -i de_DE -f UTF-8 " + (folder / "de_DE.UTF-8").string();
+  const int made = std::system((make + " >/dev/null 2>&1").c_str());
+  setenv("LOCPATH", folder.c_str(), 1);
+  if (made != 0 || setlocale(LC_ALL, "de_DE.UTF-8") == nullptr) {
+    GTEST_SKIP() << "no German locale can be made here";
+  }
+  EXPECT_EQ(zo::detail::number_text(-0.5), "-0.5");
+  EXPECT_EQ(zo::detail::fixed_text(1234.5, 2), "1234.50");
+  EXPECT_EQ(complaint([] { zo::rge({.smoothing = -0.5}); }),
+            "zo::rge: smoothing must be a positive number, got -0.5");
+  setlocale(LC_ALL, "C");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(numbers, are_written_as_printf_does) {
+  for (const double value :
+       {0.0, -0.0, 1.0, 1e-5, 123456.0, 1234567.0, 0.1, 1e300, -2.5e-310, infinity}) {
+    char text[400];
+    std::snprintf(text, sizeof text, "%g", value);
+    EXPECT_EQ(zo::detail::number_text(value), text);
+    std::snprintf(text, sizeof text, "%.3g", value);
+    EXPECT_EQ(zo::detail::number_text(value, 3), text);
+    std::snprintf(text, sizeof text, "%.2f", value);
+    EXPECT_EQ(zo::detail::fixed_text(value, 2), text);
+  }
 }
 
 TEST(not_compiled, says_what_is_missing_and_what_to_do) {

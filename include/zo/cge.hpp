@@ -11,6 +11,7 @@
 #include "zo/config.hpp"
 #include "zo/coordinate.hpp"
 #include "zo/difference.hpp"
+#include "zo/finite.hpp"
 #include "zo/objective.hpp"
 #include "zo/rge.hpp"
 
@@ -38,7 +39,7 @@ class cge {
   using scheme_type = S;
 
   cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
-    detail::require(options_.smoothing > 0 && std::isfinite(options_.smoothing),
+    detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing),
                     "zo::cge: smoothing must be a positive number, got ", options_.smoothing);
   }
 
@@ -85,7 +86,7 @@ ZO_HD T step_from(T x, double side, double smoothing, bool relative) {
 template <class T>
 ZO_HD T gradient_of(double scale, double rise, double run, bool& good) {
   const T value = static_cast<T>(scale * (rise / run));
-  good = __builtin_isfinite(value);
+  good = is_finite(value);
   return value;
 }
 
@@ -249,7 +250,7 @@ double prepared_value(const Policy& policy, F& f, std::span<const T> x,
         failures,
         [&] { value = static_cast<double>(f.prepare(x, options.sample.value_or(options.step))); },
         [] {});
-    if (!std::isfinite(value)) value = failed_query;
+    if (!is_finite(value)) value = failed_query;
   };
   if constexpr (team_policy<Policy>) {
     const std::exception_ptr thrown = caught(prepare);
@@ -264,7 +265,7 @@ template <class F>
 double probe_cost(const F& f, index coordinate) {
   if constexpr (priced_objective<F>) {
     const auto cost = static_cast<double>(f.cost(coordinate));
-    require(cost > 0 && std::isfinite(cost), "zo::cge: the cost of coordinate ", coordinate,
+    require(cost > 0 && is_finite(cost), "zo::cge: the cost of coordinate ", coordinate,
             " must be a positive number, got ", cost);
     return cost;
   } else {
@@ -296,7 +297,7 @@ class probe_run {
     std::ranges::fill(gradient_, T(0));
     result_.queries = 1;
     result_.value = prepared_value(policy_, f_, x_, options_, how_.failures);
-    if (std::isnan(result_.value)) {
+    if (is_nan(result_.value)) {
       result_.failed = 1;
       return give_up(result_, gradient_);
     }
@@ -330,8 +331,7 @@ class probe_run {
     } else {
       probe(coordinates_, steps_, differences_);
     }
-    result_.failed +=
-        std::ranges::count_if(differences_, [](double d) { return !std::isfinite(d); });
+    result_.failed += std::ranges::count_if(differences_, [](double d) { return !is_finite(d); });
     write_slopes(static_cast<std::size_t>(count));
   }
 

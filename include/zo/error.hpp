@@ -16,7 +16,10 @@ struct not_compiled : std::runtime_error {
 
 namespace detail {
 
-std::string number_text(double value);  // shortest text that reads well, such as 0.001
+// Text of numbers, with a point whatever the program's locale has: that reads well, such as 0.001,
+// and with so many digits behind the point.
+std::string number_text(double value, int digits = 6);
+std::string fixed_text(double value, int digits);
 
 template <class Part>
 std::string text_of(const Part& part) {

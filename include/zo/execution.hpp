@@ -22,7 +22,8 @@ class parallel_policy {
   /// As many threads as OpenMP would use here (OMP_NUM_THREADS is respected).
   constexpr parallel_policy() = default;
 
-  /// Exactly `threads` threads, at least 1.
+  /// `threads` threads, at least 1; fewer where there is less to do, where the system does not give
+  /// as many, and beyond 1,024.
   parallel_policy with_threads(int threads) const {
     detail::require(threads >= 1, "zo::par: threads must be at least 1, got ", threads);
     parallel_policy policy;
@@ -47,6 +48,16 @@ concept execution_policy = requires(const P& policy) {
 
 namespace detail {
 
+// Served at most: beyond, threads only cost.
+inline constexpr int most_threads = 1024;
+
+// Threads that loops under a policy may have.
+int threads_of(const execution_policy auto& policy) {
+  const int threads = policy.threads();
+  require(threads >= 1, "zo: a policy must have at least 1 thread, got ", threads);
+  return threads < most_threads ? threads : most_threads;
+}
+
 // Reference to a loop body: the OpenMP loop itself is compiled once, in src/, so that a program's
 // own flags can neither remove it nor give it two definitions.
 class loop_body {
@@ -67,12 +78,13 @@ class loop_body {
 
 // Runs body(item, worker) for item = 0 … items-1, worker < threads. Items must be independent.
 // When bodies throw, every item before the first failing one has run, later ones may be skipped,
-// and the exception of the lowest item is rethrown here, whatever the number of threads.
+// and the exception of the lowest item is rethrown here, whatever the number of threads. All
+// threads round as this one does. A request to cancel this thread acts after the loop.
 void run_loop(int threads, index items, loop_body body);
 
 template <class Body>
 void parallel_for(const execution_policy auto& policy, index items, Body&& body) {
-  run_loop(policy.threads(), items, loop_body(body));
+  run_loop(threads_of(policy), items, loop_body(body));
 }
 
 // Runs body(begin, end) over ranges that cover 0 … items-1, each of at least `least` items, so that
@@ -81,7 +93,8 @@ template <class Body>
 void parallel_ranges(const execution_policy auto& policy, index items, index least, Body&& body) {
   constexpr index per_thread = 16;  // ranges, so that a slow thread holds nobody up
   const index most = items / (least > 0 ? least : 1);
-  const index wanted = policy.threads() == 1 ? 1 : policy.threads() * per_thread;
+  const index threads = threads_of(policy);
+  const index wanted = threads == 1 ? 1 : threads * per_thread;
   const index ranges = most < 1 ? 1 : most < wanted ? most : wanted;
   parallel_for(policy, ranges, [&](index range, int) {
     body(items * range / ranges, items * (range + 1) / ranges);

@@ -13,6 +13,7 @@
 #include "zo/config.hpp"
 #include "zo/error.hpp"
 #include "zo/estimate.hpp"
+#include "zo/finite.hpp"
 #include "zo/objective.hpp"
 #include "zo/optimizer.hpp"
 #include "zo/team.hpp"
@@ -108,7 +109,7 @@ class host_machine {
     if constexpr (coordinate_only) {
       result.value =
           prepared_value(policy_, f_, std::span<const T>(x_), place, how_.options().failures);
-      result.failed = std::isnan(result.value) ? 1 : 0;
+      result.failed = is_nan(result.value) ? 1 : 0;
     } else {
       asker<T, F, Policy> ask(policy_, f_, dimension(), place, how_.options().failures, memory_);
       ask.ask_rows(x_.data(), {&result.value, 1});
@@ -139,7 +140,7 @@ class minimize_run {
               (options.target && !value_is_exact ? 1 : 0)) {
     require(options.max_queries >= 1, "zo::minimize: max_queries must be at least 1, got ",
             options.max_queries);
-    require(!options.target || !std::isnan(*options.target),
+    require(!options.target || !is_nan(*options.target),
             "zo::minimize: target must be a number, got NaN");
   }
 

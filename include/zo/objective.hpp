@@ -30,6 +30,7 @@
 #include "zo/direction.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
+#include "zo/finite.hpp"
 #include "zo/lazy.hpp"
 #include "zo/team.hpp"
 
@@ -275,6 +276,21 @@ struct candidates_after_rows {
   index row(index j) const { return j < rows ? j : maker.row(j - rows); }
 };
 
+// Puts a candidate's buffer back in order, whatever way the query ends.
+template <class Maker, class T>
+class restored_after {
+ public:
+  restored_after(const Maker& maker, index j, T* buffer) : maker_(maker), j_(j), buffer_(buffer) {}
+  restored_after(const restored_after&) = delete;
+  restored_after& operator=(const restored_after&) = delete;
+  ~restored_after() { maker_.restore(j_, buffer_); }
+
+ private:
+  const Maker& maker_;
+  index j_;
+  T* buffer_;
+};
+
 // Calls the objective at points that a `Maker` describes:
 //   maker.begin(first, count, buffer)     once for each buffer, where Maker::begins
 //   maker.write(j, first, count, buffer)  turns these coordinates into those of candidate j
@@ -294,7 +310,7 @@ class asker {
         failures_(failures),
         memory_(memory.buffers()) {
     if constexpr (one_at_a_time) {
-      slots_ = policy.threads();
+      slots_ = threads_of(policy);
     } else {
       const index bytes = dimension * static_cast<index>(sizeof(T));
       slots_ = std::max<index>(1, options.chunk_bytes / bytes);
@@ -386,7 +402,7 @@ class asker {
 
   void note_failures(std::span<double> losses) {
     for (double& loss : losses) {
-      if (std::isfinite(loss)) continue;
+      if (is_finite(loss)) continue;
       loss = failed_query;
       ++failed;
     }
@@ -437,13 +453,13 @@ class asker {
       T* const buffer = slot(written ? j : worker);
       double& loss = losses[static_cast<std::size_t>(j)];
       if (!written) maker.write(j, 0, dimension_, buffer);
+      const restored_after<Maker, T> after(maker, j, buffer);
       made.fetch_add(1, std::memory_order_relaxed);
       guarded(
           [&] {
             loss = loss_at({buffer, static_cast<std::size_t>(dimension_)});
           },
           [&] { loss = failed_query; });
-      maker.restore(j, buffer);
     };
     // As many threads as there are buffers: the objective itself may change OpenMP's number.
     run_loop(static_cast<int>(used_), total, loop_body(ask_one));

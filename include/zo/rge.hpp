@@ -11,6 +11,7 @@
 #include "zo/config.hpp"
 #include "zo/difference.hpp"
 #include "zo/direction.hpp"
+#include "zo/finite.hpp"
 #include "zo/objective.hpp"
 
 namespace zo {
@@ -43,7 +44,7 @@ class rge {
                     options.directions);
     detail::require(options.directions < (index{1} << 32),
                     "zo::rge: directions must be below 2^32, got ", options.directions);
-    detail::require(options.smoothing > 0 && std::isfinite(options.smoothing),
+    detail::require(options.smoothing > 0 && detail::is_finite(options.smoothing),
                     "zo::rge: smoothing must be a positive number, got ", options.smoothing);
   }
 
@@ -120,7 +121,7 @@ class answer_means {
   answer_means(index rows, buffers<T>& memory)
       : sums_(cleared(memory.sums, rows)), counts_(cleared(memory.counts, rows)) {}
   void add(index row, double answer) {
-    if (std::isnan(answer)) return;
+    if (is_nan(answer)) return;
     sums_[static_cast<std::size_t>(row)] += answer;
     counts_[static_cast<std::size_t>(row)] += 1;
   }
@@ -175,13 +176,13 @@ double inverse_norm(const Policy& policy, const stream& from, index dimension,
 template <class T>
 double checked_step(double smoothing) {
   const auto step = static_cast<double>(static_cast<T>(smoothing));
-  require(step > 0 && std::isfinite(step), "zo::rge: smoothing ", smoothing,
+  require(step > 0 && is_finite(step), "zo::rge: smoothing ", smoothing,
           " is zero or infinite in this scalar type");
   return step;
 }
 
 inline bool any_answer(const std::vector<double>& losses) {
-  return std::ranges::any_of(losses, [](double loss) { return !std::isnan(loss); });
+  return std::ranges::any_of(losses, [](double loss) { return !is_nan(loss); });
 }
 
 inline void check_row_directions(index rows, index directions) {
@@ -203,7 +204,7 @@ ZO_HD double slope(const double* answers, index rows, index row, double base, do
 template <class T>
 ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
   const T weight = static_cast<T>(scale * slope * factor);
-  good = __builtin_isfinite(weight);
+  good = is_finite(weight);
   return good ? weight : T(0);
 }
 
@@ -288,7 +289,7 @@ class rge_run {
       const index norms = count * rows;
       factors_.resize(static_cast<std::size_t>(norms));
       double* const factors = factors_.data();
-      if (norms < policy_.threads()) {
+      if (norms < threads_of(policy_)) {
         for (index item = 0; item < norms; ++item) {
           factors[item] = inverse_norm(policy_, direction(item % rows, first + item / rows),
                                        problem_.dimension, partial_);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "zo/error.hpp"
+#include "zo/finite.hpp"
 
 namespace zo {
 
@@ -17,7 +18,7 @@ namespace zo {
 class schedule {
  public:
   schedule(double rate) : at_([rate](std::uint64_t) { return rate; }) {  // NOLINT: `.rate = 0.1`
-    detail::require(rate >= 0 && std::isfinite(rate),
+    detail::require(rate >= 0 && detail::is_finite(rate),
                     "zo::schedule: the rate must be a number of at least 0, got ", rate);
   }
   template <class F>
@@ -28,7 +29,7 @@ class schedule {
   /// The rate at a step. Throws std::invalid_argument when it is negative or not finite.
   double operator()(std::uint64_t step) const {
     const double rate = at_(step);
-    detail::require(rate >= 0 && std::isfinite(rate), "zo::schedule: the rate at step ", step,
+    detail::require(rate >= 0 && detail::is_finite(rate), "zo::schedule: the rate at step ", step,
                     " must be a number of at least 0, got ", rate);
     return rate;
   }

@@ -2,6 +2,7 @@
 // answers. What a policy of zo/mpi.hpp carries; the core knows no more of it than this.
 #pragma once
 
+#include <cxxabi.h>
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
@@ -153,11 +154,15 @@ dealt_items deal(index items, int ranks, const Cost& cost) {
   return dealt;
 }
 
-// The exception that `call` leaves with, or none.
+// The exception that `call` leaves with, or none. The end of a cancelled thread is no exception.
 template <class Call>
 std::exception_ptr caught(const Call& call) {
   try {
     call();
+#if defined(__GLIBCXX__)
+  } catch (const abi::__forced_unwind&) {
+    throw;
+#endif
   } catch (...) {
     return std::current_exception();
   }

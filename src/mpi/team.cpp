@@ -114,7 +114,7 @@ class mpi_team final : public zo::detail::team {
     for (index j = mine.first; j < mine.end; ++j) {
       const double value = values[static_cast<std::size_t>(j)];
       values_[static_cast<std::size_t>(j)] = thrown              ? value_of(failed_bits)
-                                             : std::isnan(value) ? zo::detail::failed_query
+                                             : zo::detail::is_nan(value) ? zo::detail::failed_query
                                                                  : value;
     }
     run("MPI_Iallgatherv", [&](MPI_Request& request) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -78,13 +77,13 @@ struct prospect {
     const bool second = of_a < of_w || (of_a == of_w && a.choice.passes < w.choice.passes);
     offer& chosen = second ? a : w;
     const offer& other = second ? w : a;
-    char text[200];
-    std::snprintf(text, sizeof text,
-                  "%ld %s for %.3g passes leave a cosine of %.2f; %ld %s for %.3g would leave %.2f",
-                  static_cast<long>(chosen.choice.questions), name(chosen), chosen.choice.passes,
-                  chosen.choice.cosine, static_cast<long>(other.choice.questions), name(other),
-                  other.choice.passes, other.choice.cosine);
-    chosen.choice.why = text;
+    const auto price_of = [this](const offer& o) {
+      return std::to_string(o.choice.questions) + " " + name(o) + " for " +
+             zo::detail::number_text(o.choice.passes, 3);
+    };
+    chosen.choice.why = price_of(chosen) + " passes leave a cosine of " +
+                        zo::detail::fixed_text(chosen.choice.cosine, 2) + "; " + price_of(other) +
+                        " would leave " + zo::detail::fixed_text(other.choice.cosine, 2);
     return chosen;
   }
   // All weights, or as many directions as give this cosine: whichever is cheaper.

@@ -52,7 +52,7 @@ class device_machine {
       ask.ask_rows(loss);
     }
     copy_to_host(on_, loss, sizeof found, &found);
-    const bool good = std::isfinite(found);
+    const bool good = zo::detail::is_finite(found);
     return {good ? found : zo::detail::failed_query, 1, good ? 0 : 1, good};
   }
 

@@ -124,10 +124,3 @@ if(ZO_INSTALL)
                    -DMPIEXEC=${MPIEXEC_EXECUTABLE} -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/mpi.cmake)
   set_tests_properties(consume.mpi PROPERTIES ENVIRONMENT "${zo_mpi_on_one_machine}")
 endif()
-
-# The example at the top of the README.
-if(TARGET quickstart)
-  add_test(NAME quickstart COMMAND quickstart)
-  set_tests_properties(quickstart PROPERTIES
-    PASS_REGULAR_EXPRESSION "^f\\(1\\.0[0-9]*, 1\\.0[0-9]*\\) = [0-9.]+e-0[6-9] after [0-9]+ queries: target reached\n$")
-endif()

@@ -68,8 +68,7 @@ list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp zo/mpi.hpp)  # need more: comp
 if(NOT TARGET Eigen3::Eigen)
   list(REMOVE_ITEM headers zo/eigen.hpp)
 endif()
-set(header_sources ${CMAKE_CURRENT_BINARY_DIR}/headers/main.cpp)
-file(CONFIGURE OUTPUT headers/main.cpp CONTENT "#include \"zo/zo.hpp\"\nint main() {}\n")
+set(header_sources consume/project/main.cpp consume/project/wrapper.cpp)
 foreach(header ${headers})
   string(MAKE_C_IDENTIFIER ${header} name)
   file(CONFIGURE OUTPUT headers/${name}.cpp CONTENT "#include \"${header}\"\n")
@@ -77,7 +76,7 @@ foreach(header ${headers})
 endforeach()
 add_executable(header_test ${header_sources})
 target_link_libraries(header_test PRIVATE zo::nn $<TARGET_NAME_IF_EXISTS:Eigen3::Eigen>)
-target_compile_options(header_test PRIVATE -O0 -g0)
+target_compile_options(header_test PRIVATE -O0 -g0 -Wpedantic -Wsign-conversion -Wundef -Wnon-virtual-dtor)
 zo_warnings(header_test)
 add_test(NAME headers.compile_alone COMMAND header_test)
 
@@ -96,17 +95,22 @@ set(consumer_flags "")
 if(ZO_SANITIZE)
   set(consumer_flags -fsanitize=${ZO_SANITIZE})
 endif()
-foreach(how installed subdirectory fetched)
+foreach(how installed subdirectory hostile fetched)
   if(how STREQUAL "installed" AND NOT ZO_INSTALL)
     continue()
   endif()
   add_test(NAME consume.${how}
            COMMAND ${CMAKE_COMMAND} -DHOW=${how} -DSOURCE=${PROJECT_SOURCE_DIR}
                    -DBUILD=${PROJECT_BINARY_DIR} -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/${how}
-                   -DGENERATOR=${CMAKE_GENERATOR} -DCOMPILER=${CMAKE_CXX_COMPILER}
+                   -DGENERATOR=${CMAKE_GENERATOR} -DCOMPILER=${CMAKE_CXX_COMPILER} -DNM=${CMAKE_NM}
                    -DFLAGS=${consumer_flags}
                    -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/check.cmake)
 endforeach()
+
+add_test(NAME consume.build_missing
+         COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DGENERATOR=${CMAKE_GENERATOR}
+                 -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consume/build_missing
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/consume/build_missing.cmake)
 
 if(ZO_INSTALL)
   add_test(NAME consume.cuda

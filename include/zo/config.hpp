@@ -5,6 +5,10 @@
 #error "zo is written in C++20: compile with -std=c++20"
 #endif
 
+#if !defined(__cpp_exceptions)
+#error "zo reports errors by exceptions: compile without -fno-exceptions"
+#endif
+
 #include <concepts>
 #include <cstdint>
 

@@ -44,7 +44,7 @@ class bounded_integers {
   std::uint64_t below(std::uint64_t bound) {
     const std::uint64_t threshold = (0 - bound) % bound;
     for (;;) {
-      const unsigned __int128 product = static_cast<unsigned __int128>(next()) * bound;
+      const product_type product = static_cast<product_type>(next()) * bound;
       if (static_cast<std::uint64_t>(product) >= threshold) {
         return static_cast<std::uint64_t>(product >> 64);
       }
@@ -52,6 +52,8 @@ class bounded_integers {
   }
 
  private:
+  __extension__ typedef unsigned __int128 product_type;  // no ISO C++: said so under -Wpedantic
+
   std::uint64_t next() {
     const words4<std::uint32_t> word = from_.words(static_cast<std::uint32_t>(drawn_ / 2));
     const bool upper = drawn_++ % 2 == 1;

@@ -2,6 +2,7 @@
 // same arithmetic sixteen lanes at a time; both give the same bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "zo/config.hpp"
@@ -45,7 +46,7 @@ struct lane_sum {
         static_cast<std::uint32_t>((first / group + item / items_per_group) * lanes + lane);
     // Most items are whole: without a test for each value they cost half as much on a GPU.
     const bool whole = start + (values - 1) * lanes < count;
-    T sum[values];
+    T sum[std::size_t{values}];
     if (x == nullptr) {
       for (int v = 0; v < values; ++v) sum[v] = T(0);
     } else if (whole) {

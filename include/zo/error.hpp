@@ -9,7 +9,8 @@
 namespace zo {
 
 /// Thrown when a part of the library is asked for that this build does not contain.
-struct not_compiled : std::runtime_error {
+// Visible, so that a program of hidden symbols knows it when a shared library throws it.
+struct [[gnu::visibility("default")]] not_compiled : std::runtime_error {
   not_compiled(const std::string& part, const std::string& remedy)
       : std::runtime_error("zo: this build has no " + part + ": " + remedy) {}
 };

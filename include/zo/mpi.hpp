@@ -28,7 +28,7 @@ namespace zo::mpi {
 /// After a wait that took too long the communicator is of no more use, and MPI_Finalize could wait
 /// for ever: say what() and call MPI_Abort. After all other errors the processes are in step and
 /// may go on.
-struct error : std::runtime_error {
+struct [[gnu::visibility("default")]] error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 

@@ -13,7 +13,7 @@
 namespace zo::cuda {
 
 /// A CUDA call that failed: which, where and why.
-class error : public std::runtime_error {
+class [[gnu::visibility("default")]] error : public std::runtime_error {
  public:
   error(const std::string& what, cudaError_t code) : std::runtime_error(what), code_(code) {}
 

@@ -93,9 +93,8 @@ void fit(const std::string& simulator, std::vector<double> x, std::uint64_t step
   const zo::minimize_result run = zo::minimize(
       zo::par, f, x, how, optimizer,
       {.max_queries = 10'000, .max_steps = steps - done, .first_step = done, .on_step = on_step});
-  if (run.why == zo::status::query_failed) throw std::runtime_error("the simulator failed");
-  std::printf("%s: misfit %.6f after %" PRId64 " queries\n", zo::to_string(run.why).data(),
-              run.value, before + run.queries);
+  if (run.why != zo::status::steps_done) throw std::runtime_error(zo::to_string(run.why).data());
+  std::printf("misfit %.6f after %" PRId64 " queries\n", run.value, before + run.queries);
   std::printf("absorption %.4f per hour, excretion %.4f per hour, volume %.3f litres\n",
               std::exp(x[0]), std::exp(x[1]), std::exp(x[2]));
 }

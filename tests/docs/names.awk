@@ -96,6 +96,7 @@ FNR == 1 {
   gsub(/"[^"]*"/, "", line)
   gsub(/'[^']'/, "", line)
   sub(/\/\/.*/, "", line)
+  gsub(/\[\[[^]]*\]\]/, "", line)
   for (i = 1; i <= length(line); ++i) {
     c = substr(line, i, 1)
     if (c == "(") ++parens

@@ -199,7 +199,7 @@ double cosine_of_rge(const std::vector<double>& gradient, index directions, std:
 double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) {
   const auto d = static_cast<index>(gradient.size());
   products p;
-  const auto chosen = zo::detail::random_subset(d, d / 10, {seed, 0, 0, zo::purpose::coordinates});
+  const auto chosen = zo::random_subset(d, d / 10, {seed, 0, 0, zo::purpose::coordinates});
   auto next = chosen.begin();
   for (index i = 0; i < d; ++i) {
     const double g = gradient[static_cast<std::size_t>(i)];

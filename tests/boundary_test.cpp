@@ -229,6 +229,26 @@ TEST(boundary, a_failing_row_stays_alone_under_drop) {
   EXPECT_EQ(stopped.gradients, std::vector<double>(z.size(), 0.0));
 }
 
+// Products of sizes that 64 bits do not hold must not come round to those that are there.
+TEST(boundary, sizes_beyond_all_memory_are_refused) {
+  auto f = [](zo::points<double>, std::span<const index>, std::span<double>) { FAIL(); };
+  const auto said = [&](std::span<const double> data, index count, index d) {
+    return complaint([&] {
+      zo::boundary(zo::seq, f, zo::points<double>{data, count, d}, zo::cge());
+    });
+  };
+  constexpr index most = std::numeric_limits<index>::max();
+  const std::pair<index, index> sizes[] = {
+      {index{1} << 32, index{1} << 32}, {index{1} << 62, 4}, {most, 2}, {most, 1}};
+  for (const auto& [count, d] : sizes) {
+    EXPECT_TRUE(contains(said({}, count, d), "more than any memory holds")) << count << " " << d;
+  }
+  const std::vector<double> four(4);
+  EXPECT_TRUE(contains(said(four, -2, -2), "at least 1"));
+  EXPECT_TRUE(
+      contains(said({static_cast<const double*>(nullptr), 4}, 2, 2), "z is a null pointer"));
+}
+
 TEST(boundary, wrong_sizes_are_refused_with_a_sentence) {
   const auto z = batch(2, 3);
   const auto said = [&](points<double> at) {

@@ -285,6 +285,27 @@ TEST(cge, bad_selections_are_refused_with_a_sentence) {
   EXPECT_TRUE(contains(said(zo::random_coordinates{5}), "cannot draw 5"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{-2}), "at least 1"));
+  constexpr index most = std::numeric_limits<index>::max();
+  EXPECT_TRUE(contains(said(zo::random_coordinates{most}), "cannot draw 9223372036854775807"));
+  EXPECT_TRUE(contains(said(zo::random_coordinates{-most - 1}), "at least 1"));
+}
+
+// Also where the budget would not pay for them: what is wrong is said, not that nothing was done.
+TEST(cge, bad_selections_are_refused_whatever_the_budget) {
+  const auto said = [&](zo::coordinate_selection selection) {
+    auto x = ramp<double>(2);
+    return complaint([&] {
+      zo::minimize(zo::seq, plain_loss, x, cge({.coordinates = std::move(selection)}), zo::sgd(),
+                   {.max_queries = 2});
+    });
+  };
+  EXPECT_TRUE(contains(said(zo::random_coordinates{128}), "cannot draw 128 different"));
+  constexpr index most = std::numeric_limits<index>::max();
+  EXPECT_TRUE(contains(said(zo::random_coordinates{most}), "cannot draw 9223372036854775807"));
+  EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1"));
+  EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(500, true)}), "got 500 for 2"));
+  EXPECT_TRUE(contains(said(zo::coordinate_list{{0, 7}}), "coordinate 7 is not in 0"));
+  EXPECT_TRUE(contains(said(zo::coordinate_list{{1, 1, 0}}), "coordinate 1 is listed twice"));
 }
 
 TEST(cge, bad_options_are_refused_at_construction) {

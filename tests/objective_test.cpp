@@ -1,6 +1,7 @@
 // What estimates ask of objectives: x untouched, queries counted, one sample, memory, overlaps.
 #include "zo/objective.hpp"
 
+#include <array>
 #include <set>
 
 #include "support.hpp"
@@ -327,6 +328,58 @@ TEST(chunks, hold_at_most_chunk_bytes_and_at_least_one_candidate) {
       EXPECT_LE(largest, std::max<index>(1, bytes / 200)) << bytes;
     });
   }
+}
+
+// ---- memory
+
+TEST(memory, that_is_not_there_or_lies_askew_is_refused) {
+  alignas(8) std::array<char, 64> bytes{};
+  std::vector<double> good(3, 1.0);
+  auto f = [](std::span<const double>) -> double { throw std::logic_error("asked"); };
+  const auto at = [&](std::size_t shift) {
+    return std::span<double>(reinterpret_cast<double*>(bytes.data() + shift), 3);
+  };
+  const std::span<double> nowhere(static_cast<double*>(nullptr), 3);
+  const auto estimated = [&](std::span<double> x, std::span<double> g) {
+    return complaint([&] { zo::estimate(zo::seq, f, x, g, zo::rge()); });
+  };
+  EXPECT_TRUE(contains(estimated(at(4), good), "x must lie at a multiple of 8 bytes"));
+  EXPECT_TRUE(contains(estimated(good, at(1)), "gradient must lie at a multiple of 8 bytes"));
+  EXPECT_TRUE(contains(estimated(nowhere, good), "x is a null pointer"));
+  EXPECT_TRUE(contains(estimated(good, nowhere), "gradient is a null pointer"));
+  const auto minimized = [&](std::span<double> x) {
+    return complaint(
+        [&] { zo::minimize(zo::seq, f, x, zo::rge(), zo::sgd(), {.max_queries = 1}); });
+  };
+  EXPECT_TRUE(contains(minimized(at(2)), "x must lie at a multiple of 8 bytes"));
+  EXPECT_TRUE(contains(minimized(nowhere), "x is a null pointer"));
+  EXPECT_TRUE(contains(complaint([&] { zo::fill_direction(zo::gaussian{}, {}, at(4)); }),
+                       "out must lie at a multiple of 8 bytes"));
+}
+
+double plain_loss(std::span<const double> v) { return smooth_loss(v); }
+
+// Two estimates at once in one workspace would write into each other's candidates.
+TEST(workspaces, that_another_estimate_uses_are_refused) {
+  zo::workspace<double> memory;
+  const auto x = ramp<double>(4);
+  std::vector<double> g(4), inner(4);
+  const zo::rge how({.directions = 3});
+  std::string said;
+  auto f = [&](std::span<const double> v) {
+    said = complaint([&] { zo::estimate(zo::seq, plain_loss, v, inner, how, {}, memory); });
+    return plain_loss(v);
+  };
+  EXPECT_TRUE(zo::estimate(zo::seq, f, x, g, how, {}, memory).ok);
+  EXPECT_TRUE(contains(said, "zo::estimate: another estimate is using this workspace")) << said;
+  std::vector<double> expected(4);
+  zo::estimate(zo::seq, plain_loss, x, expected, how);
+  EXPECT_TRUE(same_bits(g, expected));
+  auto fails = [](std::span<const double>) -> double { throw std::runtime_error("no"); };
+  EXPECT_THROW(zo::estimate(zo::seq, fails, x, g, how, {}, memory), std::runtime_error);
+  EXPECT_TRUE(zo::estimate(zo::seq, plain_loss, x, g, how, {}, memory).ok) << "given back";
+  zo::workspace<double> other(memory), moved(std::move(memory));
+  EXPECT_TRUE(zo::estimate(zo::seq, plain_loss, x, g, how, {}, moved).ok);
 }
 
 TEST(chunks, of_no_bytes_are_refused) {

@@ -10,11 +10,14 @@
 #include <tuple>
 #include <vector>
 
-#include "reference.hpp"
+#include "support.hpp"
 #include "zo/coordinate.hpp"
 
 namespace {
 
+using testing_zo::complaint;
+using testing_zo::contains;
+using zo::index;  // hides index() of <strings.h>
 using zo::purpose;
 using zo::stream;
 using word4 = zo::words4<std::uint32_t>;
@@ -177,7 +180,7 @@ TEST(random_subset, is_distinct_ascending_and_uniform) {
     const int draws = 4000;
     std::vector<double> hits(static_cast<std::size_t>(dimension), 0.0);
     for (int step = 0; step < draws; ++step) {
-      const auto subset = zo::detail::random_subset(
+      const auto subset = zo::random_subset(
           dimension, count, {3, static_cast<std::uint64_t>(step), 0, purpose::coordinates});
       ASSERT_EQ(static_cast<zo::index>(subset.size()), count);
       for (std::size_t k = 0; k < subset.size(); ++k) {
@@ -194,12 +197,41 @@ TEST(random_subset, is_distinct_ascending_and_uniform) {
   }
 }
 
+TEST(random_subset, of_impossible_sizes_is_refused) {
+  const auto said = [](index dimension, index count) {
+    return complaint([&] { zo::random_subset(dimension, count, {}); });
+  };
+  EXPECT_TRUE(contains(said(3, 4), "zo::random_subset: cannot draw 4 different numbers of 3"));
+  EXPECT_TRUE(contains(said(3, -1), "cannot draw -1"));
+  EXPECT_TRUE(contains(said(-3, -3), "cannot draw -3"));
+  constexpr index most = std::numeric_limits<index>::max();
+  EXPECT_TRUE(contains(said(most, most), "at most 2^32 numbers"));
+  EXPECT_TRUE(zo::random_subset(0, 0, {}).empty());
+  EXPECT_EQ(zo::random_subset(most, 3, {}).size(), 3u);
+}
+
+TEST(shuffle, gives_every_order_equally_often) {
+  constexpr int draws = 24000;
+  std::map<std::vector<int>, int> seen;
+  for (std::uint64_t step = 0; step < draws; ++step) {
+    std::vector<int> items{1, 2, 3, 4};
+    zo::shuffle(items, {9, step});
+    ++seen[items];
+  }
+  EXPECT_EQ(seen.size(), 24u);
+  const double deviation = std::sqrt(draws / 24.0 * 23 / 24);
+  for (const auto& [order, count] : seen) EXPECT_LT(std::abs(count - draws / 24), 4.5 * deviation);
+  std::vector<int> none;
+  zo::shuffle(none, {});
+  EXPECT_TRUE(none.empty());
+}
+
 TEST(random_subset, every_pair_is_equally_likely) {
   std::map<std::vector<zo::index>, double> seen;
   const int draws = 10000;
   for (int step = 0; step < draws; ++step) {
-    seen[zo::detail::random_subset(
-        5, 2, {4, static_cast<std::uint64_t>(step), 0, purpose::coordinates})] += 1;
+    seen[zo::random_subset(5, 2, {4, static_cast<std::uint64_t>(step), 0, purpose::coordinates})] +=
+        1;
   }
   ASSERT_EQ(seen.size(), 10u);
   std::vector<double> counts;

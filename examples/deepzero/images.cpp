@@ -72,14 +72,6 @@ minibatch gathered(const app::image_set& images, std::span<const std::int64_t> r
   return out;
 }
 
-// A random order, by Fisher and Yates.
-void shuffle_with(const zo::stream& from, std::vector<std::int64_t>& order) {
-  zo::detail::bounded_integers random(from);
-  for (std::size_t last = order.size(); last > 1; --last) {
-    std::swap(order[last - 1], order[random.below(last)]);
-  }
-}
-
 void keep_first(app::image_set& images, std::optional<std::int64_t> count, const char* option) {
   if (!count) return;
   if (*count > images.count) {
@@ -111,7 +103,7 @@ minibatch scaled(const app::image_set& images, std::int64_t first, std::int64_t 
 minibatch balanced(const app::image_set& images, std::int64_t per_class, std::uint64_t seed) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(images.count));
   std::iota(order.begin(), order.end(), 0);
-  shuffle_with({seed}, order);
+  zo::shuffle(order, {seed});
   std::vector<std::int64_t> rows;
   for (int label = 0; label < classes; ++label) {
     std::int64_t found = 0;
@@ -143,8 +135,7 @@ void batches::shuffle(std::int64_t epoch) {
   epoch_ = epoch;
   order_.resize(static_cast<std::size_t>(images_.count));
   std::iota(order_.begin(), order_.end(), 0);
-  shuffle_with({app::seed_for(seed_, "order of images"), static_cast<std::uint64_t>(epoch)},
-               order_);
+  zo::shuffle(order_, {app::seed_for(seed_, "order of images"), static_cast<std::uint64_t>(epoch)});
 }
 
 minibatch batches::at(std::int64_t step) {

@@ -38,7 +38,7 @@ std::vector<zo::index> coordinate_set(const zo::nn::network& net, std::span<cons
   for (std::size_t k = 0; k < counts.size(); ++k) {
     const zo::nn::view& v = net.parameters()[k];
     const zo::stream from{seed, number, static_cast<std::uint32_t>(k), zo::purpose::coordinates};
-    for (const zo::index i : zo::detail::random_subset(v.size, counts[k], from)) {
+    for (const zo::index i : zo::random_subset(v.size, counts[k], from)) {
       all.push_back(v.offset + i);
     }
   }

@@ -40,9 +40,10 @@ requires rowwise_objective<F, T> boundary_result<T> boundary(const Policy& polic
   detail::check_dimension(who, z.dimension);
   detail::check_options(who, options);
   detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
-  detail::require(static_cast<index>(z.data.size()) == z.count * z.dimension, who, ": z of ",
-                  z.count, " rows of ", z.dimension, " needs ", z.count * z.dimension,
-                  " numbers, got ", z.data.size());
+  const index numbers = detail::checked_product(who, z.count, z.dimension);
+  detail::require(static_cast<index>(z.data.size()) == numbers, who, ": z of ", z.count,
+                  " rows of ", z.dimension, " needs ", numbers, " numbers, got ", z.data.size());
+  detail::check_memory(who, "z", z.data.data());
   if constexpr (detail::team_policy<Policy>) {
     detail::agree_on_estimate(policy.team(), z.data, z.count, how, options);
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <ranges>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -86,10 +88,19 @@ class index_set {
   std::vector<index> slots_;
 };
 
-// count different integers below `dimension`, ascending (Floyd's sampling).
+}  // namespace detail
+
+/// `count` different integers below `dimension`, ascending, every set of them equally likely: a
+/// function of `from` alone, on every machine. Throws std::invalid_argument unless
+/// 0 <= count <= dimension and count <= 2^32. Time and memory: O(count). Source: Floyd's sampling
+/// (Bentley and Floyd, CACM 1987).
 inline std::vector<index> random_subset(index dimension, index count, const stream& from) {
-  bounded_integers random(from);
-  index_set chosen(count);
+  detail::require(count >= 0 && count <= dimension, "zo::random_subset: cannot draw ", count,
+                  " different numbers of ", dimension);
+  detail::require(count <= index{1} << 32,
+                  "zo::random_subset: at most 2^32 numbers can be drawn, got ", count);
+  detail::bounded_integers random(from);
+  detail::index_set chosen(count);
   std::vector<index> sorted;
   sorted.reserve(static_cast<std::size_t>(count));
   for (index last = dimension - count; last < dimension; ++last) {
@@ -100,6 +111,18 @@ inline std::vector<index> random_subset(index dimension, index count, const stre
   std::ranges::sort(sorted);
   return sorted;
 }
+
+/// Puts `items` into a random order, every order equally likely: a function of `from` and of how
+/// many there are, on every machine. Source: Fisher and Yates; Durstenfeld, CACM 1964.
+template <std::ranges::random_access_range Items>
+void shuffle(Items& items, const stream& from) {
+  detail::bounded_integers random(from);
+  for (std::size_t last = std::ranges::size(items); last > 1; --last) {
+    std::swap(items[last - 1], items[random.below(last)]);
+  }
+}
+
+namespace detail {
 
 /// The coordinates of one estimate. For "all" no list is kept.
 struct chosen_coordinates {
@@ -112,17 +135,6 @@ struct chosen_coordinates {
   index operator[](index k) const { return all ? k : list[static_cast<std::size_t>(k)]; }
 };
 
-inline index selected_count(const coordinate_selection& selection, index dimension) {
-  if (const auto* list = std::get_if<coordinate_list>(&selection)) {
-    return static_cast<index>(list->coordinates.size());
-  }
-  if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
-    return static_cast<index>(std::ranges::count(mask->mask, true));
-  }
-  if (const auto* random = std::get_if<random_coordinates>(&selection)) return random->count;
-  return dimension;
-}
-
 inline void check_list(const std::vector<index>& list, index dimension) {
   std::vector<index> sorted = list;
   std::ranges::sort(sorted);
@@ -134,26 +146,39 @@ inline void check_list(const std::vector<index>& list, index dimension) {
   }
 }
 
-inline chosen_coordinates choose_coordinates(const coordinate_selection& selection, index dimension,
-                                             std::uint64_t seed, std::uint64_t step) {
-  chosen_coordinates chosen{true, dimension, {}, 1.0};
-  const index count = selected_count(selection, dimension);
-  require(count >= 1, "zo::cge: at least 1 coordinate must be selected");
+// Throws where the selection does not fit the dimension.
+inline index selected_count(const coordinate_selection& selection, index dimension) {
+  index count = dimension;
   if (const auto* list = std::get_if<coordinate_list>(&selection)) {
+    count = static_cast<index>(list->coordinates.size());
     check_list(list->coordinates, dimension);
-    chosen.all = false;
-    chosen.list = list->coordinates;
   } else if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
     require(static_cast<index>(mask->mask.size()) == dimension,
             "zo::cge: the mask must have one entry a coordinate, got ", mask->mask.size(), " for ",
             dimension, " coordinates");
+    count = static_cast<index>(std::ranges::count(mask->mask, true));
+  } else if (const auto* random = std::get_if<random_coordinates>(&selection)) {
+    count = random->count;
+    require(count <= dimension, "zo::cge: cannot draw ", count, " different coordinates of ",
+            dimension);
+  }
+  require(count >= 1, "zo::cge: at least 1 coordinate must be selected, got ", count);
+  return count;
+}
+
+inline chosen_coordinates choose_coordinates(const coordinate_selection& selection, index dimension,
+                                             std::uint64_t seed, std::uint64_t step) {
+  chosen_coordinates chosen{true, dimension, {}, 1.0};
+  const index count = selected_count(selection, dimension);
+  if (const auto* list = std::get_if<coordinate_list>(&selection)) {
+    chosen.all = false;
+    chosen.list = list->coordinates;
+  } else if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
     chosen.all = false;
     for (index i = 0; i < dimension; ++i) {
       if (mask->mask[static_cast<std::size_t>(i)]) chosen.list.push_back(i);
     }
   } else if (std::holds_alternative<random_coordinates>(selection)) {
-    require(count <= dimension, "zo::cge: cannot draw ", count, " different coordinates of ",
-            dimension);
     chosen.all = false;
     chosen.list = random_subset(dimension, count, {seed, step, 0, purpose::coordinates});
     chosen.scale = static_cast<double>(dimension) / static_cast<double>(count);

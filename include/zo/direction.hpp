@@ -232,6 +232,7 @@ template <distribution D, scalar T>
 void fill_direction(D, const stream& from, std::span<T> out) {
   const auto dimension = static_cast<index>(out.size());
   detail::check_dimension("zo::fill_direction", dimension);
+  detail::check_memory("zo::fill_direction", "out", out.data());
   for (T& value : out) value = T(0);
   detail::perturb<T>(D::law, from, 0, dimension, out.data(),
                      static_cast<T>(detail::raw_factor<D>(from, dimension)), out.data());

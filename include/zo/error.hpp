@@ -1,10 +1,14 @@
 // Error messages: sentences that name the place, the rule and the value that broke it.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
+
+#include "zo/config.hpp"
 
 namespace zo {
 
@@ -37,6 +41,28 @@ std::string text_of(const Part& part) {
 template <class... Parts>
 void require(bool holds, const Parts&... parts) {
   if (!holds) throw std::invalid_argument((text_of(parts) + ...));
+}
+
+// Numbers of the user's in memory: there, and where their type may lie.
+template <class T>
+void check_alignment(const char* who, const char* name, const T* data) {
+  require(reinterpret_cast<std::uintptr_t>(data) % alignof(T) == 0, who, ": ", name,
+          " must lie at a multiple of ", alignof(T),
+          " bytes, as its type does; copy it to such a place");
+}
+template <class T>
+void check_memory(const char* who, const char* name, const T* data) {
+  require(data != nullptr, who, ": ", name, " is a null pointer");
+  check_alignment(who, name, data);
+}
+
+// Rows of as many numbers each, in all.
+inline index checked_product(const char* who, index rows, index dimension) {
+  index product = 0;
+  require(!__builtin_mul_overflow(rows, dimension, &product) &&
+              product <= std::numeric_limits<index>::max() / static_cast<index>(sizeof(double)),
+          who, ": ", rows, " rows of ", dimension, " numbers are more than any memory holds");
+  return product;
 }
 
 }  // namespace detail

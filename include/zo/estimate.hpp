@@ -44,11 +44,14 @@ requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scala
   detail::require(from.size() == to.size(), who,
                   ": gradient must have as many coordinates as x, got ", to.size(), " and ",
                   from.size());
+  detail::check_memory(who, "x", from.data());
+  detail::check_memory(who, "gradient", to.data());
   const std::less_equal<const T*> before;  // a total order, also between different arrays
   detail::require(
       before(to.data() + to.size(), from.data()) || before(from.data() + from.size(), to.data()),
       who, ": gradient must not overlap x");
   detail::check_options(who, options);
+  const detail::in_use::hold alone(who, memory.use());
   if constexpr (detail::team_policy<Policy>) {
     detail::agree_on_estimate(policy.team(), from, 1, how, options);
   }

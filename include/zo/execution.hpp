@@ -1,6 +1,7 @@
 // Where loops run: policy values given at the call. Results never depend on the policy.
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <memory>
 #include <type_traits>
@@ -100,6 +101,34 @@ void parallel_ranges(const execution_policy auto& policy, index items, index lea
     body(items * range / ranges, items * (range + 1) / ranges);
   });
 }
+
+// Notes who works with a workspace. Copies are free: they are other memory.
+class in_use {
+ public:
+  in_use() = default;
+  in_use(const in_use&) {}
+  in_use& operator=(const in_use&) { return *this; }
+
+  // Takes a workspace for one estimate; throws while another has it: an objective that estimates
+  // with the workspace that asks it, or a second thread.
+  class hold {
+   public:
+    hold(const char* who, in_use& use) : use_(use) {
+      require(!use.taken_.test_and_set(), who,
+              ": another estimate is using this workspace; give each estimate that runs at the "
+              "same time, or inside an objective, a workspace of its own");
+    }
+    hold(const hold&) = delete;
+    hold& operator=(const hold&) = delete;
+    ~hold() { use_.taken_.clear(); }
+
+   private:
+    in_use& use_;
+  };
+
+ private:
+  std::atomic_flag taken_;
+};
 
 }  // namespace detail
 }  // namespace zo

@@ -266,6 +266,7 @@ minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimiz
   const std::span<T> point(std::ranges::data(x), std::ranges::size(x));
   const auto dimension = static_cast<index>(point.size());
   detail::check_dimension("zo::minimize", dimension);
+  detail::check_memory("zo::minimize", "x", point.data());
   const auto run = [&](auto& updater) {
     detail::host_machine<T, Policy, std::remove_reference_t<F>, How,
                          std::remove_reference_t<decltype(updater)>>

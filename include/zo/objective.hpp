@@ -176,9 +176,11 @@ template <class T>
 class workspace {
  public:
   detail::buffers<T>& buffers() { return buffers_; }
+  detail::in_use& use() { return use_; }
 
  private:
   detail::buffers<T> buffers_;
+  detail::in_use use_;
 };
 
 namespace detail {

@@ -113,9 +113,9 @@ class mpi_team final : public zo::detail::team {
     values_.resize(std::max(values_.size(), values.size()));
     for (index j = mine.first; j < mine.end; ++j) {
       const double value = values[static_cast<std::size_t>(j)];
-      values_[static_cast<std::size_t>(j)] = thrown              ? value_of(failed_bits)
+      values_[static_cast<std::size_t>(j)] = thrown                      ? value_of(failed_bits)
                                              : zo::detail::is_nan(value) ? zo::detail::failed_query
-                                                                 : value;
+                                                                         : value;
     }
     run("MPI_Iallgatherv", [&](MPI_Request& request) {
       return MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DOUBLE, values_.data(), counts_.data(),
@@ -342,6 +342,11 @@ std::shared_ptr<zo::detail::team> make_team(MPI_Comm comm, const over_options& o
   constexpr const char* who = "zo::mpi::over";
   check_running(who);
   zo::detail::require(comm != MPI_COMM_NULL, who, ": the communicator is MPI_COMM_NULL");
+  int between_groups = 0;
+  check(MPI_Comm_test_inter(comm, &between_groups), "MPI_Comm_test_inter");
+  zo::detail::require(between_groups == 0, who,
+                      ": the communicator is an intercommunicator; give that of one group, such as "
+                      "MPI_Intercomm_merge makes");
   zo::detail::require(options.wait_seconds > 0, who, ": wait_seconds must be above 0, got ",
                       options.wait_seconds);
   zo::detail::require(options.compare_every >= 1, who, ": compare_every must be at least 1, got ",

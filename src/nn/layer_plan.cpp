@@ -266,7 +266,7 @@ double estimate_layers(const layered_problem<T, Loss>& p, const layer_plan& plan
       std::vector<index> some;
       const stream choice{from.seed, from.step, static_cast<std::uint32_t>(c.node),
                           purpose::coordinates};
-      for (const index k : zo::detail::random_subset(all, c.questions, choice)) {
+      for (const index k : zo::random_subset(all, c.questions, choice)) {
         some.push_back(own[static_cast<std::size_t>(k)]);
       }
       own = std::move(some);

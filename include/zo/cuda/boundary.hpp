@@ -21,8 +21,9 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
   detail::check_dimension(who, z.dimension);
   detail::check_options(who, options);
   detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
-  detail::require(z.data.size() == z.count * z.dimension, who, ": z of ", z.count, " rows of ",
-                  z.dimension, " needs ", z.count * z.dimension, " numbers, got ", z.data.size());
+  const index numbers = detail::checked_product(who, z.count, z.dimension);
+  detail::require(z.data.size() == numbers, who, ": z of ", z.count, " rows of ", z.dimension,
+                  " needs ", numbers, " numbers, got ", z.data.size());
   detail::require(gradients.size() == z.data.size() && losses.size() == z.count, who,
                   ": gradients and losses must have room for ", z.data.size(), " and ", z.count,
                   " numbers, got ", gradients.size(), " and ", losses.size());
@@ -40,6 +41,7 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
   auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index> rows,
                       cuda::span<double> answers,
                       cudaStream_t stream) { f(candidates, rows, answers, stream); };
+  const detail::in_use::hold alone(who, memory.use());
   cuda::detail::agree_on_estimate(on, z.data, z.count, how, options);
   memory.begin(who);
   const index queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);

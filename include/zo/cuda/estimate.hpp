@@ -102,6 +102,7 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
   detail::check_options("zo::estimate", options);
   detail::require(memory.on().stream() == on.stream(),
                   "zo::estimate: the workspace belongs to another stream; make one a stream");
+  const detail::in_use::hold alone("zo::estimate", memory.use());
   cuda::detail::agree_on_estimate(on, from, 1, how, options);
   memory.begin("zo::estimate");
   const index queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);

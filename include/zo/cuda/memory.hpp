@@ -91,6 +91,13 @@ void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to
 /// Throws std::invalid_argument unless `data` is memory of the policy's device, or memory of the
 /// host that the machine lets every device read and write.
 void check_device_pointer(const policy& on, const char* who, const char* name, const void* data);
+/// And lies where its type may.
+template <class T>
+requires(!std::is_void_v<T>) void check_device_pointer(const policy& on, const char* who,
+                                                       const char* name, const T* data) {
+  check_device_pointer(on, who, name, static_cast<const void*>(data));
+  zo::detail::check_alignment(who, name, data);
+}
 
 }  // namespace detail
 

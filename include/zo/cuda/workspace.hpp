@@ -9,6 +9,7 @@
 #include "zo/config.hpp"
 #include "zo/cuda/memory.hpp"
 #include "zo/cuda/policy.hpp"
+#include "zo/execution.hpp"
 
 namespace zo::cuda {
 
@@ -56,6 +57,8 @@ class workspace {
     return total;
   }
 
+  zo::detail::in_use& use() { return use_; }
+
   /// For the estimators: a new estimate, which has taken nothing yet.
   void begin(const char* who);
 
@@ -83,6 +86,7 @@ class workspace {
   void* bytes_for(detail::room which, index bytes);
 
   policy on_;
+  zo::detail::in_use use_;
   std::array<detail::buffer, static_cast<std::size_t>(detail::room::count)> buffers_;
   std::array<bool, static_cast<std::size_t>(detail::room::count)> taken_{};  // by this estimate
   bool captured_ = false;                                                    // this estimate

@@ -47,6 +47,40 @@ TEST_F(gpu_memory, overlaps_are_refused) {
                        "losses must not overlap gradients"));
 }
 
+TEST_F(gpu_memory, askew_vectors_and_impossible_sizes_are_refused) {
+  const zo::cuda::array<double> x(on(), 9);
+  zo::cuda::array<double> g(on(), 8);
+  const char* const bytes = reinterpret_cast<const char*>(x.data());
+  const zo::cuda::span<const double> askew(reinterpret_cast<const double*>(bytes + 4), 8);
+  auto f = [](zo::cuda::points<double>, zo::cuda::span<double>, cudaStream_t) {};
+  EXPECT_TRUE(contains(complaint([&] { zo::estimate(on(), f, askew, g, zo::rge()); }),
+                       "x must lie at a multiple of 8 bytes"));
+  auto rows = [](zo::cuda::points<double>, zo::cuda::span<const zo::index>, zo::cuda::span<double>,
+                 cudaStream_t) {};
+  zo::cuda::workspace memory(on());
+  const zo::cuda::points<double> huge{{x.data(), 0}, zo::index{1} << 32, zo::index{1} << 32};
+  EXPECT_TRUE(
+      contains(complaint([&] { zo::boundary(on(), rows, huge, zo::rge(), {}, g, g, memory); }),
+               "more than any memory holds"));
+}
+
+TEST_F(gpu_memory, workspaces_serve_one_estimate_at_a_time) {
+  const zo::cuda::array<double> x(on(), std::vector<double>{1, 2, 3});
+  zo::cuda::array<double> g(on(), 3), inner(on(), 3);
+  zo::cuda::workspace memory(on());
+  std::string said;
+  auto plain = [](zo::cuda::points<double>, zo::cuda::span<double> losses, cudaStream_t on_stream) {
+    cudaMemsetAsync(losses.data(), 0, static_cast<std::size_t>(losses.size()) * 8, on_stream);
+  };
+  auto nested = [&](zo::cuda::points<double> at, zo::cuda::span<double> losses, cudaStream_t s) {
+    said = complaint([&] { zo::estimate(on(), plain, x, inner, zo::rge(), {}, memory); });
+    plain(at, losses, s);
+  };
+  EXPECT_TRUE(zo::estimate(on(), nested, x, g, zo::rge(), {}, memory).get().ok);
+  EXPECT_TRUE(contains(said, "another estimate is using this workspace")) << said;
+  EXPECT_TRUE(zo::estimate(on(), plain, x, g, zo::rge(), {}, memory).get().ok);
+}
+
 TEST_F(gpu_memory, bad_vectors_are_refused) {
   zo::cuda::array<float> x(on(), ramp<float>(8)), gradient(on(), 8), shorter(on(), 7);
   const device_batch<float> f;

@@ -162,9 +162,33 @@ TEST(mpi_usage, shows_who_was_waited_for) {
   }
 }
 
+TEST(mpi_share, takes_a_piece_of_any_size) {
+  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
+  std::vector<double> answers(5);
+  zo::mpi::share(policy, answers, std::numeric_limits<index>::max(),
+                 [](index first, std::span<double> mine) {
+                   for (std::size_t k = 0; k < mine.size(); ++k) {
+                     mine[k] = static_cast<double>(first) + static_cast<double>(k);
+                   }
+                 });
+  EXPECT_EQ(answers, (std::vector<double>{0, 1, 2, 3, 4}));
+}
+
 TEST(mpi_over, refuses_bad_options) {
   EXPECT_EQ(complaint([] { zo::mpi::over(MPI_COMM_NULL, zo::seq); }),
             "zo::mpi::over: the communicator is MPI_COMM_NULL");
+  int rank = 0, ranks = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  if (ranks > 1) {  // two groups, of even and of odd ranks
+    MPI_Comm half = MPI_COMM_NULL, between = MPI_COMM_NULL;
+    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, rank, &half);
+    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, 1 - rank % 2, 7, &between);
+    EXPECT_TRUE(contains(complaint([&] { zo::mpi::over(between, zo::seq); }),
+                         "zo::mpi::over: the communicator is an intercommunicator"));
+    MPI_Comm_free(&between);
+    MPI_Comm_free(&half);
+  }
   EXPECT_EQ(complaint([] { zo::mpi::over(MPI_COMM_WORLD, zo::seq, {.wait_seconds = 0}); }),
             "zo::mpi::over: wait_seconds must be above 0, got 0");
   EXPECT_EQ(

@@ -78,6 +78,12 @@ double sum_of_squares(const stream& from, index first, index count) {
   return total;
 }
 
+double inverse_root_of_sum(std::span<const double> values) {
+  double total = 0;
+  for (const double value : values) total += value;
+  return 1.0 / std::sqrt(total);
+}
+
 double inverse_norm(const stream& from, index dimension) {
   return 1.0 / std::sqrt(sum_of_squares(from, 0, dimension));
 }

@@ -29,15 +29,25 @@ foreach(concept determinism allocation)
 endforeach()
 target_link_libraries(determinism_test PRIVATE zo::nn)
 
-# The same source under flags that let a compiler fuse and widen: a user's own flags change no bit.
+# Under flags that let a compiler take it that all numbers are finite.
+add_executable(finite_test finite_test.cpp)
+target_link_libraries(finite_test PRIVATE zo::zo GTest::gtest_main)
+target_compile_options(finite_test PRIVATE -O2 -ffast-math)
+target_link_options(finite_test PRIVATE -ffast-math)
+zo_warnings(finite_test)
+gtest_discover_tests(finite_test PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+
+# The same source under flags that let a compiler fuse, widen and reorder, and in a process that flushes
+# denormals: a user's own flags change no bit.
 include(CheckCXXCompilerFlag)
-check_cxx_compiler_flag("-mavx2 -mfma -ffp-contract=fast" ZO_CAN_COMPILE_FMA)
+check_cxx_compiler_flag("-mavx2 -mfma -ffast-math" ZO_CAN_COMPILE_FMA)
 if(ZO_CAN_COMPILE_FMA)
   add_executable(determinism_fma_test determinism_test.cpp)
+  target_link_options(determinism_fma_test PRIVATE -ffast-math)
   target_link_libraries(determinism_fma_test PRIVATE zo::nn GTest::gtest_main)
   target_include_directories(determinism_fma_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(determinism_fma_test PRIVATE ZO_KNOWN_ANSWERS="${known_answers}")
-  target_compile_options(determinism_fma_test PRIVATE -O3 -mavx2 -mfma -ffp-contract=fast)
+  target_compile_options(determinism_fma_test PRIVATE -O3 -mavx2 -mfma -ffp-contract=fast -ffast-math)
   zo_warnings(determinism_fma_test)
   add_test(NAME determinism.fma COMMAND determinism_fma_test)
   set_tests_properties(determinism.fma PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive

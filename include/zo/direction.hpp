@@ -170,6 +170,8 @@ void accumulate(law kind, const stream& from, index directions, const T* weights
                 index count, T* g);
 // Sum of squares of the raw Gaussian values of coordinates first … first+count-1.
 double sum_of_squares(const stream& from, index first, index count);
+// 1 / root of their sum, added in order.
+double inverse_root_of_sum(std::span<const double> values);
 // 1 / norm of the raw Gaussian direction, summed tile by tile in a fixed order.
 double inverse_norm(const stream& from, index dimension);
 

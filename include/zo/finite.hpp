@@ -1,5 +1,6 @@
-// Whether a number is a number, also in programs compiled with -ffast-math, where the standard
-// functions may answer that every number is.
+// Numbers that mean the same in programs compiled with -ffast-math: whether one is finite, which
+// the standard functions then take for granted, and sums and products in the order they are written
+// in.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,16 @@ ZO_HD inline bool is_nan(T value) {
   constexpr bits_of_scalar<T> infinity = infinity_bits<T>;
   constexpr auto magnitude = static_cast<bits_of_scalar<T>>(~bits_of_scalar<T>{0} >> 1);
   return (opaque_bits(value) & magnitude) > infinity;
+}
+
+// The value as it is rounded here: no flag takes a sum or product apart and puts it together in
+// another order.
+template <scalar T>
+ZO_HD inline T rounded(T value) {
+#if defined(__GNUC__) && !defined(__CUDA_ARCH__)
+  asm("" : "+m"(value));
+#endif
+  return value;
 }
 
 }  // namespace zo::detail

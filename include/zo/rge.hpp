@@ -167,9 +167,7 @@ double inverse_norm(const Policy& policy, const stream& from, index dimension,
           sum_of_squares(from, t * tile, std::min(tile, dimension - t * tile));
     }
   });
-  double total = 0;
-  for (const double sum : partial) total += sum;
-  return 1.0 / std::sqrt(total);
+  return inverse_root_of_sum(partial);
 }
 
 // The smoothing as the scalar type has it.
@@ -203,7 +201,7 @@ ZO_HD double slope(const double* answers, index rows, index row, double base, do
 // good where that is no number.
 template <class T>
 ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
-  const T weight = static_cast<T>(scale * slope * factor);
+  const T weight = static_cast<T>(rounded(scale * slope) * factor);
   good = is_finite(weight);
   return good ? weight : T(0);
 }

@@ -211,9 +211,10 @@ double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) 
 }
 
 // The yardstick against single weights moved by 1e-6: relative error over three of each tensor.
-double error_of_yardstick(const problem& p, const nn::forward_pass<float>& pass,
+double error_of_yardstick(const problem& p, nn::forward_pass<float>& pass,
                           nn::minibatch<float>& batch, const std::vector<double>& gradient) {
-  nn::difference_pass<float> follow(p.net, pass, p.parameters);
+  pass.prepare_differences();
+  nn::difference_pass<float> follow(pass);
   batch.loss.prepare<float>(pass.outputs());
   double off = 0, size = 0;
   for (const nn::view& v : p.net.parameters()) {

@@ -17,9 +17,7 @@
 
 namespace zo::cuda {
 
-namespace network_plan {
-
-using detail::extent;
+namespace detail::network_plan {
 
 constexpr index alignment = 256;  // of everything in a buffer, in bytes
 inline index aligned(index bytes) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -96,12 +94,13 @@ struct path {
   index bytes = 0;  // a probe
 };
 
-}  // namespace network_plan
+}  // namespace detail::network_plan
 
 namespace {
 
-using namespace network_plan;
+using namespace detail::network_plan;
 using detail::change;
+using detail::extent;
 using detail::window;
 using nn::node;
 using nn::operation;
@@ -124,10 +123,6 @@ window window_of(const node& n) {
   w.stride = whole ? 1 : static_cast<int>(n.stride);
   w.padding = whole ? 0 : static_cast<int>(n.padding);
   return w;
-}
-
-bool multiplies(const node& n) {
-  return n.what == operation::convolution || n.what == operation::linear;
 }
 
 std::vector<unit> units_of(const std::vector<node>& nodes) {
@@ -207,7 +202,7 @@ struct network_objective<T>::state {
   index rows(index id) const { return samples * nodes()[at(id)].out.area(); }
   index numbers(index id) const { return samples * nodes()[at(id)].out.size(); }
   bool on_tensor_cores(index id) const {
-    return options.products == nn::products::bfloat16 && multiplies(nodes()[at(id)]) &&
+    return options.products == nn::products::bfloat16 && nn::mixes(nodes()[at(id)].what) &&
            detail::has_tensor_form(windows[at(id)]);
   }
 
@@ -256,9 +251,15 @@ detail::loss_targets network_objective<T>::state::targets() const {
 template <class T>
 void network_objective<T>::state::set_up(const network_batch<T>& next) {
   const nn::shape& sample = nodes().front().out;
-  require(next.count >= 1 && next.inputs.size() == next.count * sample.size(), who, ": ",
-          next.count, " samples of ", nn::text_of(sample), " need ", next.count * sample.size(),
-          " numbers, got ", next.inputs.size());
+  nn::detail::check_batch(who, net, next.count, options.mode);
+  for (const node& n : nodes()) {
+    const index numbers = nn::detail::product_of({next.count, std::max(n.in.size(), n.out.size())});
+    require(numbers < std::numeric_limits<int>::max(), who, ": ", next.count, " samples of ",
+            nn::text_of(n.out), " are more numbers than 31 bits count; use smaller batches");
+  }
+  require(next.inputs.size() == next.count * sample.size(), who, ": ", next.count, " samples of ",
+          nn::text_of(sample), " need ", next.count * sample.size(), " numbers, got ",
+          next.inputs.size());
   const bool classes = std::holds_alternative<span<const index>>(next.targets);
   const index wanted = classes ? next.count : next.count * net.output().size();
   const index got = classes ? std::get<span<const index>>(next.targets).size()
@@ -267,11 +268,6 @@ void network_objective<T>::state::set_up(const network_batch<T>& next) {
           classes ? " classes, got " : " wanted numbers, got ", got);
   detail::check_device_pointer(on, who, "inputs", next.inputs.data());
   detail::check_device_pointer(on, who, "targets", target_data(next));
-  for (const node& n : nodes()) {
-    require(next.count * std::max(n.in.size(), n.out.size()) < std::numeric_limits<int>::max(), who,
-            ": ", next.count, " samples of ", nn::text_of(n.out),
-            " are more numbers than 31 bits count; use smaller batches");
-  }
   batch = next;
   if (next.count == samples) return;
   samples = next.count;
@@ -304,7 +300,7 @@ void network_objective<T>::state::lay_out() {
   for (index id = 0; id < static_cast<index>(count); ++id) {
     const node& n = nodes()[at(id)];
     keep(values[at(id)], numbers(id));
-    if (multiplies(n)) {
+    if (nn::mixes(n.what)) {
       const index size = net.parameters()[at(n.weight)].size;
       keep(arranged[at(id)], size);
       if (on_tensor_cores(id)) keep(rounded[at(id)], size);
@@ -478,7 +474,8 @@ path network_objective<T>::state::plan(index from) const {
     if (n.what == operation::subsample) made.out.shift += (n.out.channels - n.in.channels) / 2;
     const bool same_channel =
         a == extent::none || b == extent::none || made.main.shift == made.other.shift;
-    const bool single = a != extent::full && b != extent::full && same_channel && !multiplies(n);
+    const bool single =
+        a != extent::full && b != extent::full && same_channel && !nn::mixes(n.what);
     made.out.how = single ? extent::channel : extent::full;
     place(u.last, made.out);
     const unit* const norm =
@@ -534,7 +531,7 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
   const bool inside = u.norm >= 0 && p.main.how != extent::none && !p.normed;
   const change<T> main = change_of(p.main, inside ? u.norm : u.main, count, memory, channels);
   char* const place = memory + p.out.place * count;
-  if (multiplies(n)) {
+  if (nn::mixes(n.what)) {
     const index depth = net.parameters()[at(n.weight)].per_channel();
     const index read = p.main.how == extent::channel ? depth / n.in.channels : depth;
     multiplications += count * numbers(u.last) * read;
@@ -554,14 +551,15 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       return;
     }
   }
-  if (multiplies(n)) {
-    constexpr const T* no_bias = nullptr;
-    detail::convolve(stream(), count, samples, w, main, static_cast<const T*>(arranged[at(u.last)]),
-                     no_bias, out);
-    return;
-  }
   const auto value = [&](index id) { return static_cast<const T*>(values[at(id)]); };
   switch (n.what) {
+    case operation::convolution:
+    case operation::linear: {
+      constexpr const T* no_bias = nullptr;
+      detail::convolve(stream(), count, samples, w, main,
+                       static_cast<const T*>(arranged[at(u.last)]), no_bias, out);
+      return;
+    }
     case operation::max_pool:
       detail::max_pool_changes(stream(), count, samples, w, main, value(n.first), value(u.last),
                                out);
@@ -573,7 +571,11 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
     case operation::subsample:
       detail::subsample_changes(stream(), count, samples, w, main, out);
       return;
-    default:
+    case operation::input:
+      return;  // no unit
+    case operation::batch_norm:
+    case operation::relu:
+    case operation::add:
       break;
   }
   detail::chain<T> c;
@@ -633,11 +635,15 @@ void network_objective<T>::state::follow(const path& way, const nn::view& moved,
   detail::mean_parts(stream(), count, samples, parts_of_probes, order, differences.data());
 }
 
+namespace {
+
 // How many of `count` probes go together, in shares of about the same size.
 index together(const path& way, index count, index room) {
   const index most = room / way.bytes, shares = (count + most - 1) / most;
   return (count + shares - 1) / shares;
 }
+
+}  // namespace
 
 // Takes memory for the order of probes and for the groups of these tensors; how much of it groups
 // have. Where the device has less than the limit allows, groups are smaller.
@@ -715,6 +721,7 @@ network_objective<T>::network_objective(const policy& on, const nn::network& net
                        .batch_of = std::move(batch_of),
                        .running = statistics,
                        .options = options}) {
+  require(state_->batch_of != nullptr, who, ": there is no function that makes batches");
   require(statistics.size() == net.statistic_count(), who, ": the network has ",
           net.statistic_count(), " statistics, got ", statistics.size());
   require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
@@ -723,6 +730,10 @@ network_objective<T>::network_objective(const policy& on, const nn::network& net
   for (const nn::view& v : net.parameters()) {
     require(v.size < std::numeric_limits<int>::max(), who, ": ", v.name, " has ", v.size,
             " numbers, more than 31 bits count");
+  }
+  for (const node& n : net.nodes()) {
+    require(std::max(n.in.height, n.in.width) + 2 * n.padding < std::numeric_limits<int>::max(),
+            who, ": ", n.name, ": a padding of ", n.padding, " is more than 31 bits count");
   }
   state_->units = units_of(net.nodes());
   for (const node& n : net.nodes()) state_->windows.push_back(window_of(n));
@@ -741,6 +752,7 @@ void network_objective<T>::prepare(span<const T> x, span<double> loss, cudaStrea
   state& s = *state_;
   s.prepared = false;
   s.check_call(x.size(), stream);
+  require(loss.size() == 1, who, ": prepare writes one loss, got room for ", loss.size());
   s.set_up(s.batch_of(sample));
   s.run(x.data());
   if constexpr (std::is_same_v<T, float>) {
@@ -784,6 +796,8 @@ void network_objective<T>::operator()(points<T> points_to_ask, span<double> loss
   state& s = *state_;
   s.prepared = false;
   s.check_call(points_to_ask.dimension, stream);
+  require(losses.size() == points_to_ask.count, who, ": ", points_to_ask.count,
+          " points need as many losses, got ", losses.size());
   s.set_up(s.batch_of(sample));
   for (index k = 0; k < points_to_ask.count; ++k) {
     s.run(points_to_ask[k].data());
@@ -797,6 +811,7 @@ void network_objective<T>::update_statistics(span<T> statistics, double momentum
   require(s.trains() && s.prepared, who, ": statistics are updated after prepare in train mode");
   require(statistics.size() == s.net.statistic_count(), who, ": the network has ",
           s.net.statistic_count(), " statistics, got ", statistics.size());
+  require(momentum >= 0 && momentum <= 1, who, ": momentum must be 0 … 1, got ", momentum);
   for (index id = 0; id < static_cast<index>(s.nodes().size()); ++id) {
     const node& n = s.nodes()[at(id)];
     if (n.what != operation::batch_norm) continue;

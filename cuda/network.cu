@@ -258,8 +258,8 @@ struct statistics_piece {
   norm_base<T> norm;
   T *mean, *variance;
   __device__ void operator()(zo::index c) const {
-    const double unbiased = rows > 1 ? rows / (rows - 1) : 1.0;
-    const double found = norm.root[c] * norm.root[c] - epsilon;
+    const double unbiased = rows / (rows - 1);
+    const double found = nn::detail::variance_of(norm.root[c], epsilon);
     mean[c] =
         static_cast<T>((1 - momentum) * static_cast<double>(mean[c]) + momentum * norm.mean[c]);
     variance[c] = static_cast<T>((1 - momentum) * static_cast<double>(variance[c]) +

@@ -272,7 +272,8 @@ std::uint64_t network_bits() {
   nn::forward_pass<T> pass(net);
   pass.run(parameters, statistics, inputs, count, nn::norm_mode::train, 2);
   std::vector<T> all(pass.outputs().begin(), pass.outputs().end());
-  nn::difference_pass<T> follow(net, pass, parameters);
+  pass.prepare_differences();
+  nn::difference_pass<T> follow(pass);
   for (const nn::view& v : net.parameters()) {
     const auto changed = follow(v.offset + v.size / 2, T(0.01));
     all.insert(all.end(), changed.begin(), changed.end());

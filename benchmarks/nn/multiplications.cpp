@@ -11,10 +11,6 @@ using zo::nn::operation;
 
 enum class extent { none, channel, full };
 
-bool mixes(const node& n) {
-  return n.what == operation::convolution || n.what == operation::linear;
-}
-
 // Pairs of an output and a tap along one axis.
 index taps_along(index size, index outputs, const node& n, borders taps) {
   if (taps == borders::multiplied) return outputs * n.kernel;
@@ -71,7 +67,7 @@ index of_channel(const zo::nn::network& net, index first, borders taps) {
     extent& out = changed[static_cast<std::size_t>(id)];
     if (n.what == operation::add) {
       out = joined(in, changed[static_cast<std::size_t>(n.second)]);
-    } else if (mixes(n) && in != extent::none) {
+    } else if (mixes(n.what) && in != extent::none) {
       sum += of_layer(n, in == extent::channel ? 1 : n.in.channels, taps);
       out = extent::full;
     } else {
@@ -92,7 +88,7 @@ index multiplications_of(const zo::nn::network& net, const zo::nn::view& moved, 
   index sum = 0;
   for (index id = first; id < static_cast<index>(net.nodes().size()); ++id) {
     const node& n = net.nodes()[static_cast<std::size_t>(id)];
-    if (mixes(n)) sum += of_layer(n, n.in.channels, taps);
+    if (mixes(n.what)) sum += of_layer(n, n.in.channels, taps);
   }
   return sum;
 }

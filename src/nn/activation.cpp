@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <numeric>
 
@@ -21,12 +22,6 @@ void each(int threads, index items, Body&& body) {
 }
 
 const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
-
-bool keeps_numbers_apart(operation what) {
-  return what == operation::batch_norm || what == operation::relu || what == operation::max_pool ||
-         what == operation::average_pool || what == operation::global_average_pool ||
-         what == operation::add || what == operation::subsample;
-}
 
 // Calls pair(in, out, weight) for each number `in` of the operation's input that the output number
 // `out` follows, to first order. Not for batch norms, of which all of a channel matters.
@@ -71,9 +66,14 @@ void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
         if (n.what == operation::max_pool) pair(largest, o, T(1));
       }
       return;
-    default:  // batch norms move all numbers, sums pass them on
+    case operation::batch_norm:  // moves all numbers
+    case operation::add:         // passes them on
       for (index i = 0; i < n.out.size(); ++i) pair(i, i, T(1));
       return;
+    case operation::input:
+    case operation::convolution:
+    case operation::linear:
+      return;  // end a chain
   }
 }
 
@@ -154,7 +154,7 @@ activation_chain chain_of(const network& net, index layer) {
         user = id;
       }
     }
-    if (users != 1 || !keeps_numbers_apart(at(net, user).what)) return chain;
+    if (users != 1 || mixes(at(net, user).what)) return chain;
     if (at(net, user).first == at(net, user).second) return chain;
     chain.nodes.push_back(user);
   }
@@ -166,21 +166,29 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
                                                     std::span<const T> parameters,
                                                     std::span<const T> statistics, norm_mode mode,
                                                     int threads)
-    : net_(net),
-      parameters_(parameters),
+    : parameters_(parameters.begin(), parameters.end()),
       mode_(mode),
       threads_(threads),
       loss_(batch.loss),
       pass_(net) {
-  require(threads >= 1, "zo::nn::activation_estimator: threads must be at least 1, got ", threads);
   // The number of a direction holds both.
   require(batch.count < (index{1} << 20),
           "zo::nn::activation_estimator: at most 2^20 samples, got ", batch.count);
   require(net.nodes().size() <= 4096, "zo::nn::activation_estimator: at most 4096 values, got ",
           net.nodes().size());
+  for (const node& n : net.nodes()) {
+    require(n.out.size() <= std::numeric_limits<std::int32_t>::max(),
+            "zo::nn::activation_estimator: ", text_of(n.out),
+            " are more numbers of a sample than 31 bits count");
+  }
   pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
   value_ = loss_.template prepare<T>(pass_.outputs());
-  const std::vector<double> sensitivities = loss_.sensitivities();
+  std::vector<double> sensitivities = loss_.sensitivities();
+  require(static_cast<index>(sensitivities.size()) == batch.count,
+          "zo::nn::activation_estimator: the batch has ", batch.count, " samples, and its loss ",
+          sensitivities.size());
+  // Such a batch has no value, and any order will do.
+  for (double& s : sensitivities) s = std::isfinite(s) ? s : 0;
   order_.resize(static_cast<std::size_t>(batch.count));
   std::iota(order_.begin(), order_.end(), index{0});
   std::ranges::stable_sort(order_, [&](index a, index b) {
@@ -196,7 +204,7 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
     for (index c = 0; c < n.in.channels; ++c) {
       const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
       of(n.running_mean)[c] = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
-      of(n.running_var)[c] = static_cast<T>(root * root - n.epsilon);
+      of(n.running_var)[c] = static_cast<T>(detail::variance_of(root, n.epsilon));
     }
   }
   std::vector<T> inputs;
@@ -207,6 +215,7 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
                   batch.inputs.begin() + (b + 1) * size);
   }
   pass_.run(parameters, frozen, inputs, batch.count, norm_mode::eval, threads);
+  pass_.prepare_differences();
 }
 
 // Directions of each sample: shares of directions x count, at least 1, at most what is active; and
@@ -227,7 +236,8 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_op
     const bool even = options.shares == share::even || mean <= 0;
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
-    shares.push_back(std::min(active[b], std::max<index>(1, static_cast<index>(wanted))));
+    const bool all = wanted >= static_cast<double>(active[b]);
+    shares.push_back(all ? active[b] : std::max<index>(1, static_cast<index>(wanted)));
   }
   return shares;
 }
@@ -236,12 +246,12 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_op
 template <class T, class Loss>
 std::vector<typename activation_estimator<T, Loss>::effect>
 activation_estimator<T, Loss>::effects_after(index point, std::span<const T> gradient) const {
-  std::vector<effect> effects(net_.nodes().size());
-  for (index id = point + 1; id < static_cast<index>(net_.nodes().size()); ++id) {
-    const node& n = at(net_, id);
+  std::vector<effect> effects(net().nodes().size());
+  for (index id = point + 1; id < static_cast<index>(net().nodes().size()); ++id) {
+    const node& n = at(net(), id);
     if (n.what != operation::batch_norm || mode_ == norm_mode::eval) continue;
-    const index gamma = net_.parameters()[static_cast<std::size_t>(n.weight)].offset;
-    const index beta = net_.parameters()[static_cast<std::size_t>(n.bias)].offset;
+    const index gamma = net().parameters()[static_cast<std::size_t>(n.weight)].offset;
+    const index beta = net().parameters()[static_cast<std::size_t>(n.bias)].offset;
     effect& e = effects[static_cast<std::size_t>(id)];
     for (index c = 0; c < n.in.channels; ++c) {
       const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
@@ -265,7 +275,7 @@ std::vector<T> activation_estimator<T, Loss>::ask(
     index layer, index units, const std::vector<std::vector<std::int32_t>>& active,
     const activation_options& options, const stream& from, std::span<const T> gradient,
     activation_result& result, const Move& move) const {
-  const index count = pass_.count(), size = at(net_, result.point).out.size();
+  const index count = pass_.count(), size = at(net(), result.point).out.size();
   std::vector<index> numbers;
   for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
   const std::vector<effect> effects = effects_after(result.point, gradient);
@@ -286,8 +296,8 @@ std::vector<T> activation_estimator<T, Loss>::ask(
   });
   const index rounds = *std::ranges::max_element(shares);
   std::vector<std::unique_ptr<difference_pass<T>>> makers;
-  for (int k = 0; k < threads_; ++k) {
-    makers.push_back(std::make_unique<difference_pass<T>>(net_, pass_, parameters_));
+  for (index k = 0; k < std::min<index>(threads_, rounds); ++k) {
+    makers.push_back(std::make_unique<difference_pass<T>>(pass_));
   }
   const T step = static_cast<T>(options.smoothing);
   std::vector<T> slopes(signs.size(), T(0));
@@ -343,12 +353,15 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
   require(options.directions >= 1, who, ": directions must be at least 1, got ",
           options.directions);
   require(options.smoothing > 0, who, ": smoothing must be above 0, got ", options.smoothing);
-  require(static_cast<index>(gradient.size()) == net_.parameter_count(), who, ": the network has ",
-          net_.parameter_count(), " parameters, and gradient ", gradient.size());
-  require(
-      layer >= 0 && layer < static_cast<index>(net_.nodes().size()) && at(net_, layer).weight >= 0,
-      who, ": value ", layer, " has no parameters");
-  return at(net_, layer).what == operation::batch_norm
+  const T step = static_cast<T>(options.smoothing);
+  require(step > T(0) && std::isfinite(step), who, ": smoothing of ", options.smoothing,
+          " is no number of the scalar type");
+  require(static_cast<index>(gradient.size()) == net().parameter_count(), who, ": the network has ",
+          net().parameter_count(), " parameters, and gradient ", gradient.size());
+  require(layer >= 0 && layer < static_cast<index>(net().nodes().size()) &&
+              at(net(), layer).weight >= 0,
+          who, ": value ", layer, " has no parameters");
+  return at(net(), layer).what == operation::batch_norm
              ? estimate_norm(layer, options, from, gradient)
              : estimate_weights(layer, options, from, gradient);
 }
@@ -359,7 +372,7 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index id,
                                                                const activation_options& options,
                                                                const stream& from,
                                                                std::span<T> gradient) const {
-  const node& n = at(net_, id);
+  const node& n = at(net(), id);
   const index channels = n.in.channels, area = n.in.area(), count = pass_.count();
   const std::vector<T> input = pass_.value(n.first);
   std::vector<std::int32_t> all(static_cast<std::size_t>(2 * channels));
@@ -386,7 +399,7 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index id,
       sum += static_cast<double>(slopes[static_cast<std::size_t>(b * 2 * channels + unit)]);
     }
     const index owner = unit < channels ? n.bias : n.weight;
-    gradient[static_cast<std::size_t>(net_.parameters()[static_cast<std::size_t>(owner)].offset +
+    gradient[static_cast<std::size_t>(net().parameters()[static_cast<std::size_t>(owner)].offset +
                                       unit % channels)] = static_cast<T>(sum);
   }
   return result;
@@ -397,8 +410,8 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
                                                                   const activation_options& options,
                                                                   const stream& from,
                                                                   std::span<T> gradient) const {
-  const activation_chain chain = chain_of(net_, layer);
-  const index point = chain.point(), size = at(net_, point).out.size(), count = pass_.count();
+  const activation_chain chain = chain_of(net(), layer);
+  const index point = chain.point(), size = at(net(), point).out.size(), count = pass_.count();
   const auto samples = static_cast<std::size_t>(count);
   activation_result result{.point = point};
 
@@ -409,11 +422,11 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
   }
   std::vector<std::vector<std::int32_t>> active(samples);
   each(threads_, count, [&](index b, int) {
-    std::vector<char> reached(static_cast<std::size_t>(at(net_, layer).out.size()), 1);
+    std::vector<char> reached(static_cast<std::size_t>(at(net(), layer).out.size()), 1);
     for (std::size_t k = 1; k < chain.nodes.size(); ++k) {
-      const node& n = at(net_, chain.nodes[k]);
+      const node& n = at(net(), chain.nodes[k]);
       std::vector<char> next(static_cast<std::size_t>(n.out.size()), 0);
-      const index before = at(net_, chain.nodes[k - 1]).out.size();
+      const index before = at(net(), chain.nodes[k - 1]).out.size();
       each_pair(n, values[k - 1].data() + b * before, values[k].data() + b * n.out.size(),
                 [&](index i, index o, T) {
                   next[static_cast<std::size_t>(o)] |= reached[static_cast<std::size_t>(i)];
@@ -432,17 +445,19 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
   // Back to the layer.
   for (std::size_t k = chain.nodes.size() - 1; k > 0; --k) {
     const index id = chain.nodes[k];
-    const node& n = at(net_, id);
+    const node& n = at(net(), id);
     const std::vector<T>& input = values[k - 1];
     if (n.what == operation::batch_norm) {
-      const view& gamma = net_.parameters()[static_cast<std::size_t>(n.weight)];
+      const view& gamma = net().parameters()[static_cast<std::size_t>(n.weight)];
       each(threads_, n.in.channels, [&](index c, int) {
-        through_norm(n, pass_, id, mode_,
-                     parameters_.subspan(static_cast<std::size_t>(gamma.offset)), input, c, g);
+        through_norm(
+            n, pass_, id, mode_,
+            std::span<const T>(parameters_).subspan(static_cast<std::size_t>(gamma.offset)), input,
+            c, g);
       });
       continue;
     }
-    const index before = at(net_, chain.nodes[k - 1]).out.size();
+    const index before = at(net(), chain.nodes[k - 1]).out.size();
     std::vector<T> earlier(samples * static_cast<std::size_t>(before), T(0));
     each(threads_, count, [&](index b, int) {
       T* const to = earlier.data() + b * before;
@@ -454,7 +469,7 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
   }
 
   // From the outputs of the layer to its weights.
-  const node& n = at(net_, layer);
+  const node& n = at(net(), layer);
   const std::vector<T> input = pass_.value(n.first);
   std::vector<T> turned(g.size());
   each(threads_, count, [&](index b, int) {
@@ -464,7 +479,7 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
           g[static_cast<std::size_t>(b * n.out.size() + i)];
     }
   });
-  const view& weight = net_.parameters()[static_cast<std::size_t>(n.weight)];
+  const view& weight = net().parameters()[static_cast<std::size_t>(n.weight)];
   std::vector<double> sums(static_cast<std::size_t>(weight.size));
   // A linear map is a convolution of its inputs as channels of one pixel.
   node as_convolution = n;
@@ -475,7 +490,7 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
     gradient[static_cast<std::size_t>(weight.offset) + i] = static_cast<T>(sums[i]);
   }
   if (n.bias >= 0) {
-    const view& bias = net_.parameters()[static_cast<std::size_t>(n.bias)];
+    const view& bias = net().parameters()[static_cast<std::size_t>(n.bias)];
     for (index o = 0; o < n.out.channels; ++o) {
       double sum = 0;
       for (index p = 0; p < count * n.out.area(); ++p) {

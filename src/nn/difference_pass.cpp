@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <limits>
 #include <utility>
 
 #include "evaluation.hpp"
@@ -13,44 +14,49 @@ namespace zo::nn {
 
 namespace {
 
+using detail::fit;
 using detail::lanes;
 using zo::detail::require;
-
-// With fewer input channels, products in bfloat16 gain little on tiles in float, and lose digits.
-constexpr index least_channels = 64;
 
 std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
 template <class T>
-difference_pass<T>::difference_pass(const network& net, const forward_pass<T>& base,
-                                    std::span<const T> parameters, products how)
-    : net_(net),
-      base_(base),
-      parameters_(parameters),
-      changes_(net.nodes().size()),
-      sums_(net.nodes().size()),
-      products_(how) {
-  require(how == products::exact || sizeof(T) == sizeof(float),
-          "zo::nn::difference_pass: products in bfloat16 are for networks of float");
+difference_pass<T>::difference_pass(const forward_pass<T>& base)
+    : base_(base),
+      net_(base.net_),
+      changes_(base.net_->nodes().size()),
+      sums_(base.net_->nodes().size()) {
+  begin();
 }
 
 template <class T>
-void difference_pass<T>::begin(std::span<const T> parameters) {
-  parameters_ = parameters;
+void difference_pass<T>::begin() {
+  require(base_.has_run_ && base_.differences_.has_value(),
+          "zo::nn::difference_pass: run and prepare_differences of the base pass come first");
+  run_ = base_.runs_;
   multiplications_ = 0;
 }
 
+// What an earlier question left, were it broken off.
 template <class T>
-std::span<const T> difference_pass<T>::parameter(index number) const {
-  const view& v = net_.parameters()[at(number)];
-  return parameters_.subspan(at(v.offset), at(v.size));
+void difference_pass<T>::clear() {
+  require(run_ == base_.runs_ && net_ == base_.net_,
+          "zo::nn::difference_pass: the base pass has run since; its prepare_differences and begin "
+          "come before the next question");
+  for (change& c : changes_) {
+    c.how = extent::none;
+    if (c.data.capacity() > 0) spare_.push_back(std::exchange(c.data, {}));
+  }
+  for (std::vector<double>& sums : sums_) sums.clear();
+  sample_sums_.clear();
 }
 
 template <class T>
 std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
-  const view& moved = net_.parameter_of(coordinate);
+  clear();
+  const view& moved = net_->parameter_of(coordinate);
   samples_ = base_.count();
   how_ = coupling::batch;
   start(moved, coordinate - moved.offset, step, changes_[at(moved.node)]);
@@ -59,9 +65,9 @@ std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
 
 template <class T>
 std::span<const T> difference_pass<T>::from(index node, std::span<const T> moved, coupling how) {
-  require(node >= 0 && node < static_cast<index>(net_.nodes().size()),
-          "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_.nodes().size() - 1);
-  const shape& s = net_.nodes()[at(node)].out;
+  require(node >= 0 && node < static_cast<index>(net_->nodes().size()),
+          "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_->nodes().size() - 1);
+  const shape& s = net_->nodes()[at(node)].out;
   const index count = static_cast<index>(moved.size()) / s.size();
   require(count * s.size() == static_cast<index>(moved.size()) &&
               (count == base_.count() ||
@@ -69,9 +75,9 @@ std::span<const T> difference_pass<T>::from(index node, std::span<const T> moved
           "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
           " numbers for each of ", base_.count(),
           " samples (or fewer samples, where statistics are frozen), got ", moved.size());
+  clear();
   samples_ = count;
   how_ = how;
-  sample_sums_.clear();
   change& c = changes_[at(node)];
   reserve(c, extent::full, 0, s);
   detail::to_lanes(s, count, moved.data(), c.data.data());
@@ -88,7 +94,7 @@ void difference_pass<T>::reserve(change& c, extent how, index channel, const sha
   c.how = how;
   c.channel = channel;
   const index numbers = how == extent::channel ? s.area() : s.size();
-  c.data.resize(at(detail::groups_of(samples_) * numbers * lanes));
+  fit(c.data, detail::groups_of(samples_) * numbers * lanes);
 }
 
 template <class T>
@@ -103,14 +109,14 @@ void difference_pass<T>::release(index id, index user) {
 template <class T>
 std::span<const T> difference_pass<T>::finish(index from) {
   const detail::evaluation& whole = *base_.evaluation_;
-  const auto nodes = static_cast<index>(net_.nodes().size());
+  const auto nodes = static_cast<index>(net_->nodes().size());
   for (index id = from + 1; id < nodes; ++id) {
     if (whole.absorbed[at(id)]) continue;
     const detail::norm_chain& chain = whole.chains[at(id)];
-    const node& n = net_.nodes()[at(id)];
+    const node& n = net_->nodes()[at(id)];
     if (chain.norm >= 0) {
       follow_chain(id);
-      for (const index used : {net_.nodes()[at(chain.norm)].first, chain.other}) release(used, id);
+      for (const index used : {net_->nodes()[at(chain.norm)].first, chain.other}) release(used, id);
       for (const index inner : {chain.norm, chain.add}) {
         if (inner >= 0 && inner != id) release(inner, id);
       }
@@ -119,7 +125,7 @@ std::span<const T> difference_pass<T>::finish(index from) {
       for (const index used : {n.first, n.second}) release(used, id);
     }
   }
-  const shape& s = net_.output();
+  const shape& s = net_->output();
   change& last = changes_.back();
   outputs_.assign(at(samples_ * s.size()), T(0));
   if (last.how != extent::none) {
@@ -133,9 +139,9 @@ std::span<const T> difference_pass<T>::finish(index from) {
 // The layer's own outputs: linear in its parameters.
 template <class T>
 void difference_pass<T>::start(const view& moved, index element, T step, change& out) {
-  const node& n = net_.nodes()[at(moved.node)];
+  const node& n = net_->nodes()[at(moved.node)];
   const index area = n.out.area(), groups = detail::groups_of(samples_);
-  const bool is_bias = n.bias >= 0 && moved.offset == net_.parameters()[at(n.bias)].offset;
+  const bool is_bias = n.bias >= 0 && moved.offset == net_->parameters()[at(n.bias)].offset;
   const index per_channel = is_bias ? 1 : moved.per_channel();
   reserve(out, extent::channel, element / per_channel, n.out);
   if (is_bias) {
@@ -148,8 +154,8 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
     const T* const x = base_.data(n.first) + g * n.in.size() * lanes;
     if (n.what == operation::batch_norm) {
       const T* const from = x + out.channel * lanes;
-      const double mean = base_.means(moved.node)[at(out.channel)];
-      const double root = base_.roots(moved.node)[at(out.channel)];
+      const double mean = base_.means_[at(moved.node)][at(out.channel)];
+      const double root = base_.roots_[at(moved.node)][at(out.channel)];
       for (index p = 0; p < area; ++p) {
         for (index k = 0; k < lanes; ++k) {
           const double centred = static_cast<double>(from[p * n.in.channels * lanes + k]) - mean;
@@ -188,7 +194,7 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
 template <class T>
 void difference_pass<T>::measure(index norm, const change& d, index group, index first,
                                  index positions) {
-  const node& n = net_.nodes()[at(norm)];
+  const node& n = net_->nodes()[at(norm)];
   const bool single = d.how == extent::channel;
   const index channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
   const index room = n.in.channels * 2 * lanes;
@@ -205,7 +211,7 @@ void difference_pass<T>::measure(index norm, const change& d, index group, index
 // The same for each sample. Differences that begin as all channels stay all channels.
 template <class T>
 void difference_pass<T>::measure_samples(index norm, const change& d) {
-  const node& n = net_.nodes()[at(norm)];
+  const node& n = net_->nodes()[at(norm)];
   const index channels = n.in.channels;
   norm_sums found{norm, std::vector<double>(at(samples_ * channels)),
                   std::vector<double>(at(samples_ * channels))};
@@ -231,7 +237,7 @@ void difference_pass<T>::measure_samples(index norm, const change& d) {
 // Sums are of c = x - mean with the mean rounded to T; this is what rounding left of it.
 template <class T>
 double difference_pass<T>::rest_of(index norm, index channel) const {
-  return base_.means(norm)[at(channel)] -
+  return base_.means_[at(norm)][at(channel)] -
          static_cast<double>(base_.factors_[at(norm)].mean[at(channel)]);
 }
 
@@ -242,10 +248,10 @@ bool difference_pass<T>::follows_batch() const {
 
 template <class T>
 void difference_pass<T>::factors_of(index norm, const change& d) {
-  const node& n = net_.nodes()[at(norm)];
+  const node& n = net_->nodes()[at(norm)];
   const index channels = d.how == extent::channel ? 1 : n.in.channels;
   const index offset = d.how == extent::channel ? d.channel : 0;
-  const std::span<const T> gamma = parameter(n.weight);
+  const std::span<const T> gamma = base_.parameter(n.weight);
   scale_.resize(at(channels));
   slope_.assign(at(channels), T(0));
   shift_.assign(at(channels), T(0));
@@ -263,7 +269,7 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
     for (index k = 0; k < lanes; ++k) squares += whole[lanes + k];
     for (index k = 0; k < last; ++k) sum += whole[room + k];
     for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
-    const double root = base_.roots(norm)[at(offset + c)];
+    const double root = base_.roots_[at(norm)][at(offset + c)];
     const detail::norm_response<T> found =
         detail::norm_response_of<T>(sum, squares, numbers, root, rest_of(norm, offset + c),
                                     static_cast<double>(gamma[at(offset + c)]));
@@ -276,7 +282,7 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
 template <class T>
 void difference_pass<T>::follow_chain(index id) {
   const detail::norm_chain& chain = base_.evaluation_->chains[at(id)];
-  const node& n = net_.nodes()[at(chain.norm)];
+  const node& n = net_->nodes()[at(chain.norm)];
   const change none;
   const bool at_norm = chain.norm != id && changes_[at(chain.norm)].how != extent::none;
   const bool at_sum =
@@ -388,7 +394,7 @@ void difference_pass<T>::follow_chain(index id) {
 // are near.
 template <class T>
 void difference_pass<T>::convolve(index id, const change& in, index group, change& out, bool sums) {
-  const node& n = net_.nodes()[at(id)];
+  const node& n = net_->nodes()[at(id)];
   const bool single = in.how == extent::channel;
   const T* const d = in.data.data() + group * (single ? n.in.area() : n.in.size()) * lanes;
   T* const to = out.data.data() + group * n.out.size() * lanes;
@@ -402,8 +408,8 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
   };
   const detail::position_run* const runs = base_.evaluation_->runs[at(id)].data();
   if constexpr (std::same_as<T, float>) {
-    if (products_ == products::bfloat16 && !single && n.in.channels >= least_channels) {
-      rounded_.resize(at(n.in.area() * detail::pairs_of(n.in.channels) * lanes));
+    if (!single && detail::has_pairs(n, *base_.differences_)) {
+      fit(rounded_, n.in.area() * detail::pairs_of(n.in.channels) * lanes);
       detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
       auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());
       loop.in_channels = loop.all_channels = detail::pairs_of(n.in.channels);
@@ -419,8 +425,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
   }
   if (!single && detail::has_tiles(n)) {
     const index width = n.in.width;
-    transformed_.resize(
-        at(4 * width / detail::tile * n.in.channels * detail::sums_of_tile * lanes));
+    fit(transformed_, detail::transformed_size(n));
     each_chunk([&](const detail::chunk& piece) {
       detail::best_loops<T>().convolve_tiles(
           {piece.first_position / width, piece.positions / width, width, n.in.height, n.in.channels,
@@ -445,7 +450,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
 
 template <class T>
 void difference_pass<T>::follow(index id) {
-  const node& n = net_.nodes()[at(id)];
+  const node& n = net_->nodes()[at(id)];
   change& first = changes_[at(n.first)];
   if (n.what == operation::add) {
     change& second = changes_[at(n.second)];
@@ -464,13 +469,13 @@ void difference_pass<T>::follow(index id) {
   }
   if (first.how == extent::none) return;
   const bool single = first.how == extent::channel;
-  const bool mixes = n.weight >= 0;
+  const bool multiplies = mixes(n.what);
   change& out = changes_[at(id)];
   index channel = first.channel;
   if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
-  reserve(out, mixes ? extent::full : first.how, channel, n.out);
+  reserve(out, multiplies ? extent::full : first.how, channel, n.out);
   const index norm = base_.evaluation_->norm_after[at(id)];
-  const bool sums = mixes && norm >= 0 && follows_batch();
+  const bool sums = multiplies && norm >= 0 && follows_batch();
   if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
   const index in_size = (single ? n.in.area() : n.in.size()) * lanes;
   const index out_size = (out.how == extent::channel ? n.out.area() : n.out.size()) * lanes;
@@ -507,14 +512,21 @@ void difference_pass<T>::follow(index id) {
              to});
         break;
       }
-      default:
+      case operation::average_pool:
+      case operation::global_average_pool:
+      case operation::add:
+      case operation::subsample:
         detail::evaluate_linear(
             n, single, d, n.second < 0 ? nullptr : changes_[at(n.second)].data.data() + g * in_size,
             to);
+        break;
+      case operation::input:
+      case operation::batch_norm:
+        break;  // has no difference of its own; follow_chain
     }
   }
-  if (mixes) {
-    const index depth = net_.parameters()[at(n.weight)].per_channel();
+  if (multiplies) {
+    const index depth = net_->parameters()[at(n.weight)].per_channel();
     multiplications_ += samples_ * n.out.size() * depth / (single ? n.in.channels : 1);
   }
 }
@@ -538,20 +550,31 @@ void difference_pass<T>::widen(const shape& s, change& c) {
 // Every buffer grows to the largest difference that it ever held.
 template <class T>
 index difference_bytes(const network& net, index count) {
+  require(count >= 1, "zo::nn::difference_bytes: a batch needs at least one sample, got ", count);
   const detail::evaluation whole(net);
   const auto nodes = static_cast<index>(net.nodes().size());
-  index most = 0, largest = 0;
+  std::vector<index> begin(at(nodes + 1),
+                           0);  // differences that live from here on, less those gone
+  index largest = 0, of_group = 0, of_norms = 0;
   for (index id = 0; id < nodes; ++id) {
-    index live = 0;
-    for (index made = 0; made <= id; ++made) {
-      live += whole.last_use[at(made)] >= id || made == id ? 1 : 0;
-    }
-    most = std::max(most, live);
-    largest = std::max(largest, net.nodes()[at(id)].out.size());
+    const node& n = net.nodes()[at(id)];
+    begin[at(id)] += 1;
+    begin[at(std::max(id, whole.last_use[at(id)]) + 1)] -= 1;
+    largest = std::max(largest, n.out.size());
+    if (n.what == operation::batch_norm) of_norms += n.in.channels;
+    if (detail::has_tiles(n)) of_group = std::max(of_group, detail::transformed_size(n));
   }
+  index live = 0, most = 0;
+  for (const index more : begin) most = std::max(most, live += more);
   const index spread = 1;  // a single channel among all, before it is given back
-  return (most + spread) * largest * detail::groups_of(count) * lanes *
-         static_cast<index>(sizeof(T));
+  constexpr auto number = static_cast<index>(sizeof(T)), wide = static_cast<index>(sizeof(double));
+  index bytes = of_group * number + of_norms * 4 * lanes * wide;
+  for (const index part :
+       {detail::product_of({most + spread, largest, number, lanes, detail::groups_of(count)}),
+        detail::product_of({count, net.output().size(), number})}) {
+    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index>::max();
+  }
+  return bytes;
 }
 
 double cost_from(const network& net, index first, bool one_channel) {
@@ -565,11 +588,10 @@ double cost_from(const network& net, index first, bool one_channel) {
     extent in = moved[at(n.first)];
     if (n.second >= 0) in = std::max(in, moved[at(n.second)]);
     if (in == extent::none) continue;
-    const bool mixes = n.what == operation::convolution || n.what == operation::linear;
-    const extent out = mixes ? extent::full : in;
+    const extent out = mixes(n.what) ? extent::full : in;
     moved[at(id)] = out;
     cost += static_cast<double>(out == extent::full ? n.out.size() : n.out.area());
-    if (!mixes) continue;
+    if (!mixes(n.what)) continue;
     const index inputs = net.parameters()[at(n.weight)].per_channel();
     const double share = in == extent::channel ? 1 / static_cast<double>(n.in.channels) : 1.0;
     cost += share * static_cast<double>(n.out.size() * inputs);

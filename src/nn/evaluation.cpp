@@ -18,7 +18,7 @@ evaluation::evaluation(const network& net)
     for (const index from : {nodes[id].first, nodes[id].second}) {
       if (from >= 0) users[static_cast<std::size_t>(from)].push_back(static_cast<index>(id));
     }
-    if (nodes[id].weight >= 0 && nodes[id].what != operation::batch_norm) {
+    if (mixes(nodes[id].what)) {
       runs[id] = runs_of(nodes[id]);
       chunks[id] = chunks_of(nodes[id], runs[id]);
     }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <limits>
 
 #include "evaluation.hpp"
 #include "operations.hpp"
@@ -45,10 +47,27 @@ template void to_lanes(const shape&, index, const double*, double*);
 template void from_lanes(const shape&, index, const float*, float*);
 template void from_lanes(const shape&, index, const double*, double*);
 
+void check_threads(const char* who, int threads) {
+  constexpr int most = 1 << 16;
+  zo::detail::require(threads >= 1 && threads <= most, who, ": threads must be 1 … ", most,
+                      ", got ", threads);
+}
+
+void check_batch(const char* who, const network& net, index count, norm_mode mode) {
+  zo::detail::require(count >= 1, who, ": a batch needs at least one sample, got ", count);
+  for (const node& n : net.nodes()) {
+    if (n.what != operation::batch_norm || mode == norm_mode::eval) continue;
+    zo::detail::require(count > 1 || n.in.area() > 1, who, ": batch norm ", n.name,
+                        " sees one number a channel in a batch of 1 sample of ", text_of(n.in),
+                        ", which has no variance; use more samples, or norm_mode::eval");
+  }
+}
+
 }  // namespace detail
 
 namespace {
 
+using detail::fit;
 using zo::detail::loop_body;
 using zo::detail::require;
 using zo::detail::run_loop;
@@ -63,11 +82,15 @@ std::size_t at(index i) { return static_cast<std::size_t>(i); }
 // Positions of a batch norm that one item of a loop takes.
 constexpr index positions_an_item = 64;
 
+index pieces_of(index positions) { return (positions + positions_an_item - 1) / positions_an_item; }
+
+constexpr const char* who = "zo::nn::forward_pass";
+
 }  // namespace
 
 template <class T>
 forward_pass<T>::forward_pass(const network& net)
-    : net_(net),
+    : net_(std::make_shared<const network>(net)),
       evaluation_(std::make_shared<detail::evaluation>(net)),
       values_(net.nodes().size()),
       packed_(net.nodes().size()),
@@ -77,45 +100,74 @@ forward_pass<T>::forward_pass(const network& net)
       factors_(net.nodes().size()) {}
 
 template <class T>
-std::span<const T> forward_pass<T>::parameter(std::span<const T> parameters, index number) const {
+std::span<const T> forward_pass<T>::parameter(index number) const {
   if (number < 0) return {};
-  const view& v = net_.parameters()[at(number)];
-  return parameters.subspan(at(v.offset), at(v.size));
+  const view& v = net_->parameters()[at(number)];
+  return std::span(parameters_).subspan(at(v.offset), at(v.size));
+}
+
+template <class T>
+void forward_pass<T>::check_run() const {
+  require(has_run_, who, ": there are no values before run");
+}
+
+template <class T>
+void forward_pass<T>::check_norm(index node) const {
+  check_run();
+  require(node >= 0 && node < static_cast<index>(net_->nodes().size()) &&
+              net_->nodes()[at(node)].what == operation::batch_norm,
+          who, ": value ", node, " is no batch norm");
+}
+
+// A pass keeps what its last batch needs, and not what the largest one needed.
+template <class T>
+void forward_pass<T>::make_room(index count) {
+  constexpr index most = std::numeric_limits<index>::max() / 8;
+  for (const node& n : net_->nodes()) {
+    require(detail::product_of({count, n.out.size(), detail::lanes}) < most, who, ": ", count,
+            " samples of ", text_of(n.out), " are more numbers than fit into memory");
+  }
+  if (detail::groups_of(count) == detail::groups_of(count_)) return;
+  for (detail::lane_vector<T>& v : values_) v = {};
+  sums_ = {};
 }
 
 template <class T>
 void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> statistics,
                           std::span<const T> inputs, index count, norm_mode mode, int threads) {
-  require(static_cast<index>(parameters.size()) == net_.parameter_count(),
-          "zo::nn::forward_pass: the network has ", net_.parameter_count(), " parameters, got ",
-          parameters.size());
-  require(static_cast<index>(statistics.size()) == net_.statistic_count(),
-          "zo::nn::forward_pass: the network has ", net_.statistic_count(), " statistics, got ",
-          statistics.size());
-  const shape sample = net_.nodes().front().out;
-  require(count >= 1 && static_cast<index>(inputs.size()) == count * sample.size(),
-          "zo::nn::forward_pass: ", count, " samples of ", text_of(sample), " need ",
-          count * sample.size(), " numbers, got ", inputs.size());
+  require(static_cast<index>(parameters.size()) == net_->parameter_count(), who,
+          ": the network has ", net_->parameter_count(), " parameters, got ", parameters.size());
+  require(static_cast<index>(statistics.size()) == net_->statistic_count(), who,
+          ": the network has ", net_->statistic_count(), " statistics, got ", statistics.size());
+  detail::check_threads(who, threads);
+  detail::check_batch(who, *net_, count, mode);
+  const shape sample = net_->nodes().front().out;
+  const index wanted = detail::product_of({count, sample.size()});
+  require(static_cast<index>(inputs.size()) == wanted, who, ": ", count, " samples of ",
+          text_of(sample), " need ", wanted, " numbers, got ", inputs.size());
+  has_run_ = false;
+  differences_.reset();
+  ++runs_;
+  make_room(count);
   count_ = count;
   mode_ = mode;
+  parameters_.assign(parameters.begin(), parameters.end());
   const index groups = detail::groups_of(count);
-  const auto size_of = [&](const shape& s) { return at(groups * s.size() * detail::lanes); };
-  for (index id = 0; id < static_cast<index>(net_.nodes().size()); ++id) {
-    const node& n = net_.nodes()[at(id)];
+  const auto size_of = [&](const shape& s) { return groups * s.size() * detail::lanes; };
+  for (index id = 0; id < static_cast<index>(net_->nodes().size()); ++id) {
+    const node& n = net_->nodes()[at(id)];
     if (evaluation_->absorbed[at(id)]) continue;
     detail::lane_vector<T>& out = values_[at(id)];
-    out.resize(size_of(n.out));
+    fit(out, size_of(n.out));
     if (evaluation_->chains[at(id)].norm >= 0) {
       const detail::norm_chain& chain = evaluation_->chains[at(id)];
-      if (chain.add >= 0) values_[at(chain.add)].resize(out.size());
-      normalize(id, parameters, statistics, threads);
+      if (chain.add >= 0 && chain.relu >= 0) fit(values_[at(chain.add)], size_of(n.out));
+      normalize(id, statistics, threads);
       continue;
     }
-    if (n.weight >= 0) {
-      const T* const weight = parameter(parameters, n.weight).data();
-      detail::pack_weights(n, weight, packed_[at(id)]);
-      if (detail::has_tiles(n)) detail::pack_tiles(n, weight, tiles_[at(id)]);
-      convolve(id, parameter(parameters, n.bias), threads);
+    if (mixes(n.what)) {
+      detail::pack_weights(n, parameter(n.weight).data(), packed_[at(id)]);
+      convolve(id, threads);
       continue;
     }
     if (n.what == operation::input) {
@@ -129,13 +181,15 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
                        values_[at(id)].data() + g * n.out.size() * detail::lanes);
     });
   }
-  outputs_.resize(at(count * net_.output().size()));
-  detail::from_lanes(net_.output(), count, values_.back().data(), outputs_.data());
+  fit(outputs_, count * net_->output().size());
+  detail::from_lanes(net_->output(), count, values_.back().data(), outputs_.data());
+  has_run_ = true;
 }
 
 template <class T>
-void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
-  const node& n = net_.nodes()[at(id)];
+void forward_pass<T>::convolve(index id, int threads) {
+  const node& n = net_->nodes()[at(id)];
+  const std::span<const T> bias = parameter(n.bias);
   const std::vector<detail::chunk>& chunks = evaluation_->chunks[at(id)];
   const auto pieces = static_cast<index>(chunks.size());
   // A batch norm needs the sums of these outputs, and they are near now.
@@ -168,7 +222,7 @@ void forward_pass<T>::convolve(index id, std::span<const T> bias, int threads) {
 // for the mean, then around it. The first are there already where a convolution made the input.
 template <class T>
 void forward_pass<T>::measure(index id, bool summed, int threads) {
-  const node& n = net_.nodes()[at(id)];
+  const node& n = net_->nodes()[at(id)];
   const index channels = n.in.channels, area = n.in.area(), groups = detail::groups_of(count_);
   const index room = channels * 2 * detail::lanes;  // sums of an item
   const double numbers = static_cast<double>(count_ * area);
@@ -176,7 +230,7 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
   std::vector<double>& means = means_[at(id)];
   std::vector<double> second(at(channels));
   for (int round = 0; round < 2; ++round) {
-    index pieces = (area + positions_an_item - 1) / positions_an_item;
+    index pieces = pieces_of(area);
     if (round == 0 && summed) {
       pieces = static_cast<index>(evaluation_->chunks[at(n.first)].size());
     } else {
@@ -209,10 +263,9 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
 }
 
 template <class T>
-void forward_pass<T>::normalize(index id, std::span<const T> parameters,
-                                std::span<const T> statistics, int threads) {
+void forward_pass<T>::normalize(index id, std::span<const T> statistics, int threads) {
   const detail::norm_chain& chain = evaluation_->chains[at(id)];
-  const node& n = net_.nodes()[at(chain.norm)];
+  const node& n = net_->nodes()[at(chain.norm)];
   const index channels = n.in.channels;
   std::vector<double>& means = means_[at(chain.norm)];
   std::vector<double>& roots = roots_[at(chain.norm)];
@@ -222,23 +275,27 @@ void forward_pass<T>::normalize(index id, std::span<const T> parameters,
     measure(chain.norm, n.first == summed_, threads);
     summed_ = -1;
   } else {
-    const index mean = net_.statistics()[at(n.running_mean)].offset;
-    const index variance = net_.statistics()[at(n.running_var)].offset;
+    const index mean = net_->statistics()[at(n.running_mean)].offset;
+    const index variance = net_->statistics()[at(n.running_var)].offset;
     for (index c = 0; c < channels; ++c) {
+      const auto running = static_cast<double>(statistics[at(variance + c)]);
+      require(!(running < 0), who, ": ", n.name, ".running_var is ", running, " in channel ", c,
+              ", and a variance is not negative");
       means[at(c)] = static_cast<double>(statistics[at(mean + c)]);
-      roots[at(c)] = std::sqrt(static_cast<double>(statistics[at(variance + c)]) + n.epsilon);
+      roots[at(c)] = std::sqrt(running + n.epsilon);
     }
   }
   norm_factors& factors = factors_[at(chain.norm)];
-  const std::span<const T> gamma = parameter(parameters, n.weight);
+  const std::span<const T> gamma = parameter(n.weight);
   factors.mean.assign(means.begin(), means.end());
   factors.scale.resize(at(channels));
-  factors.shift.assign(parameter(parameters, n.bias).begin(), parameter(parameters, n.bias).end());
+  const std::span<const T> beta = parameter(n.bias);
+  factors.shift.assign(beta.begin(), beta.end());
   for (index c = 0; c < channels; ++c) {
     factors.scale[at(c)] = static_cast<T>(static_cast<double>(gamma[at(c)]) / roots[at(c)]);
   }
   const index area = n.in.area();
-  const index pieces = (area + positions_an_item - 1) / positions_an_item;
+  const index pieces = pieces_of(area);
   each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
     const index first = item % pieces * positions_an_item;
     const index at_rows = (item / pieces * area + first) * channels * detail::lanes;
@@ -259,20 +316,49 @@ void forward_pass<T>::normalize(index id, std::span<const T> parameters,
 }
 
 template <class T>
-void forward_pass<T>::round_weights(std::span<const T> parameters) {
-  pairs_.resize(net_.nodes().size());
-  for (std::size_t id = 0; id < net_.nodes().size(); ++id) {
-    const node& n = net_.nodes()[id];
-    if (evaluation_->runs[id].empty()) continue;
-    const std::span<const T> weight = parameter(parameters, n.weight);
-    const std::vector<float> values(weight.begin(), weight.end());
-    detail::pack_pairs(n, values.data(), pairs_[id]);
+void forward_pass<T>::prepare_differences(products how) {
+  check_run();
+  require(how == products::exact || sizeof(T) == sizeof(float), who,
+          ": products in bfloat16 are for networks of float");
+  ++runs_;
+  pairs_.resize(net_->nodes().size());
+  for (std::size_t id = 0; id < net_->nodes().size(); ++id) {
+    const node& n = net_->nodes()[id];
+    if (!mixes(n.what)) continue;
+    const std::span<const T> weight = parameter(n.weight);
+    if (detail::has_tiles(n)) detail::pack_tiles(n, weight.data(), tiles_[id]);
+    pairs_[id] = {};
+    if constexpr (std::same_as<T, float>) {
+      if (detail::has_pairs(n, how)) detail::pack_pairs(n, weight.data(), pairs_[id]);
+    }
   }
+  differences_ = how;
+}
+
+template <class T>
+std::span<const T> forward_pass<T>::outputs() const {
+  check_run();
+  return outputs_;
+}
+
+template <class T>
+std::span<const double> forward_pass<T>::means(index node) const {
+  check_norm(node);
+  return means_[at(node)];
+}
+
+template <class T>
+std::span<const double> forward_pass<T>::roots(index node) const {
+  check_norm(node);
+  return roots_[at(node)];
 }
 
 template <class T>
 std::vector<T> forward_pass<T>::value(index node) const {
-  const shape& s = net_.nodes().at(at(node)).out;
+  check_run();
+  require(node >= 0 && node < static_cast<index>(net_->nodes().size()), who, ": value ", node,
+          " is not in 0 … ", net_->nodes().size() - 1);
+  const shape& s = net_->nodes()[at(node)].out;
   std::vector<T> rows(at(count_ * s.size()));
   if (!values_[at(node)].empty()) {
     detail::from_lanes(s, count_, data(node), rows.data());
@@ -283,7 +369,7 @@ std::vector<T> forward_pass<T>::value(index node) const {
   const index groups = detail::groups_of(count_);
   detail::lane_vector<T> made(at(groups * s.size() * detail::lanes));
   detail::best_loops<T>().norm({{groups * s.area(), s.channels},
-                                {data(net_.nodes()[at(node)].first), s.channels},
+                                {data(net_->nodes()[at(node)].first), s.channels},
                                 {},
                                 factors.mean.data(),
                                 factors.scale.data(),
@@ -296,34 +382,59 @@ std::vector<T> forward_pass<T>::value(index node) const {
 }
 
 template <class T>
-index pass_bytes(const network& net, index count) {
+index pass_bytes(const network& net, index count, std::optional<products> differences) {
+  zo::detail::require(count >= 1, "zo::nn::pass_bytes: a batch needs at least one sample, got ",
+                      count);
   const detail::evaluation whole(net);
-  index numbers = 0;
+  const index rows = detail::product_of({detail::groups_of(count), detail::lanes});
+  index of_sample = 0, sums = 0, others = 0, of_norms = 0, packed = 0;
   for (std::size_t id = 0; id < net.nodes().size(); ++id) {
+    const node& n = net.nodes()[id];
     const detail::norm_chain& chain = whole.chains[id];
     const bool sum_kept = chain.add >= 0 && chain.relu >= 0;
-    if (!whole.absorbed[id]) numbers += net.nodes()[id].out.size() * (sum_kept ? 2 : 1);
+    if (!whole.absorbed[id]) of_sample += n.out.size() * (sum_kept ? 2 : 1);
+    if (n.what == operation::batch_norm) {
+      const index pieces =
+          std::max(pieces_of(n.in.area()), static_cast<index>(whole.chunks[at(n.first)].size()));
+      sums = std::max(sums, pieces * n.in.channels * 2);
+      of_norms += n.in.channels;
+    }
+    if (!mixes(n.what)) continue;
+    packed += detail::packed_size(n);
+    if (differences && detail::has_tiles(n)) packed += detail::tiles_size(n);
+    if (differences && detail::has_pairs(n, *differences)) others += detail::pairs_bytes(n);
+    others += static_cast<index>(whole.runs[id].size() * sizeof(detail::position_run));
   }
-  return (numbers * detail::groups_of(count) * detail::lanes + net.parameter_count()) *
-         static_cast<index>(sizeof(T));
+  constexpr auto number = static_cast<index>(sizeof(T)), wide = static_cast<index>(sizeof(double));
+  index bytes =
+      (packed + net.parameter_count() + 3 * of_norms) * number + 2 * of_norms * wide + others;
+  for (const index part :
+       {detail::product_of({rows, of_sample, number}), detail::product_of({rows, sums, wide}),
+        detail::product_of({count, net.output().size(), number})}) {
+    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index>::max();
+  }
+  return bytes;
 }
 
-template index pass_bytes<float>(const network&, index);
-template index pass_bytes<double>(const network&, index);
+template index pass_bytes<float>(const network&, index, std::optional<products>);
+template index pass_bytes<double>(const network&, index, std::optional<products>);
 
 template <class T>
 void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum) const {
-  require(mode_ == norm_mode::train && count_ > 0,
-          "zo::nn::forward_pass: statistics are updated after a pass in train mode");
-  for (std::size_t id = 0; id < net_.nodes().size(); ++id) {
-    const node& n = net_.nodes()[id];
+  check_run();
+  require(mode_ == norm_mode::train, who, ": statistics are updated after a pass in train mode");
+  require(static_cast<index>(statistics.size()) == net_->statistic_count(), who,
+          ": the network has ", net_->statistic_count(), " statistics, got ", statistics.size());
+  require(momentum >= 0 && momentum <= 1, who, ": momentum must be 0 … 1, got ", momentum);
+  for (std::size_t id = 0; id < net_->nodes().size(); ++id) {
+    const node& n = net_->nodes()[id];
     if (n.what != operation::batch_norm) continue;
     const double numbers = static_cast<double>(count_ * n.in.area());
-    const double unbiased = numbers > 1 ? numbers / (numbers - 1) : 1.0;
-    const index mean = net_.statistics()[at(n.running_mean)].offset;
-    const index var = net_.statistics()[at(n.running_var)].offset;
+    const double unbiased = numbers / (numbers - 1);
+    const index mean = net_->statistics()[at(n.running_mean)].offset;
+    const index var = net_->statistics()[at(n.running_var)].offset;
     for (index c = 0; c < n.in.channels; ++c) {
-      const double variance = roots_[id][at(c)] * roots_[id][at(c)] - n.epsilon;
+      const double variance = detail::variance_of(roots_[id][at(c)], n.epsilon);
       T& m = statistics[at(mean + c)];
       T& v = statistics[at(var + c)];
       m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * means_[id][at(c)]);

@@ -114,12 +114,35 @@ std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& run
   return chunks;
 }
 
+namespace {
+
+index taps_of(const node& n) {
+  return n.what == operation::linear ? n.in.area() : n.kernel * n.kernel;
+}
+
+}  // namespace
+
+index packed_size(const node& n) {
+  return blocks_of(n.out.channels) * taps_of(n) * n.in.channels * block_channels;
+}
+
+index tiles_size(const node& n) {
+  return blocks_of(n.out.channels) * n.kernel * n.in.channels * sums_of_tile * block_channels;
+}
+
+index transformed_size(const node& n) {
+  return 4 * n.in.width / tile * n.in.channels * sums_of_tile * lanes;
+}
+
+index pairs_bytes(const node& n) {
+  return blocks_of(n.out.channels) * taps_of(n) * pairs_of(n.in.channels) * block_channels *
+         static_cast<index>(sizeof(bfloat16_pair));
+}
+
 template <class T>
 void pack_weights(const node& n, const T* weight, lane_vector<T>& packed) {
-  const bool flat = n.what == operation::linear;
-  const index taps = flat ? n.in.area() : n.kernel * n.kernel, channels = n.in.channels;
-  packed.assign(
-      static_cast<std::size_t>(blocks_of(n.out.channels) * taps * channels * block_channels), T(0));
+  const index taps = taps_of(n), channels = n.in.channels;
+  packed.assign(static_cast<std::size_t>(packed_size(n)), T(0));
   for (index o = 0; o < n.out.channels; ++o) {
     T* const block =
         packed.data() + o / block_channels * taps * channels * block_channels + o % block_channels;
@@ -173,8 +196,8 @@ bool has_tiles(const node& n) {
 
 template <class T>
 void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
-  const index channels = n.in.channels, all = n.kernel * channels * sums_of_tile * block_channels;
-  packed.assign(static_cast<std::size_t>(blocks_of(n.out.channels) * all), T(0));
+  const index channels = n.in.channels;
+  packed.assign(static_cast<std::size_t>(tiles_size(n)), T(0));
   for (index o = 0; o < n.out.channels; ++o) {
     for (index row = 0; row < n.kernel; ++row) {
       for (index c = 0; c < channels; ++c) {

@@ -15,6 +15,14 @@
 
 namespace zo::nn::detail {
 
+/// Exactly as many numbers: what was there is not needed, and growth would be memory for nothing.
+template <class Numbers>
+void fit(Numbers& numbers, index size) {
+  const auto wanted = static_cast<std::size_t>(size);
+  if (numbers.capacity() < wanted) numbers = Numbers();
+  numbers.resize(wanted);
+}
+
 /// Output channels whose weights lie together: [block][row of taps][tap][input channel][8].
 inline constexpr index block_channels = 8;
 
@@ -50,6 +58,19 @@ void pack_weights(const node& n, const T* weight, lane_vector<T>& packed);
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed);
 
 inline index pairs_of(index channels) { return (channels + 1) / 2; }
+
+/// Layers whose products are formed in pairs: with fewer input channels they gain little on tiles
+/// in float, and lose digits.
+inline bool has_pairs(const node& n, products how) {
+  return how == products::bfloat16 && mixes(n.what) && n.in.channels >= 64;
+}
+
+/// Numbers that packed weights take, those of tiles, and those of their transformed rows; bytes of
+/// weights in pairs.
+index packed_size(const node& n);
+index tiles_size(const node& n);
+index transformed_size(const node& n);
+index pairs_bytes(const node& n);
 
 /// Products of E, summed in T; channels are pairs of channels where E is one.
 template <class T, class E = T>

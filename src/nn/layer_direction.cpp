@@ -1,6 +1,7 @@
 // Directions in one layer's weights, as small networks of their own.
 #include "zo/nn/layer_direction.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -25,13 +26,16 @@ layer_sizes sizes_of(const network& net, index layer, const layer_direction_opti
   require(layer >= 0 && layer < static_cast<index>(net.nodes().size()), who, ": value ", layer,
           " is not in 0 … ", net.nodes().size() - 1);
   const node& n = net.nodes()[static_cast<std::size_t>(layer)];
-  require(n.what == operation::convolution || n.what == operation::linear, who, ": value ", layer,
-          " is no convolution and no linear map");
+  require(mixes(n.what), who, ": value ", layer, " is no convolution and no linear map");
+  // The number of a direction holds both.
+  require(layer < 4096, who, ": at most 4096 values, got value ", layer);
   require(o.directions >= 1 && o.directions <= (index{1} << 20), who,
           ": directions must be 1 … 2^20, got ", o.directions);
-  require(o.smoothing > 0, who, ": smoothing must be above 0, got ", o.smoothing);
-  require(!o.rank || *o.rank >= 1, who, ": rank must be at least 1, got ", o.rank.value_or(1));
+  require(std::isfinite(o.smoothing) && o.smoothing > 0, who,
+          ": smoothing must be above 0 and finite, got ", o.smoothing);
   const view& weight = net.parameters()[static_cast<std::size_t>(n.weight)];
+  require(!o.rank || (*o.rank >= 1 && *o.rank <= weight.size), who, ": rank must be 1 … ",
+          weight.size, ", got ", o.rank.value_or(1));
   return {weight.dims.front(), weight.per_channel(), n.bias < 0 ? 0 : n.out.channels};
 }
 
@@ -101,6 +105,8 @@ template <class T>
 void fill_layer_direction(const network& net, index layer, const layer_direction_options& options,
                           const stream& from, index number, std::span<T> out) {
   const layer_sizes sizes = sizes_of(net, layer, options);
+  require(number >= 0 && number < (index{1} << 20),
+          "zo::nn::fill_layer_direction: number must be 0 … 2^20 - 1, got ", number);
   require(static_cast<index>(out.size()) == sizes.weights() + sizes.biases,
           "zo::nn::fill_layer_direction: the layer has ", sizes.weights() + sizes.biases,
           " parameters, got room for ", out.size());
@@ -111,15 +117,15 @@ void fill_layer_direction(const network& net, index layer, const layer_direction
 }
 
 template <class T, class Loss>
-index estimate_by_directions(const network& net, const forward_pass<T>& base, const Loss& loss,
-                             std::span<const T> parameters, index layer,
+index estimate_by_directions(const forward_pass<T>& base, const Loss& loss, index layer,
                              const layer_direction_options& options, const stream& from,
                              std::span<T> gradient, int threads) {
   constexpr const char* who = "zo::nn::estimate_by_directions";
+  const network& net = base.net();
   const layer_sizes sizes = sizes_of(net, layer, options);
   require(static_cast<index>(gradient.size()) == net.parameter_count(), who, ": the network has ",
           net.parameter_count(), " parameters, and gradient ", gradient.size());
-  require(threads >= 1, who, ": threads must be at least 1, got ", threads);
+  detail::check_threads(who, threads);
   const node& n = net.nodes()[static_cast<std::size_t>(layer)];
   const network own = alone(n, options.rank);
   const std::vector<T> inputs = base.value(n.first);
@@ -128,9 +134,9 @@ index estimate_by_directions(const network& net, const forward_pass<T>& base, co
     difference_pass<T> rest;
   };
   std::vector<std::unique_ptr<worker>> workers;
-  for (int k = 0; k < threads; ++k) {
-    workers.push_back(std::make_unique<worker>(
-        worker{forward_pass<T>(own), difference_pass<T>(net, base, parameters)}));
+  for (index k = 0; k < std::min<index>(threads, options.directions); ++k) {
+    workers.push_back(
+        std::make_unique<worker>(worker{forward_pass<T>(own), difference_pass<T>(base)}));
   }
   std::vector<double> slopes(static_cast<std::size_t>(options.directions));
   auto one = [&](index k, int number) {
@@ -181,20 +187,16 @@ template void fill_layer_direction(const network&, index, const layer_direction_
                                    const stream&, index, std::span<float>);
 template void fill_layer_direction(const network&, index, const layer_direction_options&,
                                    const stream&, index, std::span<double>);
-template index estimate_by_directions(const network&, const forward_pass<float>&,
-                                      const cross_entropy&, std::span<const float>, index,
+template index estimate_by_directions(const forward_pass<float>&, const cross_entropy&, index,
                                       const layer_direction_options&, const stream&,
                                       std::span<float>, int);
-template index estimate_by_directions(const network&, const forward_pass<float>&,
-                                      const squared_error&, std::span<const float>, index,
+template index estimate_by_directions(const forward_pass<float>&, const squared_error&, index,
                                       const layer_direction_options&, const stream&,
                                       std::span<float>, int);
-template index estimate_by_directions(const network&, const forward_pass<double>&,
-                                      const cross_entropy&, std::span<const double>, index,
+template index estimate_by_directions(const forward_pass<double>&, const cross_entropy&, index,
                                       const layer_direction_options&, const stream&,
                                       std::span<double>, int);
-template index estimate_by_directions(const network&, const forward_pass<double>&,
-                                      const squared_error&, std::span<const double>, index,
+template index estimate_by_directions(const forward_pass<double>&, const squared_error&, index,
                                       const layer_direction_options&, const stream&,
                                       std::span<double>, int);
 

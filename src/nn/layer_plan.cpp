@@ -171,6 +171,8 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
   by_coordinates<T, Loss> coordinates(p);
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
+  require(std::isfinite(coordinates.value()), who, ": the loss of the batch is ",
+          coordinates.value(), "; there is nothing to plan for");
   std::vector<T> a(static_cast<std::size_t>(p.net.parameter_count())), b = a;
   for (index id = static_cast<index>(p.net.nodes().size()) - 1; id > 0; --id) {
     if (at(p.net, id).weight < 0) continue;
@@ -251,6 +253,9 @@ double estimate_layers(const layered_problem<T, Loss>& p, const layer_plan& plan
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
   for (const layer_choice& c : plan.layers) {
+    require(c.node >= 0 && c.node < static_cast<index>(p.net.nodes().size()),
+            "zo::nn::estimate_layers: the plan asks value ", c.node, ", which is not in 0 … ",
+            p.net.nodes().size() - 1);
     std::vector<index> own = coordinates_of(p.net, c.node);
     const auto all = static_cast<index>(own.size());
     require(c.questions >= 1 && (c.about == question::activations || c.questions <= all),

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "zo/direction.hpp"
 #include "zo/random.hpp"
@@ -16,9 +17,42 @@ std::string text_of(const shape& s) {
          std::to_string(s.width);
 }
 
+namespace detail {
+
+index product_of(std::initializer_list<index> factors) {
+  index product = 1;
+  bool fits = true;
+  for (const index f : factors) {
+    if (f == 0) return 0;
+    if (fits) fits = !__builtin_mul_overflow(product, f, &product);
+  }
+  return fits ? product : std::numeric_limits<index>::max();
+}
+
+}  // namespace detail
+
+namespace {
+
+using detail::product_of;
+
+// Bounds that no machine reaches, so that sums and products of sizes stay numbers.
+constexpr index most_values = index{1} << 15;
+constexpr index most_pixels = std::numeric_limits<std::int32_t>::max();
+constexpr index most_numbers = index{1} << 44;  // of one value, and of all parameters
+constexpr index most_multiplications = index{1} << 60;
+
+void check_size(const std::string& name, const shape& s) {
+  require(product_of({s.height, s.width}) <= most_pixels &&
+              product_of({s.channels, s.height, s.width}) <= most_numbers,
+          "zo::nn::network: ", name, ": ", text_of(s), " are more numbers than fit into memory");
+}
+
+}  // namespace
+
 network::network(shape input) {
   require(input.channels >= 1 && input.height >= 1 && input.width >= 1,
           "zo::nn::network: an input of ", text_of(input), " holds nothing");
+  check_size("input", input);
   node first;
   first.name = "input";
   first.in = first.out = input;
@@ -31,7 +65,26 @@ const node& network::at(index value, const char* what) const {
   return nodes_[static_cast<std::size_t>(value)];
 }
 
+// Everything that a layer with parameters could be refused for, before it adds any.
+void network::admit(const node& added, std::initializer_list<index> weight, index bias) {
+  require(static_cast<index>(nodes_.size()) < most_values, "zo::nn::network: ", added.name,
+          ": a network has at most ", most_values, " values");
+  check_size(added.name, added.out);
+  const index size = product_of(weight);
+  require(size <= most_numbers && parameter_count_ + size + bias <= most_numbers,
+          "zo::nn::network: ", added.name, " would make more parameters than fit into memory");
+  const index products = mixes(added.what) ? product_of({size, added.out.area()}) : 0;
+  require(products <= most_multiplications - multiplications_, "zo::nn::network: ", added.name,
+          " would make more multiplications than can be counted");
+  require(names_.insert(added.name).second, "zo::nn::network: two parameters are called ",
+          added.name, ".weight");
+  multiplications_ += products;
+}
+
 index network::append(node added) {
+  require(static_cast<index>(nodes_.size()) < most_values,
+          "zo::nn::network: a network has at most ", most_values, " values");
+  check_size(added.name.empty() ? "a value" : added.name, added.out);
   nodes_.push_back(std::move(added));
   return static_cast<index>(nodes_.size()) - 1;
 }
@@ -39,9 +92,6 @@ index network::append(node added) {
 index network::add_parameter(const std::string& name, std::vector<index> dims) {
   view v{name, std::move(dims), parameter_count_, 1, static_cast<index>(nodes_.size())};
   for (const index n : v.dims) v.size *= n;
-  for (const view& other : parameters_) {
-    require(other.name != name, "zo::nn::network: two parameters are called ", name);
-  }
   parameter_count_ += v.size;
   parameters_.push_back(std::move(v));
   return static_cast<index>(parameters_.size()) - 1;
@@ -58,6 +108,9 @@ index network::convolution(index from, const std::string& name, const convolutio
   require(o.channels >= 1 && o.kernel >= 1 && o.stride >= 1 && o.padding >= 0,
           "zo::nn::network: ", name,
           ": channels, kernel and stride must be at least 1 and padding at least 0");
+  require(o.padding <= most_pixels && o.stride <= most_pixels, "zo::nn::network: ", name,
+          ": a padding of ", o.padding, " or a stride of ", o.stride,
+          " is wider than any image; use less");
   require(in.height + 2 * o.padding >= o.kernel && in.width + 2 * o.padding >= o.kernel,
           "zo::nn::network: ", name, ": a kernel of ", o.kernel, " does not fit into ", text_of(in),
           " with padding ", o.padding);
@@ -71,6 +124,7 @@ index network::convolution(index from, const std::string& name, const convolutio
   n.padding = o.padding;
   n.out = {o.channels, (in.height + 2 * o.padding - o.kernel) / o.stride + 1,
            (in.width + 2 * o.padding - o.kernel) / o.stride + 1};
+  admit(n, {o.channels, in.channels, o.kernel, o.kernel}, o.bias ? o.channels : 0);
   n.weight = add_parameter(name + ".weight", {o.channels, in.channels, o.kernel, o.kernel});
   if (o.bias) n.bias = add_parameter(name + ".bias", {o.channels});
   return append(std::move(n));
@@ -85,6 +139,7 @@ index network::linear(index from, const std::string& name, index outputs, bool b
   n.first = from;
   n.in = in;
   n.out = {outputs, 1, 1};
+  admit(n, {outputs, in.size()}, bias ? outputs : 0);
   n.weight = add_parameter(name + ".weight", {outputs, in.size()});
   if (bias) n.bias = add_parameter(name + ".bias", {outputs});
   return append(std::move(n));
@@ -92,13 +147,15 @@ index network::linear(index from, const std::string& name, index outputs, bool b
 
 index network::batch_norm(index from, const std::string& name, double epsilon) {
   const shape in = at(from, name.c_str()).out;
-  require(epsilon > 0, "zo::nn::network: ", name, ": epsilon must be above 0, got ", epsilon);
+  require(epsilon > 0 && std::isfinite(epsilon), "zo::nn::network: ", name,
+          ": epsilon must be above 0 and finite, got ", epsilon);
   node n;
   n.what = operation::batch_norm;
   n.name = name;
   n.first = from;
   n.in = n.out = in;
   n.epsilon = epsilon;
+  admit(n, {in.channels}, in.channels);
   n.weight = add_parameter(name + ".weight", {in.channels});
   n.bias = add_parameter(name + ".bias", {in.channels});
   n.running_mean = add_statistic(name + ".running_mean", in.channels);
@@ -176,15 +233,6 @@ index network::subsample(index from, index channels) {
   return append(std::move(n));
 }
 
-index network::multiplications() const {
-  index sum = 0;
-  for (const node& n : nodes_) {
-    if (n.weight < 0 || n.what == operation::batch_norm) continue;
-    sum += parameters_[static_cast<std::size_t>(n.weight)].size * n.out.area();
-  }
-  return sum;
-}
-
 const view& network::parameter(const std::string& name) const {
   const auto found = std::ranges::find(parameters_, name, &view::name);
   if (found != parameters_.end()) return *found;
@@ -202,9 +250,11 @@ const view& network::parameter_of(index coordinate) const {
 }
 
 network resnet(index depth, const resnet_options& options) {
-  require(depth >= 8 && (depth - 2) % 6 == 0,
-          "zo::nn::resnet: depth must be 6 n + 2 for n of at least 1 (20, 32, 44, 56, 110), got ",
-          depth);
+  constexpr index deepest = 9002;  // as many values as a network may have
+  require(
+      depth >= 8 && depth <= deepest && (depth - 2) % 6 == 0,
+      "zo::nn::resnet: depth must be 6 n + 2 for n of at least 1 (20, 32, 44, 56, 110), at most ",
+      deepest, ", got ", depth);
   network net({3, 32, 32});
   const auto convolve = [&](index from, const std::string& name, index channels, index stride) {
     return net.convolution(from, name, {.channels = channels, .stride = stride});

@@ -100,8 +100,13 @@ void evaluate_linear(const node& n, bool single, const T* in, const T* other, T*
     case operation::add:
       for (index i = 0; i < n.out.area() * channels * lanes; ++i) out[i] = in[i] + other[i];
       return;
-    default:
-      return;
+    case operation::input:
+    case operation::convolution:
+    case operation::linear:
+    case operation::batch_norm:
+    case operation::relu:
+    case operation::max_pool:
+      return;  // the callers'
   }
 }
 
@@ -112,8 +117,16 @@ void evaluate(const node& n, const T* in, const T* other, T* out) {
       return relu(n.in.size() * lanes, in, out);
     case operation::max_pool:
       return max_pool(n, n.in.channels, in, out);
-    default:
+    case operation::average_pool:
+    case operation::global_average_pool:
+    case operation::add:
+    case operation::subsample:
       return evaluate_linear(n, false, in, other, out);
+    case operation::input:
+    case operation::convolution:
+    case operation::linear:
+    case operation::batch_norm:
+      return;  // the pass's own
   }
 }
 

@@ -2,6 +2,9 @@
 #include "zo/nn/weights.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace zo::nn {
 
@@ -15,19 +18,22 @@ std::string text_of(const std::vector<index>& dims) {
   return text.empty() ? "()" : text + ")";
 }
 
+// The tensors by name, each once; prefix cut off.
 template <class T>
-const named_values<T>& find(std::span<const named_values<T>> tensors, std::string_view prefix,
+using by_name = std::unordered_map<std::string_view, const named_values<T>*>;
+
+template <class T>
+const named_values<T>& find(const by_name<T>& tensors, std::string_view prefix,
                             const view& wanted) {
-  const auto found = std::ranges::find_if(tensors, [&](const named_values<T>& t) {
-    return t.name == std::string(prefix) + wanted.name;
-  });
+  const auto found = tensors.find(wanted.name);
   require(found != tensors.end(), "zo::nn::load: there is no tensor ", prefix, wanted.name,
           ", which the network needs");
-  require(found->dims == wanted.dims, "zo::nn::load: ", found->name, " has the shape ",
-          text_of(found->dims), ", and the network needs ", text_of(wanted.dims));
-  require(static_cast<index>(found->values.size()) == wanted.size, "zo::nn::load: ", found->name,
-          " has ", found->values.size(), " values for the shape ", text_of(wanted.dims));
-  return *found;
+  const named_values<T>& t = *found->second;
+  require(t.dims == wanted.dims, "zo::nn::load: ", t.name, " has the shape ", text_of(t.dims),
+          ", and the network needs ", text_of(wanted.dims));
+  require(static_cast<index>(t.values.size()) == wanted.size, "zo::nn::load: ", t.name, " has ",
+          t.values.size(), " values for the shape ", text_of(wanted.dims));
+  return t;
 }
 
 }  // namespace
@@ -40,25 +46,37 @@ void load(const network& net, std::span<const named_values<T>> tensors, std::str
           "zo::nn::load: the network has ", net.parameter_count(), " parameters and ",
           net.statistic_count(), " statistics, got room for ", parameters.size(), " and ",
           statistics.size());
-  const auto known = [&](std::string_view name) {
-    const auto has = [&](const view& v) { return name == std::string(prefix) + v.name; };
-    return std::ranges::any_of(net.parameters(), has) || std::ranges::any_of(net.statistics(), has);
-  };
+  std::unordered_set<std::string_view> known;
+  for (const auto* views : {&net.parameters(), &net.statistics()}) {
+    for (const view& v : *views) known.insert(v.name);
+  }
+  by_name<T> named;
   for (const named_values<T>& t : tensors) {
-    require(known(t.name) || t.name.ends_with("num_batches_tracked"),
-            "zo::nn::load: the network has "
-            "nothing called ",
-            t.name, " of shape ", text_of(t.dims));
+    const std::string_view name = t.name;
+    const bool ours = name.starts_with(prefix) && known.contains(name.substr(prefix.size()));
+    require(ours || name.ends_with("num_batches_tracked"),
+            "zo::nn::load: the network has nothing called ", t.name, " of shape ", text_of(t.dims));
+    if (!ours) continue;
+    require(named.emplace(name.substr(prefix.size()), &t).second, "zo::nn::load: there are two ",
+            "tensors called ", t.name, "; give one");
   }
   // Looked up before anything is written.
   for (const auto* views : {&net.parameters(), &net.statistics()}) {
-    for (const view& v : *views) find(tensors, prefix, v);
+    for (const view& v : *views) find(named, prefix, v);
+  }
+  for (const node& n : net.nodes()) {
+    if (n.what != operation::batch_norm) continue;
+    const view& v = net.statistics()[static_cast<std::size_t>(n.running_var)];
+    for (const T variance : find(named, prefix, v).values) {
+      require(!(variance < T(0)), "zo::nn::load: ", prefix, v.name, " holds ", variance,
+              ", and a variance is not negative");
+    }
   }
   for (const view& v : net.parameters()) {
-    std::ranges::copy(find(tensors, prefix, v).values, parameters.begin() + v.offset);
+    std::ranges::copy(find(named, prefix, v).values, parameters.begin() + v.offset);
   }
   for (const view& v : net.statistics()) {
-    std::ranges::copy(find(tensors, prefix, v).values, statistics.begin() + v.offset);
+    std::ranges::copy(find(named, prefix, v).values, statistics.begin() + v.offset);
   }
 }
 

@@ -57,7 +57,8 @@ TEST(mpi_network, shares_the_probes_of_the_last_layer) {
   constexpr int ranks = 50;
   const nn::network net = nn::resnet(20);
   const auto batch_of = [](zo::sample_id) { return some_images(1, 3 * 32 * 32); };
-  const nn::objective<float> priced(net, batch_of, {});
+  const std::vector<float> statistics(static_cast<std::size_t>(net.statistic_count()));
+  const nn::objective<float> priced(net, batch_of, statistics);
   const nn::view& last = *std::ranges::find(net.parameters(), "linear.weight", &nn::view::name);
   std::vector<index> asked;
   for (index i = 0; i < last.offset; i += 97) asked.push_back(i);

@@ -119,7 +119,8 @@ TEST(nn_difference, from_a_value_on_with_the_batch) {
     trial t(mixture(), 6, mode);
     nn::forward_pass<double> pass(t.net);
     pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
-    nn::difference_pass<double> follow(t.net, pass, t.parameters);
+    pass.prepare_differences();
+    nn::difference_pass<double> follow(pass);
     const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
     const auto found = copy_of(follow.from(0, moved, nn::coupling::batch));
     for (std::size_t i = 0; i < moved.size(); ++i) t.inputs[i] += moved[i];
@@ -137,7 +138,8 @@ TEST(nn_difference, frozen_statistics_keep_samples_apart) {
   const trial t(mixture(), 6, nn::norm_mode::train);
   nn::forward_pass<double> pass(t.net);
   pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
-  nn::difference_pass<double> follow(t.net, pass, t.parameters);
+  pass.prepare_differences();
+  nn::difference_pass<double> follow(pass);
   const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
   const auto all = copy_of(follow.from(0, moved, nn::coupling::frozen));
   const std::vector<nn::norm_sums> sums(follow.sums().begin(), follow.sums().end());

@@ -20,14 +20,14 @@ struct prepared {
       : parameters(t.parameters.begin(), t.parameters.end()), pass(t.net), batch(t.batch<T>()) {
     const std::vector<T> running(t.statistics.begin(), t.statistics.end());
     pass.run(parameters, running, batch.inputs, batch.count, t.mode);
+    pass.prepare_differences();
     batch.loss.template prepare<T>(pass.outputs());
   }
 
-  std::vector<T> estimate(const trial& t, index layer, const nn::layer_direction_options& how,
+  std::vector<T> estimate(const trial&, index layer, const nn::layer_direction_options& how,
                           const zo::stream& from, int threads = 1) const {
     std::vector<T> gradient(parameters.size());
-    nn::estimate_by_directions<T>(t.net, pass, batch.loss, parameters, layer, how, from, gradient,
-                                  threads);
+    nn::estimate_by_directions<T>(pass, batch.loss, layer, how, from, gradient, threads);
     return gradient;
   }
 };

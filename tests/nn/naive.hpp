@@ -111,8 +111,8 @@ inline std::vector<row_major> naive_forward(const nn::network& net, const row_ma
                 y = has ? x(b, o - before, 2 * row, 2 * column) : 0.0;
                 break;
               }
-              default:
-                break;
+              case nn::operation::input:
+                break;  // above
             }
             out[at(b * n.out.size() + o * n.out.area() + row * n.out.width + column)] = y;
           }

@@ -55,7 +55,8 @@ struct network_options {
 template <class T>
 class network_objective {
  public:
-  /// The network is copied. `statistics` are the running ones, in device memory: read in eval mode.
+  /// The network is copied. `statistics` are the running ones, in device memory: read in eval mode,
+  /// where a negative variance makes the loss NaN. They stay the caller's and must outlive this.
   /// Throws std::invalid_argument for sizes that do not fit the network.
   network_objective(const policy& on, const nn::network& net,
                     std::function<network_batch<T>(sample_id)> batch_of, span<const T> statistics,
@@ -64,8 +65,9 @@ class network_objective {
   network_objective& operator=(network_objective&&) noexcept;
   ~network_objective();
 
-  /// Throws std::invalid_argument where a batch does not fit the network, its pass and one probe do
-  /// not fit into max_bytes, or the stream is not the policy's.
+  /// Throws std::invalid_argument where a batch does not fit the network, a batch norm in train mode
+  /// sees one number a channel, the pass and one probe do not fit into max_bytes, or the stream is
+  /// not the policy's.
   void prepare(span<const T> x, span<double> loss, cudaStream_t stream, sample_id sample);
 
   /// `known` are the coordinates in host memory: what goes together is decided there. zo::cge calls
@@ -81,7 +83,7 @@ class network_objective {
   void operator()(points<T> at, span<double> losses, cudaStream_t stream, sample_id sample);
 
   /// Moves running means and variances towards those of the last prepared batch, as PyTorch does:
-  /// variances unbiased. Only in train mode.
+  /// variances unbiased. Only in train mode, by a momentum from 0 to 1.
   void update_statistics(span<T> statistics, double momentum = 0.1);
 
   /// Multiplications of the probes since the last prepare, counted as zo::nn::objective does.

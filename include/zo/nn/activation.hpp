@@ -3,9 +3,10 @@
 //
 // The outputs z of a layer are followed as far as every number stays by itself (batch norm, ReLU,
 // sum, pools), and moved there, at the `point`: after a ReLU only what is above zero matters, after
-// a pool there is less of it. What is found out about the point goes back to z through the closed
-// form of those operations, and from z to the weights by the layer's own correlation with its
-// input. No other layer is ever differentiated.
+// a pool there is less of it. What is found out about the point goes back to z through the
+// derivatives of those operations, and from z to the weights by the layer's own correlation with
+// its input: one short stretch of back-propagation, that ends at the point. Layers after the point
+// answer questions and are not differentiated.
 //
 // Directions. The n active numbers of a sample are dealt out to its q directions, each with a
 // random sign: direction k moves every q-th number by +-mu. So directions are orthogonal, the
@@ -66,9 +67,10 @@ struct activation_chain {
 };
 activation_chain chain_of(const network& net, index layer);
 
-/// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch;
-/// network, parameters and loss stay the caller's and must not change. Memory: one pass, and for an
-/// estimate a few times the values of the layer and its point.
+/// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch, and
+/// keeps nothing of the caller's. Memory: one pass, and for an estimate a few times the values of
+/// the layer and its point. Throws std::invalid_argument for a batch that a forward_pass would
+/// refuse, and for a loss of other samples.
 template <class T, class Loss = cross_entropy>
 class activation_estimator {
  public:
@@ -107,8 +109,9 @@ class activation_estimator {
   std::vector<index> shared_out(const activation_options& options, const std::vector<index>& active,
                                 bool coupled) const;
 
-  const network& net_;
-  std::span<const T> parameters_;
+  const network& net() const { return pass_.net(); }
+
+  std::vector<T> parameters_;
   norm_mode mode_;
   int threads_;
   Loss loss_;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,14 +18,6 @@
 #include "zo/nn/network.hpp"
 
 namespace zo::nn {
-
-/// In what the products of full differences are formed, which are nearly all of the arithmetic.
-enum class products : std::uint8_t {
-  exact,    ///< the scalar type
-  bfloat16  ///< layers of 64 input channels and more: differences and weights rounded to bfloat16,
-            ///< sums in float. Faster where the processor has such instructions (AVX512-BF16),
-            ///< slower elsewhere. Still no losses are subtracted.
-};
 
 /// What batch norms do with a difference.
 enum class coupling : std::uint8_t {
@@ -48,17 +41,18 @@ index difference_bytes(const network& net, index count);
 double cost_from(const network& net, index node, bool one_channel);
 
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
-/// serves one thread; the base pass and the parameters stay the caller's and must not change.
-/// Memory: difference_bytes, the differences that are still needed.
+/// serves one thread. Memory: difference_bytes, the differences that are still needed.
 template <class T>
 class difference_pass {
  public:
-  /// Products in bfloat16 are for float, and need base.round_weights.
-  difference_pass(const network& net, const forward_pass<T>& base, std::span<const T> parameters,
-                  products how = products::exact);
+  /// The base pass stays the caller's: it must outlive this, has run, and its prepare_differences
+  /// says in what products are formed. Throws std::invalid_argument otherwise.
+  explicit difference_pass(const forward_pass<T>& base);
+  explicit difference_pass(const forward_pass<T>&&) = delete;
 
-  /// After another base pass, perhaps with other parameters: counts multiplications from zero.
-  void begin(std::span<const T> parameters);
+  /// After another run and prepare_differences of the base pass, without which questions are
+  /// refused then: counts multiplications from zero.
+  void begin();
 
   /// Outputs of the base pass after parameter `coordinate` moved by `step`, minus those before:
   /// count x outputs, valid until the next call. Cost: what the changed channel reaches.
@@ -99,11 +93,11 @@ class difference_pass {
   void widen(const shape& s, change& c);
   void reserve(change& c, extent how, index channel, const shape& s);
   void release(index id, index user);
-  std::span<const T> parameter(index number) const;
+  void clear();
 
-  const network& net_;
   const forward_pass<T>& base_;
-  std::span<const T> parameters_;
+  std::shared_ptr<const network> net_;         // the base pass's, which may be copied over
+  std::uint64_t run_ = 0;                      // of the base pass
   std::vector<change> changes_;                // by node
   std::vector<detail::lane_vector<T>> spare_;  // memory of differences no longer needed
   std::vector<std::vector<double>> sums_;      // by batch norm, of the input's difference
@@ -112,7 +106,6 @@ class difference_pass {
   std::vector<norm_sums> sample_sums_;
   index samples_ = 0;  // of the last question
   coupling how_ = coupling::batch;
-  products products_;
   std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
   detail::lane_vector<T> transformed_;          // rows of them
   index multiplications_ = 0;

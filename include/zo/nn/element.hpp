@@ -15,6 +15,12 @@ ZO_HD T relu_difference(T base, T change) {
   return moved < least ? least : moved;
 }
 
+// The variance that the root of variance + epsilon was taken from: rounding makes none negative.
+ZO_HD inline double variance_of(double root, double epsilon) {
+  const double variance = root * root - epsilon;
+  return variance < 0 ? 0.0 : variance;
+}
+
 // How a batch norm answers a difference d of its input in one channel, c = base value - mean:
 // scale (d - shift) + slope c.
 template <class T>

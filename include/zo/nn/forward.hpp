@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -17,6 +18,14 @@ namespace zo::nn {
 enum class norm_mode : std::uint8_t {
   train,  ///< batch norms use the statistics of the batch
   eval    ///< the running ones
+};
+
+/// In what the products of full differences are formed, which are nearly all of their arithmetic.
+enum class products : std::uint8_t {
+  exact,    ///< the scalar type
+  bfloat16  ///< layers of 64 input channels and more: differences and weights rounded to bfloat16,
+            ///< sums in float. Faster where the processor has such instructions (AVX512-BF16),
+            ///< slower elsewhere. Still no losses are subtracted.
 };
 
 namespace detail {
@@ -68,45 +77,58 @@ void to_lanes(const shape& s, index count, const T* rows, T* in_lanes);
 template <class T>
 void from_lanes(const shape& s, index count, const T* in_lanes, T* rows);
 
+// Refuses threads below 1 and above what any machine has.
+void check_threads(const char* who, int threads);
+
+// Refuses batches of nothing, and in train mode those of which a batch norm sees a single number a
+// channel: its variance is zero, and so is every slope before it.
+void check_batch(const char* who, const network& net, index count, norm_mode mode);
+
 }  // namespace detail
 
-/// Bytes that a pass of `count` samples takes: the values that are kept, and its weights.
+/// Bytes that a pass of `count` samples keeps at most: values, weights and sums of batch norms;
+/// and, where differences are taken from it, the weights as those need them.
 template <class T>
-index pass_bytes(const network& net, index count);
+index pass_bytes(const network& net, index count, std::optional<products> differences = {});
 
 template <class T>
 class difference_pass;
 
-/// The values of a network for a batch of samples.
+/// The values of a network for a batch of samples. Network and parameters are copied: nothing of
+/// the caller's is kept. Everything but run asks for a pass that has run, and throws
+/// std::invalid_argument before.
 template <class T>
 class forward_pass {
  public:
   explicit forward_pass(const network& net);
 
   /// Evaluates `count` samples, row-major: sample, channel, row, column. The same bits for any
-  /// number of threads, instruction set and, in eval mode, batch. Throws std::invalid_argument for
-  /// sizes that do not fit the network. Memory: the values of every sample.
+  /// number of threads, instruction set and, in eval mode, batch. Memory: pass_bytes. Throws
+  /// std::invalid_argument for sizes that do not fit the network, for a negative running variance
+  /// in eval mode, and in train mode for a batch norm that sees one number a channel.
   void run(std::span<const T> parameters, std::span<const T> statistics, std::span<const T> inputs,
            index count, norm_mode mode, int threads = 1);
 
+  /// Keeps the weights as a difference_pass needs them, until the next run. Products in bfloat16
+  /// are for float.
+  void prepare_differences(products how = products::exact);
+
+  const network& net() const { return *net_; }
   index count() const { return count_; }
   norm_mode mode() const { return mode_; }
-  /// Keeps a copy of the weights in bfloat16, for differences that ask for such products. After
-  /// run, with the same parameters.
-  void round_weights(std::span<const T> parameters);
 
   /// count x outputs, row-major.
-  std::span<const T> outputs() const { return outputs_; }
+  std::span<const T> outputs() const;
 
   /// A copy of the values of a node, count x its size, row-major.
   std::vector<T> value(index node) const;
 
   /// Of the input of a batch norm, by channel: the mean, and the root of the variance + epsilon.
-  std::span<const double> means(index node) const { return means_[static_cast<std::size_t>(node)]; }
-  std::span<const double> roots(index node) const { return roots_[static_cast<std::size_t>(node)]; }
+  std::span<const double> means(index node) const;
+  std::span<const double> roots(index node) const;
 
   /// Moves running means and variances towards those of this batch, as PyTorch does: variances
-  /// unbiased. Only after a pass in train mode.
+  /// unbiased. Only after a pass in train mode, by a momentum from 0 to 1.
   void update_statistics(std::span<T> statistics, double momentum = 0.1) const;
 
  private:
@@ -118,16 +140,22 @@ class forward_pass {
   };
 
   const T* data(index node) const { return values_[static_cast<std::size_t>(node)].data(); }
-  std::span<const T> parameter(std::span<const T> parameters, index number) const;
-  void convolve(index id, std::span<const T> bias, int threads);
-  void normalize(index id, std::span<const T> parameters, std::span<const T> statistics,
-                 int threads);
+  std::span<const T> parameter(index number) const;
+  void check_run() const;
+  void check_norm(index node) const;
+  void make_room(index count);
+  void convolve(index id, int threads);
+  void normalize(index id, std::span<const T> statistics, int threads);
   void measure(index id, bool summed, int threads);
 
-  const network& net_;
+  std::shared_ptr<const network> net_;
   std::shared_ptr<const detail::evaluation> evaluation_;
   index count_ = 0;
   norm_mode mode_ = norm_mode::train;
+  bool has_run_ = false;
+  std::optional<products> differences_;  // that the weights are kept for
+  std::uint64_t runs_ = 0;               // by which differences know their pass
+  std::vector<T> parameters_;
   std::vector<detail::lane_vector<T>> values_, packed_, tiles_;
   std::vector<std::vector<detail::bfloat16_pair>> pairs_;
   std::vector<std::vector<double>> means_, roots_;

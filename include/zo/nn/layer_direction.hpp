@@ -31,20 +31,20 @@ struct layer_direction_options {
   std::optional<index> rank{};  ///< none: full rank
 };
 
-/// Writes direction `number` (below 2^20) of a layer's parameters: weights, then biases, which have
-/// signs of their own. A pure function of (seed, step, layer, number).
+/// Writes direction `number` (0 … 2^20 - 1) of a layer's parameters: weights, then biases, which
+/// have signs of their own. A pure function of (seed, step, layer, number).
 template <class T>
 void fill_layer_direction(const network& net, index layer, const layer_direction_options& options,
                           const stream& from, index number, std::span<T> out);
 
 /// Writes the estimate for one convolution or linear map (weights and bias) into its place of
-/// `gradient`, which has all parameters. `base` is the pass of the batch and `loss` prepared with
-/// its outputs. The same bits for any number of threads. Cost: `directions` queries, each of the
-/// layer (or its r filters) and what follows it; returns their multiplications. Memory: a few times
-/// the layer's values for each thread. Throws std::invalid_argument.
+/// `gradient`, which has all parameters. `base` is the pass of the batch, prepared for differences,
+/// and `loss` prepared with its outputs. The same bits for any number of threads. Cost:
+/// `directions` queries, each of the layer (or its r filters) and what follows it; returns their
+/// multiplications. Memory: a few times the layer's values for each thread. Throws
+/// std::invalid_argument.
 template <class T, class Loss>
-index estimate_by_directions(const network& net, const forward_pass<T>& base, const Loss& loss,
-                             std::span<const T> parameters, index layer,
+index estimate_by_directions(const forward_pass<T>& base, const Loss& loss, index layer,
                              const layer_direction_options& options, const stream& from,
                              std::span<T> gradient, int threads = 1);
 

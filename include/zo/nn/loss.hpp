@@ -4,19 +4,42 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "zo/config.hpp"
 #include "zo/error.hpp"
 #include "zo/nn/element.hpp"
+#include "zo/nn/network.hpp"
 
 namespace zo::nn {
+
+namespace detail {
+
+// Questions about some samples: those there are, with their changes and room for their parts.
+inline void check_samples(const char* who, std::span<const index> samples, index all,
+                          std::size_t outputs, std::size_t changes, std::size_t parts) {
+  zo::detail::require(changes == samples.size() * outputs && parts == samples.size(), who, ": ",
+                      samples.size(), " samples need ", samples.size() * outputs,
+                      " changes and as many parts, got ", changes, " and ", parts);
+  for (const index sample : samples) {
+    zo::detail::require(sample >= 0 && sample < all, who, ": sample ", sample, " is not in 0 … ",
+                        all - 1);
+  }
+}
+
+}  // namespace detail
 
 /// Mean softmax cross entropy of `classes` logits a sample.
 class cross_entropy {
  public:
   cross_entropy(std::span<const index> targets, index classes)
       : targets_(targets.begin(), targets.end()), classes_(classes) {
+    zo::detail::require(classes >= 1, "zo::nn::cross_entropy: classes must be at least 1, got ",
+                        classes);
+    zo::detail::require(!targets.empty(),
+                        "zo::nn::cross_entropy: there are no targets, and the mean "
+                        "over no samples is no number");
     for (const index target : targets) {
       zo::detail::require(target >= 0 && target < classes, "zo::nn::cross_entropy: target ", target,
                           " is not in 0 … ", classes - 1);
@@ -24,14 +47,15 @@ class cross_entropy {
   }
 
   std::span<const index> targets() const { return targets_; }
+  index samples() const { return static_cast<index>(targets_.size()); }
 
   /// The loss at these logits, which later differences are taken from.
   template <class T>
   double prepare(std::span<const T> logits) {
-    zo::detail::require(logits.size() == targets_.size() * static_cast<std::size_t>(classes_),
+    const index wanted = detail::product_of({samples(), classes_});
+    zo::detail::require(static_cast<index>(logits.size()) == wanted,
                         "zo::nn::cross_entropy: ", targets_.size(), " samples of ", classes_,
-                        " classes need ", targets_.size() * static_cast<std::size_t>(classes_),
-                        " logits, got ", logits.size());
+                        " classes need ", wanted, " logits, got ", logits.size());
     probabilities_.resize(logits.size());
     double sum = 0;
     for (std::size_t b = 0; b < targets_.size(); ++b) {
@@ -45,6 +69,7 @@ class cross_entropy {
   /// Loss at logits + changes minus loss at logits: mean of log1p(sum p expm1(d)) - d_target.
   template <class T>
   double difference(const T* changes) const {
+    check_prepared();
     double sum = 0;
     for (std::size_t b = 0; b < targets_.size(); ++b) {
       sum += of_sample(b, changes + b * static_cast<std::size_t>(classes_));
@@ -57,6 +82,9 @@ class cross_entropy {
   template <class T>
   void differences(std::span<const index> samples, std::span<const T> changes,
                    std::span<double> parts) const {
+    check_prepared();
+    detail::check_samples("zo::nn::cross_entropy", samples, static_cast<index>(targets_.size()),
+                          static_cast<std::size_t>(classes_), changes.size(), parts.size());
     for (std::size_t k = 0; k < samples.size(); ++k) {
       parts[k] = of_sample(static_cast<std::size_t>(samples[k]),
                            changes.data() + k * static_cast<std::size_t>(classes_)) /
@@ -66,6 +94,7 @@ class cross_entropy {
 
   /// How strongly the loss depends on the outputs of each sample: the norm of its derivative.
   std::vector<double> sensitivities() const {
+    check_prepared();
     std::vector<double> norms;
     for (std::size_t b = 0; b < targets_.size(); ++b) {
       const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
@@ -80,6 +109,11 @@ class cross_entropy {
   }
 
  private:
+  void check_prepared() const {
+    zo::detail::require(!probabilities_.empty(),
+                        "zo::nn::cross_entropy: prepare comes before differences");
+  }
+
   template <class T>
   double of_sample(std::size_t b, const T* d) const {
     const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
@@ -98,9 +132,14 @@ class squared_error {
   explicit squared_error(std::vector<double> targets, index samples = 1)
       : targets_(std::move(targets)),
         outputs_(targets_.size() / static_cast<std::size_t>(std::max<index>(samples, 1))) {
-    zo::detail::require(
-        samples >= 1 && outputs_ * static_cast<std::size_t>(samples) == targets_.size(),
-        "zo::nn::squared_error: ", targets_.size(), " targets are not of ", samples, " samples");
+    zo::detail::require(samples >= 1 && outputs_ >= 1 &&
+                            outputs_ * static_cast<std::size_t>(samples) == targets_.size(),
+                        "zo::nn::squared_error: ", targets_.size(), " targets are not of ", samples,
+                        " samples");
+    for (const double target : targets_) {
+      zo::detail::require(std::isfinite(target), "zo::nn::squared_error: a target is ", target,
+                          ", and no output is near that");
+    }
   }
 
   template <class T>
@@ -119,6 +158,7 @@ class squared_error {
 
   template <class T>
   double difference(const T* changes) const {
+    check_prepared();
     return part(0, residuals_.size(), changes);
   }
 
@@ -126,12 +166,17 @@ class squared_error {
   template <class T>
   void differences(std::span<const index> samples, std::span<const T> changes,
                    std::span<double> parts) const {
+    check_prepared();
+    detail::check_samples("zo::nn::squared_error", samples,
+                          static_cast<index>(targets_.size() / outputs_), outputs_, changes.size(),
+                          parts.size());
     for (std::size_t k = 0; k < samples.size(); ++k) {
       parts[k] = part(static_cast<std::size_t>(samples[k]) * outputs_, outputs_,
                       changes.data() + k * outputs_);
     }
   }
   std::vector<double> sensitivities() const {
+    check_prepared();
     std::vector<double> norms;
     for (std::size_t first = 0; first < residuals_.size(); first += outputs_) {
       double sum = 0;
@@ -142,6 +187,11 @@ class squared_error {
   }
 
  private:
+  void check_prepared() const {
+    zo::detail::require(!residuals_.empty(),
+                        "zo::nn::squared_error: prepare comes before differences");
+  }
+
   template <class T>
   double part(std::size_t first, std::size_t count, const T* changes) const {
     double sum = 0;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -37,6 +39,26 @@ enum class operation : std::uint8_t {
   add,
   subsample,  // every second row and column, and zero channels around: option A of ResNet
 };
+
+/// Whether each output channel is a sum of products over all input channels. The other operations
+/// leave channels apart.
+constexpr bool mixes(operation what) {
+  switch (what) {
+    case operation::convolution:
+    case operation::linear:
+      return true;
+    case operation::input:
+    case operation::batch_norm:
+    case operation::relu:
+    case operation::max_pool:
+    case operation::average_pool:
+    case operation::global_average_pool:
+    case operation::add:
+    case operation::subsample:
+      return false;
+  }
+  return false;
+}
 
 /// One value of the network: the output of an operation on earlier values.
 struct node {
@@ -79,7 +101,8 @@ struct pool_options {
 /// A network as a graph in the order of its making. Every function returns the number of the value
 /// it adds; names are PyTorch's, parameters are called name.weight and name.bias.
 ///
-/// Throws std::invalid_argument for sizes that do not fit, naming the layer and its shapes.
+/// Throws std::invalid_argument for sizes that do not fit, naming the layer and its shapes, and for
+/// networks that no machine could hold; the network is as before then.
 class network {
  public:
   /// Of samples of this shape; value 0.
@@ -105,7 +128,7 @@ class network {
   index statistic_count() const { return statistic_count_; }
   shape output() const { return nodes_.back().out; }
   /// Multiplications of one forward pass of one sample.
-  index multiplications() const;
+  index multiplications() const { return multiplications_; }
 
   /// The view of a name. Throws std::invalid_argument with the names there are.
   const view& parameter(const std::string& name) const;
@@ -114,13 +137,15 @@ class network {
 
  private:
   index append(node added);
+  void admit(const node& added, std::initializer_list<index> weight, index bias);
   index add_parameter(const std::string& name, std::vector<index> dims);
   index add_statistic(const std::string& name, index size);
   const node& at(index value, const char* what) const;
 
   std::vector<node> nodes_;
   std::vector<view> parameters_, statistics_;
-  index parameter_count_ = 0, statistic_count_ = 0;
+  std::unordered_set<std::string> names_;  // of layers with parameters
+  index parameter_count_ = 0, statistic_count_ = 0, multiplications_ = 0;
 };
 
 /// How a block of a ResNet that halves the image is bridged (He et al., CVPR 2016, section 4.2).
@@ -134,7 +159,7 @@ struct resnet_options {
   shortcut shortcuts = shortcut::identity;
 };
 
-/// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2).
+/// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2, at most 9002).
 /// Source: He et al., CVPR 2016, section 4.2. Names as in pytorch_resnet_cifar10.
 network resnet(index depth, const resnet_options& options = {});
 
@@ -161,5 +186,12 @@ void initialize(const network& net, initialization how, std::uint64_t seed,
 /// Running means of 0 and variances of 1.
 template <class T>
 void initialize_statistics(const network& net, std::span<T> statistics);
+
+namespace detail {
+
+// The product of numbers that are not negative, or the largest index where it is more.
+index product_of(std::initializer_list<index> factors);
+
+}  // namespace detail
 
 }  // namespace zo::nn

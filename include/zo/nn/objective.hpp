@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,75 +33,109 @@ struct minibatch {
 
 struct objective_options {
   norm_mode mode = norm_mode::train;
-  int threads = 1;                          ///< at least 1; each has one probe at a time
+  int threads = 1;                          ///< 1 … 65,536; each has one probe at a time
   nn::products products = products::exact;  ///< of probes; values of whole points are always exact
   index max_bytes = index{4} << 30;         ///< for the values of a pass and the probes: fewer
-                                            ///< probes at a time where they would not fit
+                                            ///< probes at a time where they would not fit; and as
+                                            ///< much for whole points that are asked at once
 };
 
 /// Models zo::coordinate_objective (and zo::sampled_objective) over the flat vector of parameters:
 /// the loss of a minibatch that `batch_of` names by its sample. prepare makes one pass; each probe
-/// costs what its channel reaches. The estimate is the same bits for any number of threads. Throws
-/// std::invalid_argument where a batch does not fit into max_bytes.
+/// costs what its channel reaches. The estimate is the same bits for any number of threads.
+///
+/// The network is copied. `batch_of` is called by one thread at a time, also where whole points are
+/// asked by several, and must say the same for the same sample. Throws std::invalid_argument where
+/// a batch does not fit the network or max_bytes, or has no samples.
 template <class T, class Loss = cross_entropy>
 class objective {
  public:
-  /// `statistics` are the running ones; they are read in eval mode and updated by nobody here.
+  /// `statistics` are the running ones; they are read in eval mode and updated by nobody here. They
+  /// stay the caller's, who may move them between estimates, and must outlive this.
   objective(const network& net, std::function<minibatch<T, Loss>(sample_id)> batch_of,
             std::span<const T> statistics, const objective_options& options = {})
-      : net_(net),
-        batch_of_(std::move(batch_of)),
+      : batch_of_(std::move(batch_of)),
         statistics_(statistics),
         options_(options),
-        pass_(std::make_unique<forward_pass<T>>(net)) {
-    zo::detail::require(options.threads >= 1, "zo::nn::objective: threads must be at least 1, got ",
-                        options.threads);
+        pass_(std::make_unique<forward_pass<T>>(net)),
+        whole_(std::make_unique<whole_passes>()) {
+    using zo::detail::require;
+    require(batch_of_ != nullptr, who, ": there is no function that makes batches");
+    require(static_cast<index>(statistics.size()) == net.statistic_count(), who,
+            ": the network has ", net.statistic_count(), " statistics, got ", statistics.size());
+    detail::check_threads(who, options.threads);
+    require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
+    require(options.products == products::exact || sizeof(T) == sizeof(float), who,
+            ": products in bfloat16 are for networks of float");
+    costs_.resize(net.nodes().size());
     for (const view& v : net.parameters()) {
-      costs_.resize(std::max(costs_.size(), static_cast<std::size_t>(v.node) + 1));
-      costs_[static_cast<std::size_t>(v.node)] = cost_from(net, v.node, true);
+      double& cost = costs_[static_cast<std::size_t>(v.node)];
+      if (cost == 0) cost = cost_from(net, v.node, true);
     }
   }
+  /// Statistics that would be gone at once.
+  template <class Numbers>
+  requires std::is_same_v<Numbers, std::vector<T>> objective(
+      const network&, std::function<minibatch<T, Loss>(sample_id)>, Numbers&& statistics,
+      const objective_options& = {})
+  = delete;
 
   double prepare(std::span<const T> parameters, sample_id sample) {
-    batch_.emplace(batch_of_(sample));
-    const int probes = probes_that_fit(batch_->count);
-    pass_->run(parameters, statistics_, batch_->inputs, batch_->count, options_.mode,
-               options_.threads);
-    if (options_.products == products::bfloat16) pass_->round_weights(parameters);
-    makers_.resize(std::min(makers_.size(), static_cast<std::size_t>(probes)));
-    while (static_cast<int>(makers_.size()) < probes) {
-      makers_.push_back(
-          std::make_unique<difference_pass<T>>(net_, *pass_, parameters, options_.products));
+    prepared_ = false;
+    batch_.emplace(next_batch(sample));
+    const index count = batch_->count;
+    if (count != probes_are_of_) {
+      // What was made for more samples is not kept beside what more threads may use now.
+      makers_.clear();
+      probes_ = probes_that_fit(count);
+      probes_are_of_ = count;
     }
-    for (auto& maker : makers_) maker->begin(parameters);
-    return batch_->loss.template prepare<T>(pass_->outputs());
+    pass_->run(parameters, statistics_, batch_->inputs, count, options_.mode, options_.threads);
+    pass_->prepare_differences(options_.products);
+    for (auto& maker : makers_) maker->begin();
+    const double value = batch_->loss.template prepare<T>(pass_->outputs());
+    prepared_ = true;
+    return value;
   }
 
   void probe(std::span<const index> coordinates, std::span<const T> steps,
              std::span<double> differences) {
+    zo::detail::require(prepared_, who, ": prepare comes before probes");
+    zo::detail::require(
+        steps.size() == coordinates.size() && differences.size() == coordinates.size(), who, ": ",
+        coordinates.size(), " probes need as many steps and differences, got ", steps.size(),
+        " and ", differences.size());
+    while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(probes_))) {
+      makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
+    }
     auto one = [&](index k, int worker) {
       const auto at = static_cast<std::size_t>(k);
       const std::span<const T> changed =
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
       differences[at] = batch_->loss.template difference<T>(changed.data());
     };
-    zo::detail::run_loop(static_cast<int>(makers_.size()), static_cast<index>(coordinates.size()),
+    zo::detail::run_loop(probes_, static_cast<index>(coordinates.size()),
                          zo::detail::loop_body(one));
   }
 
-  /// Of a probe: cost_from, by which early layers cost more than late ones, and what every probe
-  /// takes besides, which is nearly all that one of the last layer takes.
+  /// Of a probe, in multiplications of a sample: cost_from, by which early layers cost more than
+  /// late ones, and what every probe takes for the loss: an exponential for each output takes as
+  /// long as about a thousand multiplications.
   double cost(index coordinate) const {
-    constexpr double every_probe = 1e4;  // of ResNet-20, in multiplications of a sample
-    return every_probe + costs_[static_cast<std::size_t>(net_.parameter_of(coordinate).node)];
+    constexpr double of_output = 1e3;
+    const network& net = pass_->net();
+    return of_output * static_cast<double>(net.output().size()) +
+           costs_[static_cast<std::size_t>(net.parameter_of(coordinate).node)];
   }
 
-  /// A whole evaluation, without differences: what RGE asks.
+  /// A whole evaluation, without differences: what RGE asks. May be called by several threads at
+  /// once; they wait for each other where their passes would not fit into max_bytes. Passes are
+  /// kept for the next question.
   double operator()(std::span<const T> parameters, sample_id sample) const {
-    minibatch<T, Loss> batch = batch_of_(sample);
-    forward_pass<T> pass(net_);
-    pass.run(parameters, statistics_, batch.inputs, batch.count, options_.mode);
-    return batch.loss.template prepare<T>(pass.outputs());
+    minibatch<T, Loss> batch = next_batch(sample);
+    borrowed_pass pass(*whole_, pass_->net(), batch.count, options_.max_bytes);
+    pass->run(parameters, statistics_, batch.inputs, batch.count, options_.mode);
+    return batch.loss.template prepare<T>(pass->outputs());
   }
 
   /// The pass of the last prepare, for accuracies and running statistics.
@@ -113,23 +150,85 @@ class objective {
   }
 
  private:
+  static constexpr const char* who = "zo::nn::objective";
+
+  // Passes of whole points, each lent to one thread at a time.
+  struct whole_passes {
+    std::mutex of_batches, of_passes;
+    std::condition_variable returned;
+    std::vector<std::unique_ptr<forward_pass<T>>> idle;
+    index lent = 0, count = 0, bytes = 0;  // bytes of a pass of `count` samples
+  };
+
+  class borrowed_pass {
+   public:
+    borrowed_pass(whole_passes& from, const network& net, index count, index max_bytes)
+        : from_(from) {
+      std::unique_lock lock(from.of_passes);
+      if (from.count != count) {
+        from.bytes = pass_bytes<T>(net, count);
+        from.count = count;
+      }
+      zo::detail::require(from.bytes <= max_bytes, who, ": ", count, " samples need ", from.bytes,
+                          " bytes for a pass, more than max_bytes = ", max_bytes,
+                          "; use smaller batches or allow more");
+      const index most = max_bytes / from.bytes;
+      from.returned.wait(lock, [&] { return from.lent < most; });
+      if (from.idle.empty()) {
+        from.idle.reserve(static_cast<std::size_t>(from.lent) + 1);  // for all to come back
+        from.idle.push_back(std::make_unique<forward_pass<T>>(net));
+      }
+      pass_ = std::move(from.idle.back());
+      from.idle.pop_back();
+      ++from.lent;
+    }
+    borrowed_pass(const borrowed_pass&) = delete;
+    borrowed_pass& operator=(const borrowed_pass&) = delete;
+    ~borrowed_pass() {
+      const std::lock_guard lock(from_.of_passes);
+      from_.idle.push_back(std::move(pass_));
+      --from_.lent;
+      from_.returned.notify_one();
+    }
+    forward_pass<T>* operator->() const { return pass_.get(); }
+
+   private:
+    whole_passes& from_;
+    std::unique_ptr<forward_pass<T>> pass_;
+  };
+
+  minibatch<T, Loss> next_batch(sample_id sample) const {
+    const std::lock_guard lock(whole_->of_batches);
+    minibatch<T, Loss> batch = batch_of_(sample);
+    detail::check_batch(who, pass_->net(), batch.count, options_.mode);
+    if constexpr (requires { batch.loss.samples(); }) {
+      zo::detail::require(batch.loss.samples() == batch.count, who, ": the batch has ", batch.count,
+                          " samples, and its loss ", batch.loss.samples());
+    }
+    return batch;
+  }
+
   int probes_that_fit(index count) const {
-    const index pass = pass_bytes<T>(net_, count), probe = difference_bytes<T>(net_, count);
-    const index fit = (options_.max_bytes - pass) / probe;
-    zo::detail::require(fit >= 1, "zo::nn::objective: ", count, " samples need ", pass,
+    const index pass = pass_bytes<T>(pass_->net(), count, options_.products);
+    const index probe = difference_bytes<T>(pass_->net(), count);
+    const index fit = pass < options_.max_bytes ? (options_.max_bytes - pass) / probe : 0;
+    zo::detail::require(fit >= 1, who, ": ", count, " samples need ", pass,
                         " bytes for a pass and ", probe,
                         " for a probe, more than max_bytes = ", options_.max_bytes,
                         "; use smaller batches or allow more");
     return static_cast<int>(std::min<index>(options_.threads, fit));
   }
 
-  const network& net_;
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
   std::span<const T> statistics_;
   objective_options options_;
-  std::vector<double> costs_;                // by node
-  std::unique_ptr<forward_pass<T>> pass_;    // the makers keep its address
+  std::vector<double> costs_;              // by node
+  std::unique_ptr<forward_pass<T>> pass_;  // the makers keep its address
+  std::unique_ptr<whole_passes> whole_;
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
+  bool prepared_ = false;
+  int probes_ = 0;
+  index probes_are_of_ = 0;  // samples
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;
 };
 

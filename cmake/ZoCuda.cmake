@@ -30,5 +30,5 @@ endif()
 # roots as IEEE has them, whatever CMAKE_CUDA_FLAGS say.
 function(zo_cuda_options target)
   target_compile_options(${target} PRIVATE
-    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-diag-error=20011,20012,20013,20014,20015>")
+    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-diag-error=20011,20012,20013,20014,20015;-Xcompiler=-Werror=switch>")
 endfunction()

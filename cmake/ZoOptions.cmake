@@ -12,10 +12,11 @@ if(NOT PROJECT_IS_TOP_LEVEL)
   endforeach()
 endif()
 
-# Warnings are for who works on zo.
+# Warnings are for who works on zo. No switch over an enumeration has a default, so that a new enumerator
+# names the places that must know it.
 function(zo_warnings target)
   if(zo_IS_TOP_LEVEL)
-    target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow -Werror=switch
                            $<$<BOOL:${ZO_WERROR}>:-Werror>)
   else()
     target_compile_options(${target} PRIVATE -w)

@@ -1,42 +1,35 @@
 #include "checkpoint_tensors.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace defense {
 
 namespace {
 
+struct element {
+  app::dtype file;
+  torch::ScalarType here;
+};
+constexpr element elements[] = {{app::dtype::f32, torch::kFloat32},
+                                {app::dtype::f64, torch::kFloat64},
+                                {app::dtype::i64, torch::kInt64},
+                                {app::dtype::u8, torch::kUInt8}};
+
 app::dtype file_type(const torch::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case torch::kFloat32:
-      return app::dtype::f32;
-    case torch::kFloat64:
-      return app::dtype::f64;
-    case torch::kInt64:
-      return app::dtype::i64;
-    case torch::kUInt8:
-      return app::dtype::u8;
-    default:
-      throw std::runtime_error("only float32, float64, int64 and uint8 tensors can be saved");
-  }
+  const auto* const found = std::ranges::find(elements, tensor.scalar_type(), &element::here);
+  if (found != std::end(elements)) return found->file;
+  throw std::runtime_error("only float32, float64, int64 and uint8 tensors can be saved");
 }
 
 torch::ScalarType torch_type(const app::tensor& tensor) {
-  switch (tensor.dtype) {
-    case app::dtype::f32:
-      return torch::kFloat32;
-    case app::dtype::f64:
-      return torch::kFloat64;
-    case app::dtype::i64:
-      return torch::kInt64;
-    case app::dtype::u8:
-      return torch::kUInt8;
-    default:
-      throw std::runtime_error("tensor \"" + tensor.name + "\" has elements of type " +
-                               std::string(app::name_of(tensor.dtype)) +
-                               "; F32, F64, I64 or U8 was expected");
-  }
+  const auto* const found = std::ranges::find(elements, tensor.dtype, &element::file);
+  if (found != std::end(elements)) return found->here;
+  throw std::runtime_error("tensor \"" + tensor.name + "\" has elements of type " +
+                           std::string(app::name_of(tensor.dtype)) +
+                           "; F32, F64, I64 or U8 was expected");
 }
 
 }  // namespace

@@ -168,7 +168,7 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
                                                     int threads)
     : parameters_(parameters.begin(), parameters.end()),
       mode_(mode),
-      threads_(threads),
+      threads_(detail::check_threads("zo::nn::activation_estimator", threads)),
       loss_(batch.loss),
       pass_(net) {
   // The number of a direction holds both.

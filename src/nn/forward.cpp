@@ -47,10 +47,9 @@ template void to_lanes(const shape&, index, const double*, double*);
 template void from_lanes(const shape&, index, const float*, float*);
 template void from_lanes(const shape&, index, const double*, double*);
 
-void check_threads(const char* who, int threads) {
-  constexpr int most = 1 << 16;
-  zo::detail::require(threads >= 1 && threads <= most, who, ": threads must be 1 … ", most,
-                      ", got ", threads);
+int check_threads(const char* who, int threads) {
+  zo::detail::require(threads >= 1, who, ": threads must be at least 1, got ", threads);
+  return std::min(threads, zo::detail::most_threads);
 }
 
 void check_batch(const char* who, const network& net, index count, norm_mode mode) {
@@ -128,8 +127,8 @@ void forward_pass<T>::make_room(index count) {
             " samples of ", text_of(n.out), " are more numbers than fit into memory");
   }
   if (detail::groups_of(count) == detail::groups_of(count_)) return;
-  for (detail::lane_vector<T>& v : values_) v = {};
-  sums_ = {};
+  for (detail::lane_vector<T>& v : values_) v = detail::lane_vector<T>();
+  sums_ = std::vector<double>();  // an empty list would keep the memory
 }
 
 template <class T>
@@ -139,7 +138,7 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
           ": the network has ", net_->parameter_count(), " parameters, got ", parameters.size());
   require(static_cast<index>(statistics.size()) == net_->statistic_count(), who,
           ": the network has ", net_->statistic_count(), " statistics, got ", statistics.size());
-  detail::check_threads(who, threads);
+  threads = detail::check_threads(who, threads);
   detail::check_batch(who, *net_, count, mode);
   const shape sample = net_->nodes().front().out;
   const index wanted = detail::product_of({count, sample.size()});
@@ -327,7 +326,6 @@ void forward_pass<T>::prepare_differences(products how) {
     if (!mixes(n.what)) continue;
     const std::span<const T> weight = parameter(n.weight);
     if (detail::has_tiles(n)) detail::pack_tiles(n, weight.data(), tiles_[id]);
-    pairs_[id] = {};
     if constexpr (std::same_as<T, float>) {
       if (detail::has_pairs(n, how)) detail::pack_pairs(n, weight.data(), pairs_[id]);
     }

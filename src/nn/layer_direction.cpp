@@ -31,8 +31,7 @@ layer_sizes sizes_of(const network& net, index layer, const layer_direction_opti
   require(layer < 4096, who, ": at most 4096 values, got value ", layer);
   require(o.directions >= 1 && o.directions <= (index{1} << 20), who,
           ": directions must be 1 … 2^20, got ", o.directions);
-  require(std::isfinite(o.smoothing) && o.smoothing > 0, who,
-          ": smoothing must be above 0 and finite, got ", o.smoothing);
+  require(o.smoothing > 0, who, ": smoothing must be above 0, got ", o.smoothing);
   const view& weight = net.parameters()[static_cast<std::size_t>(n.weight)];
   require(!o.rank || (*o.rank >= 1 && *o.rank <= weight.size), who, ": rank must be 1 … ",
           weight.size, ", got ", o.rank.value_or(1));
@@ -122,10 +121,13 @@ index estimate_by_directions(const forward_pass<T>& base, const Loss& loss, inde
                              std::span<T> gradient, int threads) {
   constexpr const char* who = "zo::nn::estimate_by_directions";
   const network& net = base.net();
+  const T step = static_cast<T>(options.smoothing);
   const layer_sizes sizes = sizes_of(net, layer, options);
   require(static_cast<index>(gradient.size()) == net.parameter_count(), who, ": the network has ",
           net.parameter_count(), " parameters, and gradient ", gradient.size());
-  detail::check_threads(who, threads);
+  require(step > T(0) && std::isfinite(step), who, ": smoothing of ", options.smoothing,
+          " is no number of the scalar type");
+  threads = detail::check_threads(who, threads);
   const node& n = net.nodes()[static_cast<std::size_t>(layer)];
   const network own = alone(n, options.rank);
   const std::vector<T> inputs = base.value(n.first);
@@ -143,7 +145,6 @@ index estimate_by_directions(const forward_pass<T>& base, const Loss& loss, inde
     worker& w = *workers[static_cast<std::size_t>(number)];
     std::vector<T> moved = signs_of<T>(sizes, options, layer, from, k);
     // Signs of B stay signs; whatever comes last carries the step.
-    const T step = static_cast<T>(options.smoothing);
     const index first = options.rank ? *options.rank * sizes.fan_in : 0;
     const T of_weights =
         options.rank

@@ -208,6 +208,56 @@ TEST(nn_activation, bad_arguments_are_named) {
   says(1, {.smoothing = 0}, gradient, "smoothing must be above 0, got 0");
   says(2, {}, gradient, "value 2 has no parameters");
   says(1, {}, short_one, "the network has 39 parameters, and gradient 3");
+  for (const index layer : {index{-1}, index{0}, index{99}}) {
+    says(layer, {}, gradient, "has no parameters");
+  }
+  says(1, {.smoothing = not_a_number}, gradient, "smoothing must be above 0, got nan");
+  says(1, {.smoothing = infinity}, gradient, "smoothing of inf is no number of the scalar type");
+  const auto refuses = [&](const char* part, const auto& batch, int threads = 1) {
+    const std::string text = complaint([&] {
+      nn::activation_estimator(t.net, batch, std::span<const double>(t.parameters),
+                               std::span<const double>(t.statistics), t.mode, threads);
+    });
+    EXPECT_TRUE(contains(text, part)) << text;
+  };
+  auto batch = t.batch<double>();
+  refuses("threads must be at least 1, got 0", batch, 0);
+  batch.count = 0;
+  refuses("a batch needs at least one sample, got 0", batch);
+  batch.count = 3;
+  refuses("3 samples of 5 x 1 x 1 need 15 numbers, got 10", batch);
+  // Six outputs, said to be of one sample.
+  const nn::minibatch<double, nn::squared_error> squares{t.inputs, 2,
+                                                         nn::squared_error(ramp<double>(6))};
+  refuses("the batch has 2 samples, and its loss 1", squares);
+}
+
+// Of a batch whose loss is no number no gradient is one, and nothing is undefined on the way.
+TEST(nn_activation, a_loss_that_is_no_number_stays_visible) {
+  trial t(nn::mlp({5, 4, 3}), 6, nn::norm_mode::train);
+  t.inputs[7] = not_a_number;
+  const nn::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
+                                                   t.statistics, t.mode);
+  EXPECT_TRUE(std::isnan(estimator.value()));
+  std::vector<double> gradient(t.parameters.size());
+  estimator.estimate(3, {.directions = 2}, {.seed = 1}, gradient);
+  EXPECT_TRUE(
+      std::isnan(gradient[static_cast<std::size_t>(t.net.parameter("linear2.bias").offset)]));
+}
+
+TEST(nn_activation, keeps_nothing_of_the_callers) {
+  const trial t(nn::mlp({5, 4, 3}), 2, nn::norm_mode::train);
+  const auto estimate = [&](const nn::activation_estimator<double>& estimator) {
+    std::vector<double> gradient(t.parameters.size());
+    estimator.estimate(1, {}, {.seed = 1}, gradient);
+    return gradient;
+  };
+  const nn::activation_estimator<double> of_temporaries(nn::mlp({5, 4, 3}), t.batch<double>(),
+                                                        std::vector<double>(t.parameters),
+                                                        std::vector<double>(t.statistics), t.mode);
+  const std::vector<double> elsewhere(t.parameters.size(), 7.0);
+  EXPECT_EQ(estimate(of_temporaries),
+            estimate({t.net, t.batch<double>(), t.parameters, t.statistics, t.mode}));
 }
 
 }  // namespace

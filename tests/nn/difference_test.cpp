@@ -175,6 +175,68 @@ TEST(nn_difference, frozen_statistics_keep_samples_apart) {
                        "a change of value 0 has 126 numbers for each of 6 samples"));
 }
 
+void expect_says(const std::string& part, const auto& call) {
+  const std::string text = complaint(call);
+  EXPECT_TRUE(contains(text, part)) << "wanted: " << part << "\ngot: " << text;
+}
+
+// Differences are of the last run of their base pass, or of none.
+TEST(nn_difference, of_another_run_of_the_base_pass_are_refused) {
+  const trial t(mixture(), 6, nn::norm_mode::train), few(mixture(), 2, nn::norm_mode::train);
+  nn::forward_pass<double> pass(t.net);
+  const auto run = [&](const trial& with) {
+    pass.run(with.parameters, with.statistics, with.inputs, with.count, with.mode);
+  };
+  const auto first = "run and prepare_differences of the base pass come first";
+  expect_says(first, [&] { nn::difference_pass<double>{pass}; });
+  run(t);
+  expect_says(first, [&] { nn::difference_pass<double>{pass}; });
+  pass.prepare_differences();
+  nn::difference_pass<double> follow(pass);
+  const auto wanted = copy_of(follow(3, 1e-3));
+  const auto moved = noise<double>(static_cast<index>(few.inputs.size()), 21, 1e-2);
+  const auto later = "the base pass has run since";
+  run(few);
+  expect_says(later, [&] { follow(3, 1e-3); });
+  expect_says(first, [&] { follow.begin(); });
+  pass.prepare_differences();
+  expect_says(later, [&] { follow(3, 1e-3); });
+  expect_says(later, [&] { follow.from(0, moved, nn::coupling::frozen); });
+  follow.begin();
+  EXPECT_EQ(follow(3, 1e-3).size(), 2U * 5U);
+  pass = nn::forward_pass<double>(t.net);
+  expect_says(later, [&] { follow(3, 1e-3); });
+  run(t);
+  pass.prepare_differences();
+  nn::difference_pass<double> again(pass);
+  EXPECT_EQ(copy_of(again(3, 1e-3)), wanted);
+  static_assert(!std::is_constructible_v<nn::difference_pass<float>, nn::forward_pass<float>&&>);
+}
+
+TEST(nn_difference, questions_that_do_not_fit_are_named) {
+  const trial t(mixture(), 6, nn::norm_mode::train);
+  nn::forward_pass<double> pass(t.net);
+  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  expect_says("products in bfloat16 are for networks of float",
+              [&] { pass.prepare_differences(nn::products::bfloat16); });
+  pass.prepare_differences();
+  nn::difference_pass<double> follow(pass);
+  const auto wanted = copy_of(follow(3, 1e-3));
+  for (const index off : {index{-1}, t.net.parameter_count(), std::numeric_limits<index>::max()}) {
+    expect_says("is not in 0 … ", [&] { follow(off, 1e-3); });
+  }
+  for (const index off : {index{-1}, static_cast<index>(t.net.nodes().size())}) {
+    expect_says("is not in 0 … ", [&] { follow.from(off, t.inputs, nn::coupling::batch); });
+  }
+  const auto sizes = "a change of value 0 has 126 numbers for each of 6 samples";
+  for (const std::size_t size : {std::size_t{0}, std::size_t{125}, std::size_t{7 * 126}}) {
+    const std::vector<double> moved(size);
+    expect_says(sizes, [&] { follow.from(0, moved, nn::coupling::batch); });
+    expect_says(sizes, [&] { follow.from(0, moved, nn::coupling::frozen); });
+  }
+  EXPECT_EQ(copy_of(follow(3, 1e-3)), wanted);
+}
+
 TEST(nn_difference, the_same_bits_for_any_number_of_threads) {
   const trial t(mixture(), 6, nn::norm_mode::train);
   const std::vector<float> at(t.parameters.begin(), t.parameters.end());

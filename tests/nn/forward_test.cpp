@@ -79,6 +79,138 @@ TEST(nn_forward, not_a_number_stays_visible) {
   EXPECT_TRUE(std::isnan(outputs<double>(with_norm, 2, 1)[0]));
 }
 
+// Padding wider than the kernel: outputs at the border see nothing but it.
+TEST(nn_forward, windows_may_lie_outside_of_the_image) {
+  nn::network net({2, 4, 3});
+  net.convolution(net.input(), "a", {.channels = 3, .kernel = 2, .padding = 5, .bias = true});
+  nn::network far({1, 2, 2});
+  far.convolution(far.input(), "a", {.channels = 1, .kernel = 3, .stride = 7, .padding = 9});
+  for (const nn::network& n : {net, far}) {
+    const trial t(n, 3, nn::norm_mode::eval);
+    const auto expected = naive_forward(n, t.parameters, {}, t.inputs, 3, t.mode);
+    nn::forward_pass<double> pass(n);
+    pass.run(t.parameters, {}, t.inputs, 3, t.mode);
+    ASSERT_EQ(pass.outputs().size(), expected[1].size());
+    for (std::size_t i = 0; i < expected[1].size(); ++i) {
+      EXPECT_NEAR(pass.outputs()[i], expected[1][i], 1e-12);
+    }
+  }
+}
+
+void expect_says(const std::string& part, const auto& call) {
+  const std::string text = complaint(call);
+  EXPECT_TRUE(contains(text, part)) << "wanted: " << part << "\ngot: " << text;
+}
+
+TEST(nn_forward, what_does_not_fit_is_named) {
+  const trial t(nn::adjustable_cnn({1, 4, 4}, 2, 1), 3, nn::norm_mode::train);
+  nn::forward_pass<double> pass(t.net);
+  const auto before = "there are no values before run";
+  const auto nothing_yet = [&] {
+    expect_says(before, [&] { pass.outputs(); });
+    expect_says(before, [&] { pass.value(0); });
+    expect_says(before, [&] { pass.means(2); });
+    expect_says(before, [&] { pass.roots(2); });
+    expect_says(before, [&] { pass.prepare_differences(); });
+    std::vector<double> s = t.statistics;
+    expect_says(before, [&] { pass.update_statistics(s); });
+  };
+  nothing_yet();
+  const auto refuses = [&](const std::string& part, index count, int threads = 1) {
+    expect_says(part,
+                [&] { pass.run(t.parameters, t.statistics, t.inputs, count, t.mode, threads); });
+  };
+  constexpr index huge = std::numeric_limits<index>::max();
+  refuses("a batch needs at least one sample, got 0", 0);
+  refuses("a batch needs at least one sample, got -1", -1);
+  refuses("4 samples of 1 x 4 x 4 need 64 numbers, got 48", 4);
+  refuses("of 1 x 4 x 4 need 9223372036854775807 numbers, got 48", huge);
+  refuses("of 1 x 4 x 4 need", (huge >> 4) + 4);  // 16 of these and 2^63 are 48
+  refuses("threads must be at least 1, got 0", 3, 0);
+  nothing_yet();
+  pass.run(t.parameters, t.statistics, t.inputs, 3, t.mode, std::numeric_limits<int>::max());
+  EXPECT_EQ(copy_of(pass.outputs()), outputs<double>(t, 3, 1));
+  expect_says("value 99 is not in 0 … ", [&] { pass.value(99); });
+  expect_says("value -1 is not in 0 … ", [&] { pass.value(-1); });
+  expect_says("value 1 is no batch norm", [&] { pass.means(1); });
+  expect_says("value -1 is no batch norm", [&] { pass.roots(-1); });
+  std::vector<double> three(3), s = t.statistics;
+  expect_says("4 statistics, got 3", [&] { pass.update_statistics(three); });
+  for (const double momentum : {-0.1, 1.1, not_a_number}) {
+    expect_says("momentum must be 0 … 1, got", [&] { pass.update_statistics(s, momentum); });
+  }
+  EXPECT_EQ(s, t.statistics);
+  expect_says("parameters, got 3", [&] { pass.run(three, t.statistics, t.inputs, 3, t.mode); });
+  expect_says("statistics, got 3", [&] { pass.run(t.parameters, three, t.inputs, 3, t.mode); });
+  pass.run(t.parameters, t.statistics, t.inputs, 3, nn::norm_mode::eval);
+  expect_says("after a pass in train mode", [&] { pass.update_statistics(s); });
+}
+
+// 2^30 inputs would be fine; of what the network makes of them no index counts the bytes.
+TEST(nn_forward, values_beyond_any_memory_are_refused) {
+  nn::network net({1, 1, 1});
+  net.subsample(net.input(), (index{1} << 44) - 1);
+  nn::forward_pass<float> pass(net);
+  const std::vector<float> inputs(1 << 14);
+  expect_says("are more numbers than fit into memory",
+              [&] { pass.run({}, {}, inputs, 1 << 14, nn::norm_mode::eval); });
+}
+
+TEST(nn_forward, a_batch_norm_of_one_number_is_refused_by_name) {
+  nn::network net({2, 2, 2});
+  index x = net.relu(net.batch_norm(net.convolution(net.input(), "c", {.channels = 2}), "wide"));
+  x = net.batch_norm(net.linear(x, "l", 3), "narrow");
+  const trial one(net, 1, nn::norm_mode::train);
+  nn::forward_pass<double> pass(net);
+  const auto run = [&](const trial& t, nn::norm_mode mode) {
+    pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+  };
+  expect_says("batch norm narrow sees one number a channel in a batch of 1 sample of 3 x 1 x 1",
+              [&] { run(one, nn::norm_mode::train); });
+  run(one, nn::norm_mode::eval);
+  EXPECT_TRUE(std::isfinite(pass.outputs()[0]));
+  run(trial(net, 2, nn::norm_mode::train), nn::norm_mode::train);
+  EXPECT_TRUE(std::isfinite(pass.outputs()[0]));
+}
+
+// A variance of zero is one; of a negative one there is no root.
+TEST(nn_forward, running_variances_are_zero_or_more) {
+  trial t(nn::adjustable_cnn({1, 4, 4}, 2, 1), 3, nn::norm_mode::eval);
+  const auto at = static_cast<std::size_t>(t.net.statistics().back().offset + 1);
+  t.statistics[at] = 0;
+  EXPECT_TRUE(std::isfinite(outputs<double>(t, 3, 1)[0]));
+  t.statistics[at] = -0.5;
+  expect_says("bn0.running_var is -0.5 in channel 1", [&] { outputs<double>(t, 3, 1); });
+  expect_says("bn0.running_var is -0.5 in channel 1", [&] { outputs<float>(t, 3, 1); });
+  t.mode = nn::norm_mode::train;  // where it is not read
+  EXPECT_TRUE(std::isfinite(outputs<double>(t, 3, 1)[0]));
+}
+
+// Of inputs that are all alike the variance is zero, and rounding must not make it less.
+TEST(nn_forward, the_variance_of_equal_numbers_moves_to_zero) {
+  for (const double epsilon : {1e-5, 1e-3, 0.3, 7e-11}) {
+    nn::network net({1, 2, 2});
+    net.batch_norm(net.input(), "n", epsilon);
+    nn::forward_pass<double> pass(net);
+    pass.run(std::vector<double>{1, 0}, std::vector<double>{0, 1}, std::vector<double>(8, 3.3), 2,
+             nn::norm_mode::train);
+    std::vector<double> s{0, 0};
+    pass.update_statistics(s, 1);
+    EXPECT_GE(s[1], 0);
+    EXPECT_LE(s[1], 1e-15);
+  }
+}
+
+TEST(nn_forward, keeps_nothing_of_the_callers) {
+  const trial t(nn::mlp({12, 9, 4}), 3, nn::norm_mode::eval);
+  nn::forward_pass<double> pass(nn::mlp({12, 9, 4}));
+  pass.run(std::vector<double>(t.parameters), {}, std::vector<double>(t.inputs), 3, t.mode);
+  const nn::forward_pass<double> copy = pass;
+  pass.run(std::vector<double>(t.parameters.size()), {}, t.inputs, 3, t.mode);
+  EXPECT_EQ(copy_of(copy.outputs()), outputs<double>(t, 3, 1));
+  EXPECT_EQ(copy.net().parameter_count(), t.net.parameter_count());
+}
+
 TEST(nn_forward, running_statistics_move_as_pytorchs) {
   const trial t(nn::adjustable_cnn({1, 4, 4}, 2, 1), 18, nn::norm_mode::train);
   const auto expected = naive_forward(t.net, t.parameters, t.statistics, t.inputs, 18, t.mode);

@@ -164,9 +164,44 @@ TEST(nn_layer_direction, bad_arguments_are_named) {
   };
   says(1, {.directions = 0}, "directions must be 1 … 2^20, got 0");
   says(1, {.smoothing = -1}, "smoothing must be above 0, got -1");
-  says(1, {.rank = 0}, "rank must be at least 1, got 0");
+  for (const double smoothing : {0.0, not_a_number}) {
+    says(1, {.smoothing = smoothing}, "smoothing must be above 0, got");
+  }
+  says(1, {.smoothing = infinity}, "smoothing of inf is no number of the scalar type");
+  const index huge = std::numeric_limits<index>::max();
+  says(1, {.rank = 0}, "rank must be 1 … 72, got 0");
+  says(1, {.rank = huge}, "rank must be 1 … 72, got 9223372036854775807");
+  says(1, {.directions = huge}, "directions must be 1 … 2^20, got");
+  says(-1, {}, "value -1 is not in 0 …");
   says(2, {}, "value 2 is no convolution and no linear map");
   says(99, {}, "value 99 is not in 0 …");
+  std::vector<double> gradient(t.parameters.size()), u(76);
+  const auto refuses = [&](const char* text, const auto& call) {
+    EXPECT_TRUE(contains(complaint(call), text)) << complaint(call);
+  };
+  for (const index number : {index{-1}, index{1} << 20, huge}) {
+    refuses("number must be 0 … 2^20 - 1, got",
+            [&] { nn::fill_layer_direction<double>(t.net, 1, {}, {}, number, u); });
+  }
+  const auto ask = [&](const nn::forward_pass<double>& base, const nn::cross_entropy& loss,
+                       int threads = 1) {
+    nn::estimate_by_directions<double>(base, loss, 1, {}, {}, gradient, threads);
+  };
+  refuses("threads must be at least 1, got 0", [&] { ask(p.pass, p.batch.loss, 0); });
+  nn::forward_pass<double> pass(t.net);
+  refuses("no values before run", [&] { ask(pass, p.batch.loss); });
+  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  refuses("run and prepare_differences of the base pass come first",
+          [&] { ask(pass, p.batch.loss); });
+  pass.prepare_differences();
+  refuses("prepare comes before differences",
+          [&] { ask(pass, nn::cross_entropy(t.targets, t.net.output().size())); });
+  const prepared<float> narrow(t);
+  std::vector<float> narrow_gradient(t.parameters.size());
+  refuses("smoothing of 1e-60 is no number of the scalar type", [&] {
+    nn::estimate_by_directions<float>(narrow.pass, narrow.batch.loss, 1, {.smoothing = 1e-60}, {},
+                                      narrow_gradient);
+  });
 }
 
 }  // namespace

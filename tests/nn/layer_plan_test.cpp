@@ -146,6 +146,24 @@ TEST(nn_layer_plan, bad_options_are_named) {
   says({.cosine = 1.5}, "cosine must be above 0 and at most 1, got 1.5");
   says({.passes = -1}, "passes must be above 0, got -1");
   says({.pilot = 0}, "pilot must be at least 1, got 0");
+  says({.cosine = not_a_number}, "cosine must be above 0");
+  says({.passes = not_a_number}, "passes must be above 0");
+  // Plans that somebody wrote by hand.
+  const auto refuses = [&](const nn::layer_choice& choice, const char* text) {
+    std::vector<double> gradient(t.parameters.size());
+    const std::string found = complaint([&] {
+      nn::estimate_layers<double>(problem_of(t, batch), {.layers = {choice}}, {}, gradient);
+    });
+    EXPECT_TRUE(contains(found, text)) << found;
+  };
+  refuses({.node = -1, .questions = 1}, "value -1, which is not in 0 … 1");
+  refuses({.node = 2, .questions = 1}, "value 2, which is not in 0 … 1");
+  refuses({.node = 1, .questions = 16}, "the plan asks 16 of 15 parameters of linear1");
+  refuses({.node = 0, .questions = 1}, "the plan asks 1 of 0 parameters of input");
+  auto spoiled = batch;
+  spoiled.inputs[0] = not_a_number;
+  EXPECT_TRUE(contains(complaint([&] { nn::plan_layers(problem_of(t, spoiled), {}, {}); }),
+                       "the loss of the batch is nan"));
 }
 
 }  // namespace

@@ -84,6 +84,50 @@ TEST(nn_loss, parts_of_samples_and_their_sensitivities) {
                        "3 targets are not of 2 samples"));
 }
 
+TEST(nn_loss, losses_of_nothing_and_questions_too_early_are_named) {
+  const auto says = [](const char* part, const auto& make) {
+    EXPECT_TRUE(contains(complaint(make), part)) << complaint(make);
+  };
+  const std::vector<index> none, one{0};
+  constexpr index huge = std::numeric_limits<index>::max();
+  says("there are no targets", [&] { nn::cross_entropy(none, 3); });
+  for (const index classes : {index{0}, index{-1}, -huge}) {
+    says("classes must be at least 1, got", [&] { nn::cross_entropy(none, classes); });
+  }
+  says("0 targets are not of 1 samples", [] { nn::squared_error({}); });
+  says("3 targets are not of 5 samples", [] { nn::squared_error({1, 2, 3}, 5); });
+  for (const index samples : {index{0}, index{-1}, huge, -huge}) {
+    says("targets are not of", [&] { nn::squared_error({1, 2, 3}, samples); });
+  }
+  says("a target is nan", [] { nn::squared_error({1, not_a_number}); });
+  says("a target is inf", [] { nn::squared_error({1, infinity}); });
+  const std::vector<index> negative{-1};
+  says("target -1 is not in 0 … 2", [&] { nn::cross_entropy(negative, 3); });
+  nn::cross_entropy wide(std::vector<index>(1 << 10), huge / 512);
+  says("logits, got 0", [&] { wide.prepare<double>({}); });
+
+  const auto early = [&](auto loss) {
+    const std::vector<double> d(6);
+    std::vector<double> parts(1);
+    says("prepare comes before differences", [&] { loss.difference(d.data()); });
+    says("prepare comes before differences", [&] { loss.sensitivities(); });
+    says("prepare comes before differences",
+         [&] { loss.template differences<double>(one, std::span(d).first(3), parts); });
+    loss.template prepare<double>(d);
+    loss.template differences<double>(one, std::span(d).first(3), parts);
+    says("1 samples need 3 changes and as many parts, got 6 and 1",
+         [&] { loss.template differences<double>(one, d, parts); });
+    says("got 3 and 0", [&] { loss.template differences<double>(one, std::span(d).first(3), {}); });
+    for (const index sample : {index{-1}, index{2}, huge}) {
+      says("is not in 0 … 1", [&] {
+        loss.template differences<double>({&sample, 1}, std::span(d).first(3), parts);
+      });
+    }
+  };
+  early(nn::cross_entropy(std::vector<index>{0, 1}, 3));
+  early(nn::squared_error(ramp<double>(6), 2));
+}
+
 TEST(nn_loss, wrong_sizes_and_targets_are_named) {
   const std::vector<index> wrong{3};
   EXPECT_TRUE(

@@ -78,6 +78,67 @@ TEST(nn_network, what_does_not_fit_is_named) {
   says([&] { net.parameter_of(108); }, "coordinate 108 is not in 0 … 107");
 }
 
+// No machine holds these; their sizes are never multiplied into nonsense, and nothing runs for
+// ever.
+TEST(nn_network, what_no_machine_could_hold_is_refused) {
+  const auto says = [](const char* part, const auto& make) {
+    EXPECT_TRUE(contains(complaint(make), part)) << part << "\n" << complaint(make);
+  };
+  constexpr index wide = index{1} << 31, huge = std::numeric_limits<index>::max();
+  const auto memory = "are more numbers than fit into memory";
+  says(memory, [] { nn::network({wide, wide, 4}); });
+  says(memory, [] { nn::network({1, wide, 1}); });
+  says(memory, [] { nn::network({huge, 1, 1}); });
+  says(memory, [] { nn::mlp({huge, 3}); });
+  says("linear1: 9223372036854775807 x 1 x 1 are more", [] { nn::mlp({3, huge}); });
+  says("linear2 would make more parameters", [] { nn::mlp({1, wide, wide}); });
+  says("at most 9002, got 2147483647", [] { nn::resnet(std::numeric_limits<int>::max()); });
+  says("at most 9002, got 9223372036854775802", [] { nn::resnet(huge - 5); });
+  says("linear: outputs must be at least 1, got -3", [] { nn::resnet(8, {.classes = -3}); });
+  says("does not fit into", [] { nn::adjustable_cnn({3, 32, 32}, 18, huge); });
+  says("are more numbers", [] { nn::adjustable_cnn({3, 32, 32}, huge, 2); });
+  says("conv1 would make more parameters", [] { nn::adjustable_cnn({3, 32, 32}, wide, 2); });
+  says("has at most 32768 values", [] { nn::mlp(std::vector<index>(100'000, 1)); });
+  nn::network net({3, 8, 8});
+  says("is wider than any image", [&] { net.convolution(0, "a", {.padding = huge}); });
+  says("is wider than any image", [&] { net.convolution(0, "a", {.stride = huge}); });
+  says("does not fit into 3 x 8 x 8", [&] { net.convolution(0, "a", {.kernel = huge}); });
+  says("more parameters", [&] {
+    net.convolution(0, "a", {.channels = 1 << 12, .kernel = 60'000, .padding = 30'000});
+  });
+  says(memory, [&] { net.convolution(0, "a", {.channels = huge, .kernel = 1, .padding = 0}); });
+  says(memory, [&] { net.subsample(0, huge); });
+  says("a pool of 9223372036854775807", [&] { net.max_pool(0, {.kernel = huge}); });
+  nn::network many({1, 1 << 15, 1 << 15});
+  says("more multiplications", [&] {
+    many.convolution(0, "a", {.channels = 1 << 10, .kernel = 1 << 15, .padding = 1 << 14});
+  });
+  for (const double epsilon : {0.0, -1e-5, not_a_number, infinity}) {
+    says("n: epsilon must be above 0", [&] { net.batch_norm(0, "n", epsilon); });
+  }
+  // What was refused is not there, and its name is free.
+  EXPECT_EQ(net.nodes().size(), 1U);
+  EXPECT_TRUE(net.parameters().empty());
+  EXPECT_EQ(net.parameter_count() + net.multiplications(), 0);
+  net.convolution(0, "a", {.channels = 2, .kernel = 1, .padding = 0, .bias = true});
+  says("two parameters are called a.weight", [&] { net.linear(0, "a", 2); });
+  says("two parameters are called a.weight", [&] { net.batch_norm(0, "a"); });
+  EXPECT_EQ(net.statistics().size(), 0U);
+  EXPECT_EQ(net.parameter_count(), 8);
+  EXPECT_EQ(net.multiplications(), 6 * 64);
+}
+
+TEST(nn_network, sizes_of_parameters_to_make_are_checked) {
+  const nn::network net = nn::adjustable_cnn({1, 8, 8}, 3, 1);
+  std::vector<double> three(3);
+  EXPECT_TRUE(contains(
+      complaint([&] { nn::initialize<double>(net, nn::initialization::orthogonal, 1, three); }),
+      "got room for 3"));
+  EXPECT_TRUE(contains(complaint([&] { nn::initialize_statistics<double>(net, three); }),
+                       "6 statistics, got room for 3"));
+  EXPECT_TRUE(contains(complaint([&] { net.parameter_of(-1); }), "coordinate -1 is not in 0 … "));
+}
+
 // Mean 0 and variance 2 / fan_in, by a z-score from the known variance of each.
 TEST(nn_network, kaiming_weights_have_their_variance) {
   const nn::network net = nn::resnet(20);

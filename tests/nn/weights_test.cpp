@@ -12,7 +12,7 @@ namespace nn = zo::nn;
 struct sample {
   nn::network net = nn::adjustable_cnn({1, 8, 8}, 3, 2);
   std::vector<double> parameters = ramp<double>(net.parameter_count());
-  std::vector<double> statistics = ramp<double>(net.statistic_count());
+  std::vector<double> statistics = ramp<double>(net.statistic_count(), 0.25);
   std::vector<nn::named_values<double>> tensors =
       nn::tensors_of<double>(net, parameters, statistics);
   std::vector<double> to = std::vector<double>(parameters.size(), 7);
@@ -31,6 +31,15 @@ TEST(nn_weights, come_back_by_name_in_any_order) {
   s.load("module.");
   EXPECT_TRUE(same_bits(s.to, s.parameters));
   EXPECT_TRUE(same_bits(s.to_statistics, s.statistics));
+}
+
+TEST(nn_weights, prefixes_are_of_all_tensors) {
+  sample s;
+  for (auto& t : s.tensors) t.name = "module." + t.name;
+  EXPECT_TRUE(contains(complaint([&] { s.load(); }), "nothing called module.conv0.weight"));
+  s.tensors.push_back({"conv0.weight", s.tensors[0].dims, s.tensors[0].values});
+  EXPECT_TRUE(contains(complaint([&] { s.load("module."); }), "nothing called conv0.weight"));
+  EXPECT_EQ(s.to, std::vector<double>(s.to.size(), 7));
 }
 
 TEST(nn_weights, what_does_not_fit_is_named_and_nothing_is_written) {
@@ -55,6 +64,20 @@ TEST(nn_weights, what_does_not_fit_is_named_and_nothing_is_written) {
         s.tensors.push_back({"conv9.weight", {1}, {}});
       },
       "the network has nothing called conv9.weight of shape (1)");
+  // The first, the last and equal values: which one is meant is never guessed.
+  refuses([](sample& s) { s.tensors.push_back(s.tensors[0]); },
+          "there are two tensors called conv0.weight; give one");
+  refuses(
+      [](sample& s) {
+        s.tensors.insert(s.tensors.begin(), s.tensors[7]);
+        s.tensors[0].values = s.tensors[1].values.first(s.tensors[0].values.size());
+      },
+      "there are two tensors called");
+  refuses([](sample& s) { s.tensors.push_back(s.tensors.back()); },
+          "there are two tensors called bn1.running_var");
+  const std::vector<double> negative{1, -0.25, 1};
+  refuses([&](sample& s) { s.tensors.back().values = negative; },
+          "bn1.running_var holds -0.25, and a variance is not negative");
   refuses([](sample& s) { s.to_statistics.pop_back(); }, "parameters and 12 statistics, got room");
 }
 

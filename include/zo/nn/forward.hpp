@@ -34,7 +34,7 @@ namespace detail {
 // every loop over them is one over whole vectors (src/nn/lanes.hpp).
 inline constexpr index lanes = 16;
 
-inline index groups_of(index samples) { return (samples + lanes - 1) / lanes; }
+inline index groups_of(index samples) { return samples / lanes + (samples % lanes > 0 ? 1 : 0); }
 
 // Memory by whole vectors; large arrays by large pages where the system has them.
 void* allocate_lanes(std::size_t bytes);
@@ -77,8 +77,8 @@ void to_lanes(const shape& s, index count, const T* rows, T* in_lanes);
 template <class T>
 void from_lanes(const shape& s, index count, const T* in_lanes, T* rows);
 
-// Refuses threads below 1 and above what any machine has.
-void check_threads(const char* who, int threads);
+// As many threads as loops have: refuses less than 1.
+int check_threads(const char* who, int threads);
 
 // Refuses batches of nothing, and in train mode those of which a batch norm sees a single number a
 // channel: its variance is zero, and so is every slope before it.

@@ -33,7 +33,7 @@ struct minibatch {
 
 struct objective_options {
   norm_mode mode = norm_mode::train;
-  int threads = 1;                          ///< 1 … 65,536; each has one probe at a time
+  int threads = 1;                          ///< at least 1; each has one probe at a time
   nn::products products = products::exact;  ///< of probes; values of whole points are always exact
   index max_bytes = index{4} << 30;         ///< for the values of a pass and the probes: fewer
                                             ///< probes at a time where they would not fit; and as
@@ -63,7 +63,7 @@ class objective {
     require(batch_of_ != nullptr, who, ": there is no function that makes batches");
     require(static_cast<index>(statistics.size()) == net.statistic_count(), who,
             ": the network has ", net.statistic_count(), " statistics, got ", statistics.size());
-    detail::check_threads(who, options.threads);
+    options_.threads = detail::check_threads(who, options.threads);
     require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
     require(options.products == products::exact || sizeof(T) == sizeof(float), who,
             ": products in bfloat16 are for networks of float");

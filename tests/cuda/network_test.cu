@@ -510,6 +510,56 @@ TEST_F(gpu_network, an_unknown_class_is_a_failed_query) {
   EXPECT_EQ(result.failed, result.queries);
 }
 
+// A batch norm over one number has no variance; a running one that is negative has no root.
+TEST_F(gpu_network, batch_norms_without_a_variance) {
+  nn::network net({2, 1, 1});
+  const zo::index x = net.batch_norm(net.linear(net.input(), "a", 3), "narrow");
+  net.linear(net.relu(x), "b", 2);
+  zo::cuda::array<double> loss(on(), 1);
+  for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
+    for (const int count : {1, 2}) {
+      trial t(net, count, mode);
+      const there<double> data(on(), t);
+      auto f = data.objective(on(), t);
+      const std::string said = complaint([&] { f.prepare(data.parameters, loss, stream, 0); });
+      const bool refused = mode == nn::norm_mode::train && count == 1;
+      EXPECT_EQ(said.empty(), !refused);
+      EXPECT_EQ(contains(said, "batch norm narrow sees one number a channel"), refused) << said;
+    }
+  }
+  trial t(net, 2, nn::norm_mode::eval);
+  t.statistics.back() = -0.5;
+  const there<double> data(on(), t);
+  auto f = data.objective(on(), t);
+  zo::cuda::array<double> gradient(on(), data.parameters.size());
+  EXPECT_FALSE(zo::estimate(on(), f, data.parameters, gradient, zo::cge()).get().ok);
+}
+
+// Rounding makes no variance of equal numbers negative.
+TEST_F(gpu_network, the_variance_of_equal_numbers_moves_to_zero) {
+  for (const double epsilon : {1e-5, 1e-3, 0.3, 7e-11}) {
+    nn::network net({1, 2, 2});
+    net.batch_norm(net.input(), "n", epsilon);
+    const zo::cuda::array<double> p(on(), {1, 0}), inputs(on(), std::vector<double>(8, 3.3));
+    const zo::cuda::array<double> wanted(on(), std::vector<double>(8, 0.0));
+    zo::cuda::array<double> s(on(), {0, 0}), loss(on(), 1);
+    zo::cuda::network_objective<double> f(
+        on(), net,
+        [&](zo::sample_id) {
+          return zo::cuda::network_batch<double>{inputs, 2, zo::cuda::span<const double>(wanted)};
+        },
+        s);
+    f.prepare(p, loss, stream, 0);
+    f.update_statistics(s, 1);
+    EXPECT_GE(s.to_host()[1], 0);
+    EXPECT_LE(s.to_host()[1], 1e-15);
+    for (const double momentum : {-0.1, 1.1, not_a_number}) {
+      EXPECT_TRUE(contains(complaint([&] { f.update_statistics(s, momentum); }),
+                           "momentum must be 0 … 1, got"));
+    }
+  }
+}
+
 TEST_F(gpu_network, refusals_are_sentences) {
   const trial t(mixture(), 4, nn::norm_mode::train);
   const there<float> data(on(), t);
@@ -529,6 +579,28 @@ TEST_F(gpu_network, refusals_are_sentences) {
     auto wrong = batch;
     wrong.count = 3;
     prepare(objective(wrong));
+  });
+  constexpr zo::index huge = std::numeric_limits<zo::index>::max();
+  for (const zo::index count : {zo::index{0}, zo::index{-1}, -huge}) {
+    refused("a batch needs at least one sample, got", [&] {
+      auto wrong = batch;
+      wrong.count = count;
+      prepare(objective(wrong));
+    });
+  }
+  for (const zo::index count : {huge, huge / 126 + 4, zo::index{1} << 32}) {
+    refused("are more numbers than 31 bits count", [&] {
+      auto wrong = batch;
+      wrong.count = count;
+      prepare(objective(wrong));
+    });
+  }
+  refused("there is no function that makes batches",
+          [&] { zo::cuda::network_objective<float>(on(), t.net, nullptr, data.statistics); });
+  refused("a padding of 1100000000 is more than 31 bits count", [&] {
+    nn::network far({1, 2, 2});
+    far.convolution(0, "far", {.stride = 1 << 30, .padding = 1'100'000'000});
+    zo::cuda::network_objective<float>(on(), far, [&](zo::sample_id) { return batch; }, {});
   });
   refused("4 samples need 4 classes, got 2", [&] {
     auto wrong = batch;
@@ -569,6 +641,18 @@ TEST_F(gpu_network, refusals_are_sentences) {
     const std::vector<zo::index> known = {1, 2};
     f.probe(known, which, by, found, stream);
   });
+  refused("prepare writes one loss, got room for 0",
+          [&] { f.prepare(data.parameters, {}, stream, 0); });
+  refused("prepare comes before probes", [&] { f.probe(which, by, found, stream); });
+  const zo::cuda::points<float> twice{data.parameters, 1, 923};
+  refused("1 points need as many losses, got 0", [&] { f(twice, {}, stream, 0); });
+  f.prepare(data.parameters, loss, stream, 0);
+  for (const zo::index off : {zo::index{-1}, zo::index{923}, huge}) {
+    refused("is not in 0 … 922", [&] {
+      const std::vector<zo::index> known = {off};
+      f.probe(known, which, by, found, stream);
+    });
+  }
   refused("the network has 923 parameters, got 5", [&] {
     f.prepare(zo::cuda::span<const float>(data.parameters).subspan(0, 5), loss, stream, 0);
   });

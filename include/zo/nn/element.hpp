@@ -1,4 +1,6 @@
-// The arithmetic of differences, number by number: the CPU and the GPU run it alike.
+// Arithmetic of differences and losses, number by number. Kernels of the GPU use all of it; the CPU
+// shares the responses of batch norms, the losses and their differences, and has the differences of
+// batch norms and of ReLUs that follow them for whole vectors in src/nn/lanes_kernels.hpp.
 #pragma once
 
 #include <cmath>

@@ -41,6 +41,34 @@ TEST(eigen, objectives_over_spans_are_taken_as_they_are) {
   EXPECT_EQ(g, h);
 }
 
+// As Eigen 5 makes all of its vectors.
+struct contiguous_range : VectorXd {
+  using VectorXd::VectorXd;
+  double* begin() { return data(); }
+  double* end() { return data() + size(); }
+  const double* begin() const { return data(); }
+  const double* end() const { return data() + size(); }
+};
+static_assert(zo::eigen_vector<contiguous_range> && zo::contiguous_vector<contiguous_range>);
+
+TEST(eigen, vectors_that_are_contiguous_ranges_too_are_not_ambiguous) {
+  contiguous_range x(5), g(5), h(5);
+  x.setLinSpaced(-1, 2);
+  const auto any_loss = [](const auto& v) { return v[0] * v[0]; };
+  zo::estimate(zo::seq, any_loss, x, g, zo::cge({.smoothing = 0.5}));
+  EXPECT_EQ(g[0], -1.5);  // [(-0.5)^2 - 1] / 0.5
+  zo::estimate(zo::seq, span_loss, x, g, zo::cge());
+  zo::estimate(zo::seq, eigen_loss, x, h, zo::cge());
+  EXPECT_EQ(g, h);
+  contiguous_range y = x;
+  const auto run = [](const auto& f, contiguous_range& from) {
+    zo::minimize(zo::seq, f, from, zo::cge(), zo::sgd({.rate = 0.1}), {.max_queries = 100});
+  };
+  run(span_loss, x);
+  run(eigen_loss, y);
+  EXPECT_EQ(x, y);
+}
+
 TEST(eigen, maps_and_segments_are_written_in_place) {
   std::vector<double> numbers(12, 1.0);
   Eigen::Map<VectorXd> map(numbers.data(), 12);

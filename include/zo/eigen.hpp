@@ -78,12 +78,18 @@ auto with_objective(F& f, const Use& use) {
   }
 }
 
+// Since Eigen 5 its vectors are contiguous ranges, and zo's own functions take them where the
+// objective is one over spans.
+template <class F, class T, class... Vectors>
+concept spans_suffice = (contiguous_vector<Vectors> && ...) && objective<F, T>;
+
 }  // namespace detail
 
 /// zo::estimate over Eigen vectors.
 template <execution_policy Policy, class F, eigen_vector X, eigen_vector G, class How>
-estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
-                         const estimate_options& options = {}) {
+requires(!detail::spans_suffice<F, typename std::remove_cvref_t<G>::Scalar, X, G>) estimate_result
+    estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
+             const estimate_options& options = {}) {
   using T = typename std::remove_cvref_t<G>::Scalar;
   return detail::with_objective<T>(f, [&](auto& objective) {
     return estimate(policy, objective, detail::eigen_span("zo::estimate", x),
@@ -93,8 +99,9 @@ estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, 
 
 /// zo::minimize over an Eigen vector, in place.
 template <execution_policy Policy, class F, eigen_vector X, class How, class Optimizer>
-minimize_result minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimizer,
-                         const minimize_options& options) {
+requires(!detail::spans_suffice<F, typename std::remove_cvref_t<X>::Scalar, X>) minimize_result
+    minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimizer,
+             const minimize_options& options) {
   using T = typename std::remove_cvref_t<X>::Scalar;
   return detail::with_objective<T>(f, [&](auto& objective) {
     return minimize(policy, objective, detail::eigen_span("zo::minimize", x), how,

@@ -33,9 +33,11 @@ struct boundary_result {
 /// Queries: rows * how.queries(dimension). Memory: candidates of `chunk_bytes`, and O(rows *
 /// dimension). Under on_failure::drop a row that is left with no slope has a zero gradient.
 template <execution_policy Policy, class F, class T, class How>
-requires rowwise_objective<F, T> boundary_result<T> boundary(const Policy& policy, F&& f,
-                                                             points<T> z, const How& how,
-                                                             const estimate_options& options = {}) {
+requires(detail::rule(rowwise_objective<F, T>,
+                      "zo: a black box at a boundary is called as f(zo::points<T>, "
+                      "std::span<const zo::index> rows, std::span<double> losses)"))
+    boundary_result<T> boundary(const Policy& policy, F&& f, points<T> z, const How& how,
+                                const estimate_options& options = {}) {
   constexpr const char* who = "zo::boundary";
   detail::check_dimension(who, z.dimension);
   detail::check_options(who, options);

@@ -38,6 +38,10 @@ class cge {
  public:
   using scheme_type = S;
 
+  template <detail::number N>
+  cge(N, S = {}) = delete;  // give the option its name: zo::cge({.smoothing = 1e-4})
+  template <distribution D, class Scheme = S>
+  cge(cge_options, D, Scheme = {}) = delete;  // CGE has no distribution: zo::cge({}, zo::central{})
   cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
     detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing),
                     "zo::cge: smoothing must be a positive number, got ", options_.smoothing);

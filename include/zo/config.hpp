@@ -31,4 +31,14 @@ inline constexpr int version_major = 0;
 inline constexpr int version_minor = 2;
 inline constexpr int version_patch = 0;
 
+namespace detail {
+
+// A constraint with a sentence, which compilers show where it does not hold.
+constexpr bool rule(bool holds, const char* /*sentence*/) { return holds; }
+
+// A number where options are wanted.
+template <class N>
+concept number = std::integral<N> || std::floating_point<N>;
+
+}  // namespace detail
 }  // namespace zo

@@ -16,12 +16,28 @@ namespace zo {
 
 /// An estimator `How` that can ask the objective `F` over scalars `T`.
 template <class How, class F, class T>
-concept estimator_for = objective<F, T> &&
+concept estimator_for = detail::rule(
+    requires(const How& how) { how.queries(index{}); },
+    "zo: an estimator is wanted here, such as zo::rge() or zo::cge(); in zo::minimize "
+    "it stands before the optimizer") && objective<F, T> &&
     requires(const How& how, F& f, std::span<const T> x, std::span<T> gradient,
              const estimate_options& options, workspace<T>& memory) {
   { how.queries(index{}) } -> std::same_as<index>;
   detail::estimate_one(sequential_policy{}, f, x, gradient, how, options, memory);
 };
+
+namespace detail {
+
+template <class X, class G>
+concept same_scalar = rule(std::same_as<scalar_of<X>, scalar_of<G>>,
+                           "zo: x and gradient must both be float or both be double");
+
+template <class X>
+concept writable = rule(std::is_assignable_v<std::ranges::range_reference_t<X>, scalar_of<X>>,
+                        "zo: x of zo::minimize and the gradient of zo::estimate are written: they "
+                        "must not be const");
+
+}  // namespace detail
 
 /// Writes an estimate of the gradient of `f` at `x` into `gradient` (both d numbers, float or
 /// double).
@@ -33,7 +49,7 @@ concept estimator_for = objective<F, T> &&
 /// (on_failure::stop); gradient may then be partly written. The result is the same bits for every
 /// policy, thread count, chunk size and instruction set.
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
-requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scalar_of<G>>
+requires detail::same_scalar<X, G> && detail::writable<G> && estimator_for<How, F, scalar_of<G>>
     estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
                              const estimate_options& options, workspace<scalar_of<G>>& memory) {
   using T = scalar_of<G>;
@@ -59,11 +75,16 @@ requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scala
 }
 
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>
-requires std::same_as<scalar_of<X>, scalar_of<G>> && estimator_for<How, F, scalar_of<G>>
+requires detail::same_scalar<X, G> && detail::writable<G> && estimator_for<How, F, scalar_of<G>>
     estimate_result estimate(const Policy& policy, F&& f, const X& x, G&& gradient, const How& how,
                              const estimate_options& options = {}) {
   workspace<scalar_of<G>> memory;
   return estimate(policy, f, x, gradient, how, options, memory);
 }
+
+template <class F, contiguous_vector X, contiguous_vector G, class How>
+requires(!execution_policy<F>) void estimate(const F&, const X&, G&&, const How&,
+                                             const estimate_options& = {}) =
+    delete;  // where loops run is said first: zo::estimate(zo::seq, f, …) or zo::par
 
 }  // namespace zo

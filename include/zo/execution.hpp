@@ -43,7 +43,10 @@ inline constexpr sequential_policy seq{};
 inline constexpr parallel_policy par{};
 
 template <class P>
-concept execution_policy = requires(const P& policy) {
+concept execution_policy = detail::rule(
+    requires(const P& policy) { policy.threads(); },
+    "zo: the first argument says where loops run: zo::seq or zo::par") &&
+    requires(const P& policy) {
   { policy.threads() } -> std::same_as<int>;
 };
 

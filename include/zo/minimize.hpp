@@ -79,6 +79,14 @@ concept running_updater = requires(U& u, std::span<T> x, std::span<const T> grad
   u.step(sequential_policy{}, x, gradient);
 };
 
+template <class Optimizer, class T>
+concept optimizer_for = rule(
+    running_updater<Optimizer, T> ||
+        requires(const std::remove_cvref_t<Optimizer>& optimizer) {
+          optimizer.template start<T>(index{});
+        },
+    "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), or an updater of one");
+
 // What a machine must do for a run: estimate at x, step x, ask f(x).
 template <class T, class Policy, class F, class How, class Updater>
 class host_machine {
@@ -259,9 +267,10 @@ class minimize_run {
 /// good point. The whole run is the same bits for every policy, thread count, chunk size and
 /// instruction set.
 template <execution_policy Policy, class F, contiguous_vector X, class How, class Optimizer>
-requires estimator_for<How, F, scalar_of<X>> minimize_result
-minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimizer,
-         const minimize_options& options) {
+requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
+    detail::optimizer_for<Optimizer, scalar_of<X>>
+        minimize_result minimize(const Policy& policy, F&& f, X&& x, const How& how,
+                                 Optimizer&& optimizer, const minimize_options& options) {
   using T = scalar_of<X>;
   const std::span<T> point(std::ranges::data(x), std::ranges::size(x));
   const auto dimension = static_cast<index>(point.size());
@@ -280,5 +289,10 @@ minimize(const Policy& policy, F&& f, X&& x, const How& how, Optimizer&& optimiz
     return run(updater);
   }
 }
+
+template <class F, contiguous_vector X, class How, class Optimizer>
+requires(!execution_policy<F>) void minimize(const F&, X&&, const How&, Optimizer&&,
+                                             const minimize_options&) =
+    delete;  // where loops run is said first: zo::minimize(zo::seq, f, …) or zo::par
 
 }  // namespace zo

@@ -53,7 +53,8 @@ struct points {
 /// Eigen's vectors).
 template <class X>
 concept contiguous_vector = std::ranges::contiguous_range<X> && std::ranges::sized_range<X> &&
-    scalar<std::remove_cvref_t<std::ranges::range_reference_t<X>>>;
+    detail::rule(scalar<std::remove_cvref_t<std::ranges::range_reference_t<X>>>,
+                 "zo: a point consists of float or double");
 
 template <contiguous_vector X>
 using scalar_of = std::remove_cvref_t<std::ranges::range_reference_t<X>>;
@@ -118,8 +119,40 @@ template <class F, class T>
 concept point_objective = scalar_objective<F, T> || sampled_objective<F, T> ||
     batch_objective<F, T> || lazy_objective<F, T>;
 
+namespace detail {
+
 template <class F, class T>
-concept objective = point_objective<F, T> || coordinate_objective<F, T>;
+concept some_objective = point_objective<F, T> || coordinate_objective<F, T>;
+
+// Natural mistakes, told apart for the sake of the sentence.
+template <class F, class T>
+concept mistaken = !some_objective<F, T> && !std::invocable<F&, std::span<const T>>;
+template <class F, class T>
+concept point_objective_of_vectors = mistaken<F, T> && requires(F& f, const std::vector<T>& x) {
+  f(x);
+};
+template <class F, class T>
+concept point_objective_that_writes = mistaken<F, T> && std::invocable<F&, std::span<T>>;
+template <class F, class T>
+concept point_objective_of_another_scalar = mistaken<F, T> &&
+    (std::invocable<F&, std::span<const float>> || std::invocable<F&, std::span<const double>>);
+
+}  // namespace detail
+
+template <class F, class T>
+concept objective =
+    detail::rule(!detail::point_objective_of_vectors<F, T>,
+                 "zo: let the objective take std::span<const double> (or float, as x) instead of "
+                 "std::vector: a view of the point, not a copy") &&
+    detail::rule(!detail::point_objective_that_writes<F, T>,
+                 "zo: let the objective take std::span<const double> (or float, as x): it must not "
+                 "write the point") &&
+    detail::rule(
+        !detail::point_objective_of_another_scalar<F, T>,
+        "zo: the objective takes float and x is double, or the reverse: use one of them") &&
+    detail::rule(point_objective<F, T> || coordinate_objective<F, T>,
+                 "zo: an objective is called as f(std::span<const double>) (or float, as x) and "
+                 "returns a number; docs/objectives.md shows the other kinds");
 
 /// What to do with a failed query: one that answers NaN or an infinity, or throws. Answers whose
 /// slope overflows make no slope either.

@@ -105,6 +105,8 @@ class updater {
 /// x -= rate (g + momentum v). As in PyTorch. State: d with momentum, none without.
 class sgd {
  public:
+  template <detail::number N>
+  sgd(N) = delete;  // give the option its name: zo::sgd({.rate = 0.1})
   sgd(sgd_options options = {}) : options_(std::move(options)) {  // NOLINT: options alone read well
     detail::require(options_.momentum >= 0 && options_.momentum < 1,
                     "zo::sgd: momentum must be in [0, 1), got ", options_.momentum);
@@ -143,6 +145,8 @@ class sgd {
 /// Source: Liu et al., "signSGD via zeroth-order oracle", ICLR 2019.
 class sign_sgd {
  public:
+  template <detail::number N>
+  sign_sgd(N) = delete;  // give the option its name: zo::sign_sgd({.rate = 0.1})
   sign_sgd(sign_sgd_options options = {}) : options_(std::move(options)) {  // NOLINT: reads well
     detail::require(options_.weight_decay >= 0,
                     "zo::sign_sgd: weight_decay must be at least 0, got ", options_.weight_decay);
@@ -173,6 +177,8 @@ class sign_sgd {
 /// Adam with bias correction. State: 2 d. Source: Kingma and Ba, ICLR 2015; as in PyTorch.
 class adam {
  public:
+  template <detail::number N>
+  adam(N) = delete;  // give the option its name: zo::adam({.rate = 0.1})
   adam(adam_options options = {})
       : options_(std::move(options)) {  // NOLINT: options alone read well
     detail::require(options_.beta1 >= 0 && options_.beta1 < 1,

@@ -38,6 +38,10 @@ class rge {
   using distribution_type = D;
   using scheme_type = S;
 
+  template <detail::number N>
+  rge(N, D = {}, S = {}) = delete;  // give the option its name: zo::rge({.directions = 8})
+  template <difference_scheme Scheme>
+  rge(rge_options, Scheme) = delete;  // the distribution first: zo::gaussian{}, zo::central{}
   rge(rge_options options = {}, D = {}, S = {})  // NOLINT: options alone read well
       : options_(options) {
     detail::require(options.directions >= 1, "zo::rge: directions must be at least 1, got ",

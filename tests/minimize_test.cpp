@@ -314,7 +314,7 @@ TEST(minimize, bad_options_are_refused_with_a_sentence) {
       minimize(zo::seq, f, x, rge(), zo::sgd(), options);
     });
   };
-  EXPECT_TRUE(contains(said({}), "max_queries must be at least 1, got 0"));
+  EXPECT_TRUE(contains(said({}), "max_queries must be at least 1, got 0; every run says"));
   EXPECT_TRUE(contains(said({.max_queries = -4}), "got -4"));
   EXPECT_TRUE(contains(said({.max_queries = 9, .target = not_a_number}), "target"));
   EXPECT_TRUE(contains(said({.max_queries = 9}, 0), "no coordinates"));

@@ -147,7 +147,8 @@ class minimize_run {
         cost_(how.queries(machine.dimension()) + (prepares_apart ? 1 : 0) +
               (options.target && !value_is_exact ? 1 : 0)) {
     require(options.max_queries >= 1, "zo::minimize: max_queries must be at least 1, got ",
-            options.max_queries);
+            options.max_queries,
+            "; every run says what it may cost, also one with max_steps or a target");
     require(!options.target || !is_nan(*options.target),
             "zo::minimize: target must be a number, got NaN");
   }

@@ -4,9 +4,10 @@ include(${CMAKE_CURRENT_LIST_DIR}/commands.cmake)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 
-must_run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+# As a packager installs: into a folder that stands for the root.
+must_run("install" ${CMAKE_COMMAND} -E env DESTDIR=${WORK}/root ${CMAKE_COMMAND} --install ${BUILD} --prefix /opt/zo)
 set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/mpi_project -B ${WORK}/build
-  -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${WORK}/prefix
+  -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${WORK}/root/opt/zo
   "-DCMAKE_CXX_FLAGS=-O2 ${FLAGS}" "-DCMAKE_EXE_LINKER_FLAGS=${FLAGS}")
 if(NOT HAS_MPI)
   run("configure" ${configure})

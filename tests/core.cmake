@@ -71,6 +71,14 @@ if(CMAKE_NM AND NOT ZO_SANITIZE)
                    -P ${CMAKE_CURRENT_SOURCE_DIR}/no_weak_symbols.cmake)
 endif()
 
+# Random objectives against what must always hold; scripts/check-oracles makes many more queries.
+add_executable(random_oracles random_oracles.cpp)
+target_link_libraries(random_oracles PRIVATE zo::zo)
+target_compile_options(random_oracles PRIVATE -O1)
+zo_warnings(random_oracles)
+add_test(NAME random_oracles COMMAND random_oracles 100000)
+set_tests_properties(random_oracles PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
      ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/nn/*.hpp)

@@ -18,6 +18,7 @@ endforeach()
 find_package(OpenMP COMPONENTS CXX)
 if(OpenMP_CXX_FOUND)
   target_link_libraries(execution_test PRIVATE OpenMP::OpenMP_CXX)
+  set_target_properties(execution_test PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)  # they are without OpenMP
 endif()
 
 if(TARGET Eigen3::Eigen)

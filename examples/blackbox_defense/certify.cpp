@@ -1,9 +1,11 @@
 #include "certify.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
+#include "common/fields.hpp"
 #include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
@@ -84,16 +86,31 @@ void save(const certified& done, const nlohmann::json& with, const std::filesyst
   app::save_checkpoint(path, file);
 }
 
-void load(certified& done, const nlohmann::json& with, const app::safetensors& file) {
-  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), with);
+// Whether certify() could have answered so.
+bool is_certificate(const app::certificate& one, const settings& s) {
+  if (!(one.lower_bound >= 0 && one.lower_bound <= 1)) return false;
+  if (one.abstained()) return one.prediction == -1 && one.radius == 0;
+  // Another machine may round the radius differently.
+  const double radius = app::certified_radius(one.lower_bound, s.noise);
+  return one.prediction < classes && std::abs(one.radius - radius) <= 1e-9 * (1 + radius);
+}
+
+void load(certified& done, const nlohmann::json& with, std::int64_t total, const settings& s,
+          const app::safetensors& file, const app::fields& f) {
+  constexpr double longest = 1e18;
+  app::require_same(f.object("settings"), with);
+  done.seconds = f.number("seconds", 0, longest);
   const auto predictions = file.at("predictions").values<std::int64_t>();
   const auto count = static_cast<std::int64_t>(predictions.size());
+  file.at("predictions").require_shape({count});
   file.at("bounds_and_radii").require_shape({count, 2});
+  f.require(count <= total, "predictions", "are more than there are images");
   const auto numbers = file.at("bounds_and_radii").values<double>();
   for (std::size_t i = 0; i < predictions.size(); ++i) {
-    done.certificates.push_back({predictions[i], numbers[2 * i], numbers[2 * i + 1]});
+    const app::certificate one{predictions[i], numbers[2 * i], numbers[2 * i + 1]};
+    f.require(is_certificate(one, s), "predictions", "are not those of a certification");
+    done.certificates.push_back(one);
   }
-  done.seconds = std::stod(file.metadata.at("seconds"));
 }
 
 }  // namespace
@@ -108,7 +125,11 @@ certified certify_images(const std::string& name, const classifier& classify,
   with.update(select(s, {"noise", "images", "n0", "n", "alpha", "seed"}));
   certified done;
   if (s.resume) {
-    if (const auto found = app::load_checkpoint(all, path)) load(done, with, *found);
+    if (const auto found = app::load_checkpoint(all, path)) {
+      app::take_over(path.string(), [&] {
+        load(done, with, total, s, *found, app::fields(path.string(), found->metadata));
+      });
+    }
   }
   auto row = static_cast<std::int64_t>(done.certificates.size());
   const double seconds_before = done.seconds;

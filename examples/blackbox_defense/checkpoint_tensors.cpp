@@ -26,10 +26,7 @@ app::dtype file_type(const torch::Tensor& tensor) {
 
 torch::ScalarType torch_type(const app::tensor& tensor) {
   const auto* const found = std::ranges::find(elements, tensor.dtype, &element::file);
-  if (found != std::end(elements)) return found->here;
-  throw std::runtime_error("tensor \"" + tensor.name + "\" has elements of type " +
-                           std::string(app::name_of(tensor.dtype)) +
-                           "; F32, F64, I64 or U8 was expected");
+  return found != std::end(elements) ? found->here : torch::kFloat32;
 }
 
 }  // namespace
@@ -57,7 +54,11 @@ app::safetensors pack(const named_tensors& tensors) {
 
 torch::Tensor to_torch(const app::tensor& from) {
   torch::Tensor to = torch::empty(from.shape, torch_type(from));
-  if (to.nbytes() > 0) std::memcpy(to.data_ptr(), from.bytes.data(), to.nbytes());
+  if (to.scalar_type() == torch::kFloat32) {
+    std::ranges::copy(from.values<float>(), to.data_ptr<float>());
+  } else if (to.nbytes() > 0) {
+    std::memcpy(to.data_ptr(), from.bytes.data(), to.nbytes());
+  }
   return to;
 }
 

@@ -23,7 +23,8 @@ app::safetensors pack(const named_tensors& tensors);
 /// nothing changed, when one is missing or of another shape or type.
 void unpack(const app::safetensors& file, const named_tensors& tensors);
 
-/// A copy of a tensor of a file. Throws std::runtime_error for other types than pack() knows.
+/// A copy of a tensor of a file, of F16 and BF16 in float32. Throws std::runtime_error for other
+/// types than pack() knows.
 torch::Tensor to_torch(const app::tensor& from);
 
 }  // namespace defense

@@ -14,8 +14,7 @@ namespace defense {
 namespace {
 
 std::filesystem::path weights(const settings& s, const std::string& file) {
-  const auto folder = app::find_data(s.data, {}, {}, file);
-  if (folder) return *folder / file;
+  if (const auto path = app::find_data(s.data, {}, {}, {file})) return *path;
   throw std::runtime_error("CIFAR-10 needs the trained network " + file +
                            "; give the folder that holds it with --data");
 }

@@ -105,7 +105,8 @@ class experiment {
 
 void run_experiment(const settings& s, const app::processes& all) {
   problem p = load_problem(s);  // before anything is written: data may be missing
-  if (all.speaks()) say(s, app::open_checkpoints(s.out / "checkpoints", s.resume));
+  const app::run_files files{s.out, {checkpoint_path(s, "").parent_path()}, result_names(s)};
+  if (all.speaks()) say(s, app::open_run(files, app::beginning_of(s.resume, s.fresh)));
   train_networks(p, s, all);
   experiment run(p, s, all);
   const run_result result = run();
@@ -117,6 +118,7 @@ void run_experiment(const settings& s, const app::processes& all) {
               s.out.c_str());
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
   if (!usage.empty()) std::printf("\n%s", app::usage_table(usage).text().c_str());
+  app::finish_run(files);
 }
 
 }  // namespace defense

@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <sstream>
@@ -206,6 +207,12 @@ nlohmann::json summary(const run_result& result, const settings& s) {
   return all;
 }
 
+constexpr std::array sweep_radii = {0.0, 0.25, 0.5};
+
+std::string sweep_picture(double radius) {
+  return "sweep_radius_" + app::fixed(radius, 2) + ".png";
+}
+
 void draw(const std::filesystem::path& path, const app::chart& chart,
           std::vector<std::string>& notes) {
   const std::string note = app::write_chart(path, chart);
@@ -250,9 +257,8 @@ std::vector<std::string> write_results(const run_result& result, const settings&
   draw(s.out / "certified_accuracy.png", accuracy_chart(result, s), notes);
   if (result.sweep.empty()) return notes;
   app::write_atomically(s.out / "sweep.csv", csv_of(result.sweep).csv());
-  for (const double radius : {0.0, 0.25, 0.5}) {
-    draw(s.out / ("sweep_radius_" + app::fixed(radius, 2) + ".png"), sweep_chart(result, radius, s),
-         notes);
+  for (const double radius : sweep_radii) {
+    draw(s.out / sweep_picture(radius), sweep_chart(result, radius, s), notes);
   }
   return notes;
 }
@@ -285,6 +291,20 @@ void write_images(const defended& front, const problem& p, const settings& s) {
     }
   }
   app::write_image_sheet(s.out / "images.png", sheet);
+}
+
+std::vector<std::string> result_names(const settings& s) {
+  std::vector<std::string> names = {"summary.json", "results.csv", "certificates.csv",
+                                    "images.png"};
+  std::vector<std::string> pictures = {"certified_accuracy.png"};
+  if (s.sweep) {
+    names.push_back("sweep.csv");
+    for (const double radius : sweep_radii) pictures.push_back(sweep_picture(radius));
+  }
+  for (const std::string& picture : pictures) {
+    for (const std::string& file : app::chart_files(picture)) names.push_back(file);
+  }
+  return names;
 }
 
 }  // namespace defense

@@ -47,4 +47,7 @@ std::vector<std::string> write_results(const run_result& result, const settings&
 /// Writes images.png: clean, noisy, denoised and decoded test images of one defense.
 void write_images(const defended& front, const problem& p, const settings& s);
 
+/// The files that these write.
+std::vector<std::string> result_names(const settings& s);
+
 }  // namespace defense

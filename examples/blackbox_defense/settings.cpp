@@ -57,7 +57,10 @@ void add_run_options(CLI::App& app, settings& s) {
   app.add_option("--budgets", s.budgets, "Queries per image and step of the sweep")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1} << 30))
       ->delimiter(',');
-  app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
+  auto* const resume = app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
+  app.add_flag("--fresh", s.fresh,
+               "Begin anew where checkpoints of an unfinished run are; they are moved, not deleted")
+      ->excludes(resume);
   app.add_flag("--quiet", s.quiet, "Print results only");
   app.add_option("--checkpoint-every", s.checkpoint_every, "Steps between two checkpoints")
       ->check(at_least_one)
@@ -211,7 +214,10 @@ settings parse(int argc, char** argv, app::processes& all) {
   }
   result.quiet = result.quiet || !all.speaks();
   nlohmann::json common = to_json(result);
-  common.update({{"resume", result.resume}, {"sweep", result.sweep}, {"budgets", result.budgets}});
+  common.update({{"resume", result.resume},
+                 {"fresh", result.fresh},
+                 {"sweep", result.sweep},
+                 {"budgets", result.budgets}});
   app::require_same_settings(all, common.dump());
   return result;
 }

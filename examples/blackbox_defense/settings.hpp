@@ -20,6 +20,7 @@ struct settings {
   bool all = false;
   bool sweep = false;
   bool resume = false;
+  bool fresh = false;
   bool quiet = false;
   std::vector<std::string> methods = {"zo-ae-ds-cge"};
   std::vector<std::int64_t> budgets = {};  ///< queries per image and step; empty: around the latent

@@ -8,7 +8,7 @@
 #include "adam.hpp"
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
-#include "common/file.hpp"
+#include "common/fields.hpp"
 #include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
@@ -48,14 +48,18 @@ std::optional<position> load(const stage& what, const settings& s, const app::pr
   if (!s.resume) return {};
   const auto found = app::load_checkpoint(all, checkpoint_path(s, what.name));
   if (!found) return {};
-  const app::safetensors& file = *found;
-  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), what.settings);
-  unpack(file, tensors_of(what, optimizer));
+  // Of what a run has counted and measured; none comes near.
+  constexpr double most = 1e18;
+  constexpr double largest_loss = 1e300;  // and none is negative but for rounding
+  const std::string source = checkpoint_path(s, what.name).string();
+  const app::fields f(source, found->metadata);
+  app::require_same(f.object("settings"), what.settings);
   position at;
-  at.step = std::stoll(file.metadata.at("step"));
-  at.report.queries = std::stoll(file.metadata.at("queries"));
-  at.report.seconds = std::stod(file.metadata.at("seconds"));
-  at.report.loss = std::stod(file.metadata.at("loss"));
+  at.step = f.whole("step", 0, what.steps);
+  at.report.queries = f.whole("queries", 0, static_cast<std::int64_t>(most));
+  at.report.seconds = f.number("seconds", 0, most);
+  at.report.loss = f.number("loss", -1, largest_loss);
+  app::take_over(source, [&] { unpack(*found, tensors_of(what, optimizer)); });
   optimizer.steps = at.step;
   return at;
 }

@@ -217,22 +217,22 @@ int wait_for(pid_t child) {
   return status;
 }
 
-/// Runs `script` without a shell, to draw into `picture`. Returns an empty text or the reason why
-/// it failed.
-std::string run_gnuplot(const fs::path& script, const fs::path& picture) {
+/// Runs `script` without a shell, to draw into the open file `picture`. Returns an empty text or
+/// the reason why it failed.
+std::string run_gnuplot(const fs::path& script, int picture) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::strerror(errno);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, picture, 1);
   posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
 
   std::string program = "gnuplot";
   std::string no_user_settings = "-d";
   std::string call = "-c";
   std::string file = script.string();
-  std::string argument = picture.string();
+  std::string argument = "stdout";
   std::array<char*, 6> arguments = {program.data(), no_user_settings.data(), call.data(),
                                     file.data(),    argument.data(),         nullptr};
   pid_t child = 0;
@@ -249,10 +249,11 @@ std::string run_gnuplot(const fs::path& script, const fs::path& picture) {
 }
 
 /// gnuplot reports success also when the disk was full; a whole picture shows at its end.
-bool is_complete(const fs::path& drawing) {
-  constexpr std::uint64_t largest = std::uint64_t{1} << 30;
-  const std::vector<std::uint8_t> bytes = read_file(drawing, largest);
-  std::string text(bytes.end() - std::min<std::ptrdiff_t>(std::ssize(bytes), 64), bytes.end());
+bool is_complete(int drawing) {
+  std::array<char, 64> end{};
+  const off_t size = ::lseek(drawing, 0, SEEK_END);
+  const ssize_t got = ::pread(drawing, end.data(), end.size(), std::max<off_t>(0, size - 64));
+  std::string text(end.data(), static_cast<std::size_t>(std::max<ssize_t>(0, got)));
   text.erase(text.find_last_not_of('\n') + 1);
   return text.ends_with("IEND\xae\x42\x60\x82") || text.ends_with("</svg>");
 }
@@ -280,8 +281,7 @@ std::string chart_script(const chart& what, const std::string& picture_name) {
   out += std::string("set terminal ") + (vector ? "svg" : "pngcairo") +
          " noenhanced size 960,540 font 'DejaVu Sans,12' background rgb 'white'\n";
   out += "picture = " + gnuplot_text(picture_name) + "\n";
-  out += "if (exists('ARGC') && ARGC > 0) picture = ARG1\n";
-  out += "set output picture\n";
+  out += "if (!exists('ARGC') || ARGC == 0) set output picture\n";
   out += appearance;
   out += axes(what);
   std::string elements;
@@ -296,6 +296,11 @@ std::string chart_script(const chart& what, const std::string& picture_name) {
   return out + "plot " + elements + "\nunset output\n";
 }
 
+std::vector<std::string> chart_files(const std::string& picture_name) {
+  return {picture_name, with_extension(picture_name, ".csv").string(),
+          with_extension(picture_name, ".gnuplot").string()};
+}
+
 std::string write_chart(const fs::path& picture, const chart& what) {
   check(what);
   if (picture.extension() != ".png" && picture.extension() != ".svg") {
@@ -308,21 +313,15 @@ std::string write_chart(const fs::path& picture, const chart& what) {
   write_atomically(data, chart_csv(what));
   write_atomically(script, chart_script(what, name));
 
-  const fs::path drawing = picture.parent_path() / ("." + name + ".tmp");
-  std::string failure = run_gnuplot(fs::absolute(script), fs::absolute(drawing));
-  try {
-    if (failure.empty() && !is_complete(drawing)) {
-      failure = "gnuplot left it incomplete; check that the disk is not full";
-    }
-    if (failure.empty()) replace_file(drawing, picture);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(drawing, ignored);
-    throw;
+  new_file drawing(picture);
+  std::string failure = run_gnuplot(fs::absolute(script), drawing.get());
+  if (failure.empty() && !is_complete(drawing.get())) {
+    failure = "gnuplot left it incomplete; check that the disk is not full";
   }
-  if (failure.empty()) return "";
-  std::error_code ignored;
-  fs::remove(drawing, ignored);
+  if (failure.empty()) {
+    drawing.commit();
+    return "";
+  }
   return "The picture " + in_quotes(picture.string()) + " was not drawn: " + failure +
          ". Its data are in " + in_quotes(data.string()) + ".";
 }

@@ -37,6 +37,9 @@ struct chart {
 /// cannot be written.
 std::string write_chart(const std::filesystem::path& picture, const chart& what);
 
+/// The names of the three files that write_chart makes.
+std::vector<std::string> chart_files(const std::string& picture_name);
+
 /// The two texts that write_chart writes; `picture_name` is what the script draws by default.
 std::string chart_csv(const chart& what);
 std::string chart_script(const chart& what, const std::string& picture_name);

@@ -23,14 +23,14 @@ constexpr std::int64_t full_batch = 10'000;
 }
 
 std::optional<fs::path> find_file(const std::string& name, const fs::path& data) {
-  const auto directory = find_data(data, {}, {"cifar10", "cifar-10-batches-bin"}, name);
-  if (!directory) return std::nullopt;
-  return *directory / name;
+  return find_data(data, {}, {"cifar10", "cifar-10-batches-bin"}, {name});
 }
 
-[[noreturn]] void report_missing(const std::string& name) {
+[[noreturn]] void report_missing(const std::string& name, const fs::path& data) {
+  const std::string where =
+      data.empty() ? "" : " in " + in_quotes(data.string()) + ", " + contents_of(data);
   throw std::runtime_error(
-      "CIFAR-10 is missing: there is no " + name +
+      "CIFAR-10 is missing: there is no " + name + where +
       ". Get the binary version (cifar-10-binary.tar.gz) from "
       "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and name its directory with --data "
       "or in ZO_DATA_DIR.");
@@ -74,7 +74,7 @@ image_set load_cifar10(split which, const fs::path& data) {
     } else if (const auto part = find_file("test_batch_first1000.bin", data)) {
       append_file(*part, 1000, images);
     } else {
-      report_missing("test_batch.bin");
+      report_missing("test_batch.bin", data);
     }
     return images;
   }
@@ -82,7 +82,7 @@ image_set load_cifar10(split which, const fs::path& data) {
   for (int batch = 1; batch <= 5; ++batch) {
     const std::string name = "data_batch_" + std::to_string(batch) + ".bin";
     const auto path = find_file(name, data);
-    if (!path) report_missing(name);
+    if (!path) report_missing(name, data);
     batches.push_back(*path);
   }
   images.pixels.reserve(batches.size() * static_cast<std::size_t>(full_batch) * pixels_per_image);

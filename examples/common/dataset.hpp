@@ -26,12 +26,16 @@ struct image_set {
   std::span<const std::uint8_t> image(std::int64_t i) const;
 };
 
-/// The first of `option`, $ZO_DATA_DIR and `system_default` (each skipped when empty), and its
-/// subdirectories `subdirectories`, that holds the file `marker`. A non-empty `option` is what the
-/// user asked for: nothing else is looked at then. Empty when none holds it.
+/// A file of a data set that is called one of `names`: in the first of `option`, $ZO_DATA_DIR and
+/// `system_default` (each skipped when empty), and of their subdirectories `subdirectories`, that
+/// holds one. A non-empty `option` is what the user asked for: nothing else is looked at then.
 std::optional<std::filesystem::path> find_data(const std::filesystem::path& option,
                                                const std::filesystem::path& system_default,
                                                const std::vector<std::string>& subdirectories,
-                                               const std::string& marker);
+                                               const std::vector<std::string>& names);
+
+/// What a folder holds, for the sentence about a file that is missing there: "which holds "a" and
+/// "b"", "which is empty", "which does not exist".
+std::string contents_of(const std::filesystem::path& folder);
 
 }  // namespace app

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -74,22 +76,6 @@ std::string cause(int error) { return std::generic_category().message(error); }
                            advice_for_writing(error) + ".");
 }
 
-/// An open file that closes itself.
-class descriptor {
- public:
-  explicit descriptor(int value) : value_(value) {}
-  descriptor(descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  descriptor& operator=(descriptor&&) = delete;
-  ~descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  int get() const { return value_; }
-  bool is_open() const { return value_ >= 0; }
-
- private:
-  int value_;
-};
-
 int flush_to_disk(int file) {
   while (::fsync(file) != 0) {
     if (errno == EINVAL || errno == ENOTSUP) return 0;  // a file system without fsync
@@ -109,22 +95,19 @@ fs::path directory_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-/// Where writing to `path` really goes; refuses what a rename must not replace (/dev/null).
-fs::path resolve_target(const fs::path& path) {
+/// Refuses what a rename must not replace, such as /dev/null.
+void require_replaceable(const fs::path& path) {
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::directory) {
+  const fs::file_type type = fs::symlink_status(path, error).type();
+  if (type == fs::file_type::directory) {
     throw std::runtime_error("Cannot write " + name_of(path) +
                              ": it is a directory; choose another --out.");
   }
-  if (fs::exists(status) && status.type() != fs::file_type::regular) {
+  if (type != fs::file_type::regular && type != fs::file_type::symlink &&
+      type != fs::file_type::not_found) {
     throw std::runtime_error("Cannot write " + name_of(path) +
                              ": it is not a regular file; choose another --out.");
   }
-  if (!fs::is_symlink(fs::symlink_status(path, error))) return path;
-  const fs::path target = fs::weakly_canonical(path, error);
-  if (error) fail_writing(path, error.value());
-  return target;
 }
 
 bool same_file(int file, const fs::path& path) {
@@ -134,54 +117,125 @@ bool same_file(int file, const fs::path& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/// Opens the temporary file for this writer alone. Another writer may rename the file away between
-/// our open and our lock; then the name belongs to a new file and we try again.
-descriptor open_locked(const fs::path& temporary, const fs::path& path) {
+int lock(int file, int how) {
+  while (::flock(file, how) != 0) {
+    if (errno == ENOLCK || errno == ENOTSUP) return 0;  // a file system without locks
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz234567";
+constexpr std::size_t random_letters = 12;
+
+fs::path temporary_name(const fs::path& path) {
+  std::array<std::uint8_t, random_letters> random{};
+  if (::getentropy(random.data(), random.size()) != 0) fail_writing(path, errno);
+  std::string name = "." + path.filename().string() + ".";
+  for (const std::uint8_t byte : random) name += letters[byte % letters.size()];
+  return directory_of(path) / (name + ".tmp");
+}
+
+bool is_temporary_name(const std::string& name, const fs::path& path) {
+  const std::string before = "." + path.filename().string() + ".";
+  const std::string_view after = ".tmp";
+  return name.size() == before.size() + random_letters + after.size() && name.starts_with(before) &&
+         name.ends_with(after) &&
+         name.find_first_not_of(letters, before.size()) == before.size() + random_letters;
+}
+
+/// Removes what killed writers of `path` left. A living one holds a lock.
+void remove_leftovers(const fs::path& path) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(directory_of(path), ignored)) {
+    if (!is_temporary_name(entry.path().filename().string(), path)) continue;
+    const descriptor file(
+        ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat info {};
+    if (!file.is_open() || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (info.st_uid != ::geteuid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    ::unlink(entry.path().c_str());
+  }
+}
+
+struct opened {
+  descriptor file;
+  fs::path name;
+};
+
+/// A new file for this writer alone. One that cleans up may take it for a leftover between our open
+/// and our lock; then we try again.
+opened open_temporary(const fs::path& path) {
+  require_replaceable(path);
+  remove_leftovers(path);
   constexpr int most_attempts = 1000;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    descriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+    const fs::path name = temporary_name(path);
+    descriptor file(::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (!file.is_open() && errno == EEXIST) continue;
     if (!file.is_open()) fail_writing(path, errno);
-    while (::flock(file.get(), LOCK_EX) != 0) {
-      if (errno == EINTR) continue;
-      if (errno == ENOLCK || errno == ENOTSUP) break;  // a file system without locks
-      fail_writing(path, errno);
+    if (const int error = lock(file.get(), LOCK_EX)) {
+      ::unlink(name.c_str());
+      fail_writing(path, error);
     }
-    if (same_file(file.get(), temporary)) return file;
+    if (same_file(file.get(), name)) return {std::move(file), name};
   }
   fail_writing(path, EBUSY);
 }
 
+std::string kind_of(mode_t mode) {
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
 }  // namespace
 
-std::vector<std::uint8_t> read_file(const fs::path& path, std::uint64_t limit_bytes) {
-  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) fail_reading(path, errno);
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) fail_reading(path, errno);
-  if (S_ISDIR(info.st_mode)) fail_reading(path, EISDIR);
+descriptor::~descriptor() {
+  if (value_ >= 0) ::close(value_);
+}
 
-  const auto refuse_size = [&] {
-    throw std::runtime_error("Cannot read " + name_of(path) + ": it is larger than the " +
+// O_NONBLOCK: opening a pipe would wait for a writer. It changes nothing for a regular file.
+input_file::input_file(fs::path path, std::uint64_t limit_bytes)
+    : path_(std::move(path)),
+      file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+  if (!file_.is_open() && errno == ENXIO) {  // a socket, or a device that is not there
+    throw std::runtime_error("Cannot read " + name_of(path_) +
+                             ": it is no regular file; name a file.");
+  }
+  if (!file_.is_open()) fail_reading(path_, errno);
+  struct stat info {};
+  if (::fstat(file_.get(), &info) != 0) fail_reading(path_, errno);
+  if (S_ISDIR(info.st_mode)) fail_reading(path_, EISDIR);
+  if (!S_ISREG(info.st_mode)) {
+    throw std::runtime_error("Cannot read " + name_of(path_) + ": it is " + kind_of(info.st_mode) +
+                             "; name a file.");
+  }
+  size_ = static_cast<std::uint64_t>(std::max<off_t>(info.st_size, 0));
+  if (size_ > limit_bytes) {
+    throw std::runtime_error("Cannot read " + name_of(path_) + ": it is larger than the " +
                              format_bytes(limit_bytes) +
                              " that such a file may have; check that it is the right file.");
-  };
-  const auto stated = static_cast<std::uint64_t>(std::max<off_t>(info.st_size, 0));
-  if (stated > limit_bytes) refuse_size();
-
-  // The stated size is only a hint: pipes state 0, and a file may grow while it is read.
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(stated) + 1);
-  std::size_t filled = 0;
-  while (true) {
-    const ssize_t got = ::read(file.get(), bytes.data() + filled, bytes.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_reading(path, errno);
-    if (got == 0) break;
-    filled += static_cast<std::size_t>(got);
-    if (filled > limit_bytes) refuse_size();
-    if (filled == bytes.size()) bytes.resize(bytes.size() + std::max<std::size_t>(65536, filled));
   }
-  bytes.resize(filled);
+}
+
+void input_file::read(std::span<std::uint8_t> out) {
+  while (!out.empty()) {
+    const ssize_t got = ::read(file_.get(), out.data(), out.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_reading(path_, errno);
+    if (got == 0) {
+      throw std::runtime_error("Cannot read " + name_of(path_) +
+                               ": it became shorter in the meantime; try again.");
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+}
+
+std::vector<std::uint8_t> read_file(const fs::path& path, std::uint64_t limit_bytes) {
+  input_file file(path, limit_bytes);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(file.size()));
+  file.read(bytes);
   return bytes;
 }
 
@@ -194,37 +248,39 @@ void detail::write_all(int file, std::span<const std::uint8_t> bytes, const fs::
   }
 }
 
+new_file::new_file(fs::path path) : path_(std::move(path)), file_(-1) {
+  opened made = open_temporary(path_);
+  temporary_ = std::move(made.name);
+  file_ = std::move(made.file);
+}
+
+new_file::~new_file() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());  // still ours: locked until closed
+}
+
+void new_file::write(std::span<const std::uint8_t> bytes) {
+  detail::write_all(file_.get(), bytes, path_);
+}
+
+void new_file::commit() {
+  if (const int error = flush_to_disk(file_.get())) fail_writing(path_, error);
+  // Some file systems tell of errors only when a file is closed; the lock stays.
+  const int copy = ::dup(file_.get());
+  if (copy < 0 || ::close(copy) != 0) fail_writing(path_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing(path_, errno);
+  temporary_.clear();
+  flush_directory(directory_of(path_));
+}
+
 void write_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
-  const fs::path target = resolve_target(path);
-  const fs::path temporary =
-      directory_of(target) / (std::string(".") + target.filename().string() + ".tmp");
-  const descriptor file = open_locked(temporary, path);
-  try {
-    if (::ftruncate(file.get(), 0) != 0) fail_writing(path, errno);
-    detail::write_all(file.get(), bytes, path);
-    if (const int error = flush_to_disk(file.get())) fail_writing(path, error);
-    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_writing(path, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());  // still ours: the lock is held until `file` closes
-    throw;
-  }
-  flush_directory(directory_of(target));
+  new_file file(path);
+  file.write(bytes);
+  file.commit();
 }
 
 void write_atomically(const fs::path& path, std::string_view text) {
   write_atomically(path,
                    std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-}
-
-void replace_file(const fs::path& finished, const fs::path& path) {
-  const fs::path target = resolve_target(path);
-  {
-    const descriptor file(::open(finished.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open()) fail_reading(finished, errno);
-    if (const int error = flush_to_disk(file.get())) fail_writing(path, error);
-  }
-  if (::rename(finished.c_str(), target.c_str()) != 0) fail_writing(path, errno);
-  flush_directory(directory_of(target));
 }
 
 void make_directories(const fs::path& directory) {

@@ -21,11 +21,12 @@ inline constexpr std::uint64_t idx_limit_bytes = std::uint64_t{1} << 30;
 /// Decodes the contents of an IDX file with `rank` dimensions; gzip is recognised by its first two
 /// bytes. `name` is used in messages. Memory grows with what the header announces, and only after
 /// that was checked against `limit_bytes` and against what the compressed bytes can hold at all.
-/// Throws std::runtime_error for anything but exactly one well-formed array.
+/// Several gzip members make one file, and zeros behind them are padding, as for gzip. Throws
+/// std::runtime_error, which says what the file is, for anything but exactly one well-formed array.
 idx_array parse_idx(std::span<const std::uint8_t> file, int rank, std::string_view name,
                     std::uint64_t limit_bytes = idx_limit_bytes);
 
-/// Images, shape {count, rows, columns}.
+/// Images, shape {count, rows, columns}. Of a file whose header is not right no more is read.
 idx_array read_idx_images(const std::filesystem::path& path,
                           std::uint64_t limit_bytes = idx_limit_bytes);
 

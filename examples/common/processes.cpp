@@ -14,7 +14,6 @@
 #include <thread>
 
 #include "common/checkpoint.hpp"
-#include "common/file.hpp"
 #include "common/interrupt.hpp"
 #include "common/process.hpp"
 #include "common/text.hpp"
@@ -28,8 +27,11 @@ int number_of(const char* variable, int otherwise) {
   return text == nullptr ? otherwise : std::atoi(text);
 }
 
-// The first line only: LibTorch appends a stack trace to its messages.
-std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
+// The first line only: LibTorch appends a stack trace to its messages. What a message quotes may
+// come from a file.
+std::string first_line(const std::string& message) {
+  return printable(message.substr(0, message.find('\n')));
+}
 
 // Those that started together fail together: the first speaks for all.
 int fail_to_join(const std::string& name, const std::string& message) {
@@ -114,11 +116,13 @@ void require_same_settings(const processes& all, const std::string& text) {
 
 std::optional<safetensors> load_checkpoint(const processes& all,
                                            const std::filesystem::path& path) {
-  std::vector<std::uint8_t> file;  // no checkpoint is empty
-  if (all.speaks() && std::filesystem::exists(path)) {
-    file = read_file(path, safetensors_limit_bytes);
-    if (file.empty()) file.push_back(0);  // for the sentence about damaged files
+  std::optional<safetensors> found;
+  if (all.speaks() && std::filesystem::exists(std::filesystem::symlink_status(path))) {
+    found = load_checkpoint(path);
   }
+  if (all.ranks() == 1) return found;
+  std::vector<std::uint8_t> file;  // no checkpoint is empty
+  if (found) file = encode_checkpoint(*found);
   all.broadcast(file);
   if (file.empty()) return {};
   return parse_checkpoint(file, path.string());

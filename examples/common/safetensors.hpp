@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -20,13 +21,38 @@ namespace app {
 static_assert(std::endian::native == std::endian::little,
               "safetensors files are little-endian; this code copies their bytes as they are");
 
-/// In the order in which encode_safetensors places tensors: by falling element size.
-enum class dtype { i64, f64, f32, i32, bf16, f16, i16, i8, u8, boolean };
+/// In the order in which encode_safetensors places tensors: those of the reference implementation
+/// (huggingface/safetensors 0.8) from its last to its first, then types that it does not know.
+enum class dtype {
+  u64,
+  i64,
+  f64,
+  c64,
+  f32,
+  u32,
+  i32,
+  bf16,
+  f16,
+  u16,
+  i16,
+  f8_e5m2fnuz,
+  f8_e4m3fnuz,
+  f8_e8m0,
+  f8_e4m3,
+  f8_e5m2,
+  i8,
+  u8,
+  f6_e3m2,
+  f6_e2m3,
+  f4,
+  boolean,
+  unknown
+};
 
 /// "F32" and so on, as in the file format.
 std::string_view name_of(dtype type);
-/// Bytes of one element.
-std::size_t size_of(dtype type);
+/// Bits of one element; 0 where the type is unknown.
+std::size_t bits_of(dtype type);
 
 /// The dtype of a C++ element type.
 template <class T>
@@ -51,22 +77,31 @@ struct tensor {
   app::dtype dtype = dtype::u8;
   std::vector<std::int64_t> shape;
   std::vector<std::uint8_t> bytes;
+  std::string unknown_type = {};  ///< its name in the file, where dtype is `unknown`
 
-  /// A copy of the elements. Throws std::runtime_error when the tensor holds another type.
+  /// A copy of the elements; those of F16 and BF16 also as float, which holds them exactly. Throws
+  /// std::runtime_error when the tensor holds another type.
   template <class T>
   std::vector<T> values() const {
     require_dtype(dtype_of<T>());
+    if constexpr (std::is_same_v<T, float>) {
+      if (dtype != dtype::f32) return widened();
+    }
     std::vector<T> out(bytes.size() / sizeof(T));
     if (!bytes.empty()) std::memcpy(out.data(), bytes.data(), out.size() * sizeof(T));
     return out;
   }
 
+  std::string_view type_name() const;
   /// Throws std::runtime_error, naming the tensor, unless its shape is `expected`.
   void require_shape(const std::vector<std::int64_t>& expected) const;
-  /// Throws std::runtime_error, naming the tensor, unless its elements are of type `expected`.
+  /// Throws std::runtime_error, naming the tensor, unless values() of type `expected` are there.
   void require_dtype(app::dtype expected) const;
 
   friend bool operator==(const tensor&, const tensor&) = default;
+
+ private:
+  std::vector<float> widened() const;
 };
 
 namespace detail {
@@ -98,12 +133,22 @@ struct safetensors {
 /// Largest file read unless the caller says otherwise.
 inline constexpr std::uint64_t safetensors_limit_bytes = std::uint64_t{8} << 30;
 
-/// Decodes a whole file; `source` names it in messages. Throws std::runtime_error unless the header
+/// A file that is none, or a damaged one.
+struct not_safetensors : std::runtime_error {
+  not_safetensors(std::string_view source, const std::string& cause);
+  std::string why;  ///< without the file and the advice
+};
+
+/// Decodes a whole file; `source` names it in messages. Throws not_safetensors unless the header
 /// is well-formed, every tensor's offsets fit its dtype and shape, and the tensors fill the payload
-/// without gap or overlap. Element values are not looked at.
+/// without gap or overlap. Types that are not known, and keys beside dtype, shape and data_offsets,
+/// are no reason: they belong to newer writers. Element values are not looked at.
 safetensors parse_safetensors(std::span<const std::uint8_t> file, std::string_view source);
+/// The same from a file, of which no more is read before the header was found right.
 safetensors read_safetensors(const std::filesystem::path& path,
                              std::uint64_t limit_bytes = safetensors_limit_bytes);
+/// Only the metadata; nothing behind the header is read.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
 /// Encodes `content`: tensors ordered by dtype, so that each is aligned, then by name, and the
 /// header padded to 8 bytes. Equal content gives equal bytes, the same as the reference

@@ -7,8 +7,12 @@
 
 namespace app {
 
-/// `text` in double quotes with control characters, quotes and backslashes escaped and long text
-/// shortened, so that a name read from a file cannot disturb the terminal it is reported on.
+/// `text` with control characters, also those of Unicode that turn or hide others, and what is not
+/// UTF-8 as \xNN, and a backslash before characters of `also`: a text from a file cannot disturb
+/// the terminal it is shown on.
+std::string printable(std::string_view text, std::string_view also = {});
+
+/// `text` in double quotes, printable, quotes and backslashes escaped and long text shortened.
 std::string in_quotes(std::string_view text);
 
 /// Bytes in the unit that keeps the number short: "512 bytes", "1.5 KiB", "2.0 GiB".

@@ -27,9 +27,17 @@ std::vector<std::string> wanted(const settings& s) {
   return names;
 }
 
-// Only rank 0 sees the folder of a run.
-void open(const std::filesystem::path& folder, const settings& s, const app::processes& all) {
-  if (all.speaks()) say(s, app::open_checkpoints(folder, s.resume));
+// The folder of the checkpoints of a network.
+std::filesystem::path checkpoints_of(const settings& s, std::int64_t depth) {
+  return s.out / (s.study ? "depth_" + std::to_string(depth) : "checkpoints");
+}
+
+app::run_files files_of(const settings& s) {
+  app::run_files files{s.out, {}, result_names(s)};
+  for (std::int64_t depth = s.study ? 1 : s.depth; depth <= s.depth; ++depth) {
+    files.checkpoints.push_back(checkpoints_of(s, depth));
+  }
+  return files;
 }
 
 void finish(const std::string& text, const std::vector<std::string>& notes,
@@ -40,11 +48,9 @@ void finish(const std::string& text, const std::vector<std::string>& notes,
 }
 
 void compare(const problem& p, const settings& s, const app::processes& all) {
-  const auto folder = s.out / "checkpoints";
-  open(folder, s, all);
   std::vector<training_report> results;
   for (const std::string& name : wanted(s)) {
-    results.push_back(train(p, name, s, folder, name, all));
+    results.push_back(train(p, name, s, checkpoints_of(s, s.depth), name, all));
   }
   const auto usage = all.usage();
   if (!all.speaks()) return;
@@ -58,11 +64,9 @@ void study(const problem& p, const settings& s, const app::processes& all) {
   for (std::int64_t depth = 1; depth <= s.depth; ++depth) {
     settings one = s;
     one.depth = depth;
-    const auto folder = s.out / ("depth_" + std::to_string(depth));
-    open(folder, s, all);
     for (const std::string& name : wanted(s)) {
       const std::string label = "depth " + std::to_string(depth) + " " + name;
-      results.push_back(train(p, name, one, folder, label, all));
+      results.push_back(train(p, name, one, checkpoints_of(s, depth), label, all));
     }
   }
   const auto usage = all.usage();
@@ -78,7 +82,10 @@ void run_experiment(const settings& s, const app::processes& all) {
   const problem p = load_problem(s);
   make_network(s, p.train);
   if (!has_first_order()) say(s, "Built without LibTorch: no first-order training beside.");
+  // Only rank 0 sees the files of a run.
+  if (all.speaks()) say(s, app::open_run(files_of(s), app::beginning_of(s.resume, s.fresh)));
   s.study ? study(p, s, all) : compare(p, s, all);
+  if (all.speaks()) app::finish_run(files_of(s));
 }
 
 }  // namespace deepzero

@@ -239,4 +239,15 @@ std::string usage_text(const std::vector<app::rank_usage>& usage, const settings
   return text;
 }
 
+std::vector<std::string> result_names(const settings& s) {
+  std::vector<std::string> names = {"summary.json", s.study ? "study.csv" : "curve.csv"};
+  const std::vector<std::string> pictures =
+      s.study ? std::vector<std::string>{"study_accuracy.png", "study_seconds.png"}
+              : std::vector<std::string>{"accuracy_queries.png", "accuracy_seconds.png"};
+  for (const std::string& picture : pictures) {
+    for (const std::string& file : app::chart_files(picture)) names.push_back(file);
+  }
+  return names;
+}
+
 }  // namespace deepzero

@@ -30,6 +30,9 @@ std::vector<std::string> write_study(const std::vector<training_report>& results
                                      const std::vector<app::rank_usage>& usage,
                                      std::int64_t test_images, const settings& s);
 
+/// The files that these write.
+std::vector<std::string> result_names(const settings& s);
+
 /// What sharing cost every process, and what was not shared; empty for one process.
 std::string usage_text(const std::vector<app::rank_usage>& usage, const settings& s);
 

@@ -27,7 +27,10 @@ void add_run_options(CLI::App& app, settings& s) {
   app.add_flag("--study", s.study,
                "Compare the estimators on the cnn at depths 1 to --depth: accuracy and seconds by "
                "number of parameters");
-  app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
+  auto* const resume = app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
+  app.add_flag("--fresh", s.fresh,
+               "Begin anew where checkpoints of an unfinished run are; they are moved, not deleted")
+      ->excludes(resume);
   app.add_flag("--quiet", s.quiet, "Print results only");
   app.add_option("--checkpoint-every", s.checkpoint_every, "Steps between two checkpoints")
       ->check(at_least_one)
@@ -216,7 +219,7 @@ settings parse(int argc, char** argv, app::processes& all) {
   result.quiet = result.quiet || !all.speaks();
   nlohmann::json common = to_json(result);
   common.erase("threads");
-  common.update({{"resume", result.resume}, {"study", result.study}});
+  common.update({{"resume", result.resume}, {"fresh", result.fresh}, {"study", result.study}});
   app::require_same_settings(all, common.dump());
   return result;
 }

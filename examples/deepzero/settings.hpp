@@ -20,6 +20,7 @@ struct settings {
   std::filesystem::path out = "runs/deepzero";
   bool study = false;
   bool resume = false;
+  bool fresh = false;
   bool quiet = false;
   std::vector<std::string> estimators;
 

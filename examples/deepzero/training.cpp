@@ -15,6 +15,7 @@
 #include <zo/nn/weights.hpp>
 
 #include "common/checkpoint.hpp"
+#include "common/fields.hpp"
 #include "common/interrupt.hpp"
 #include "common/progress.hpp"
 #include "common/resume.hpp"
@@ -51,13 +52,21 @@ nlohmann::json to_json(const curve_point& p) {
           {"seconds", p.seconds}, {"loss", app::shortest(p.loss)}, {"accuracy", p.accuracy}};
 }
 
-curve_point point_from(const nlohmann::json& j) {
-  return {j.at("step"),
-          j.at("queries"),
-          j.at("passes"),
-          j.at("seconds"),
-          std::stod(j.at("loss").get<std::string>()),
-          j.at("accuracy")};
+// Numbers of a checkpoint end here: none of a run comes near, and sums of them stay finite.
+constexpr double most = 1e18;
+constexpr double largest_loss = 1e300;
+constexpr double least_loss = -1;  // 0 but for rounding
+constexpr auto most_queries = static_cast<std::int64_t>(most);
+
+curve_point point_from(const app::fields& f, std::int64_t steps) {
+  curve_point p{.step = f.whole("step", 0, steps),
+                .queries = f.whole("queries", 0, most_queries),
+                .passes = f.number("passes", 0, most),
+                .seconds = f.number("seconds", 0, most),
+                .loss = f.number_or_nan("loss", least_loss, largest_loss),
+                .accuracy = f.number("accuracy", 0, 1)};
+  f.require(std::isnan(p.loss) == (p.step == 0), "loss", "is not that of its step");
+  return p;
 }
 
 void save(const std::filesystem::path& path, const network& net, state& at,
@@ -85,9 +94,63 @@ void save(const std::filesystem::path& path, const network& net, state& at,
   app::save_checkpoint(path, file);
 }
 
-void load(const app::safetensors& file, const network& net, state& at,
-          const nlohmann::json& options) {
-  app::require_same(nlohmann::json::parse(file.metadata.at("settings")), options);
+// Steps after which the network is evaluated: `evaluations` times an epoch, evenly.
+bool is_evaluated(std::int64_t step, std::int64_t per_epoch, std::int64_t evaluations) {
+  const auto before = (step - 1) * evaluations / per_epoch;
+  return step == 0 || step * evaluations / per_epoch != before;
+}
+
+// The evaluations up to a step.
+std::vector<curve_point> curve_from(const app::fields& f, std::int64_t step, std::int64_t per_epoch,
+                                    const settings& s) {
+  std::vector<curve_point> curve;
+  for (const app::fields& each : f.list("curve")) {
+    const curve_point p = point_from(each, step);
+    const curve_point before = curve.empty() ? curve_point{.step = -1} : curve.back();
+    f.require(p.step > before.step && is_evaluated(p.step, per_epoch, s.evaluations) &&
+                  p.queries >= before.queries && p.passes >= before.passes &&
+                  p.seconds >= before.seconds,
+              "curve", "is not that of a run");
+    curve.push_back(p);
+  }
+  f.require(!curve.empty() && curve.front().step == 0, "curve", "does not begin at step 0");
+  return curve;
+}
+
+// How many coordinates of each parameter are asked: where an estimator has that choice.
+std::vector<zo::index> counts_from(const app::safetensors& file, const network& net,
+                                   const std::string& estimator, const app::fields& f) {
+  const auto counts = file.at(counts_name).values<std::int64_t>();
+  const auto& parameters = net.parameters();
+  const std::size_t expected = estimator == "sparse-cge" ? parameters.size() : 0;
+  file.at(counts_name).require_shape({static_cast<std::int64_t>(expected)});
+  for (std::size_t i = 0; i < expected; ++i) {
+    const zo::index size = parameters[i].size;
+    f.require(
+        counts[i] >= 1 && counts[i] <= size && (is_prunable(parameters[i]) || counts[i] == size),
+        counts_name, "are not those of this network");
+  }
+  return {counts.begin(), counts.end()};
+}
+
+void load(const app::safetensors& file, const network& net, const settings& s, const app::fields& f,
+          state& at) {
+  const std::int64_t steps = s.epochs * at.report.per_epoch;
+  app::require_same(f.object("settings"), options_of(s, at.report.estimator));
+  at.now.step = f.whole("step", 0, steps);
+  at.now.queries = f.whole("queries", 0, most_queries);
+  at.now.passes = f.number("passes", 0, most);
+  at.now.seconds = f.number("seconds", 0, most);
+  at.report.curve = curve_from(f, at.now.step, at.report.per_epoch, s);
+  const curve_point& last = at.report.last();
+  f.require(at.now.queries >= last.queries && at.now.passes >= last.passes &&
+                at.now.seconds >= last.seconds,
+            "curve", "is ahead of its run");
+  at.summed = f.whole("losses", 0, steps);
+  f.require(at.summed == at.now.step - last.step, "losses", "do not fit its curve");
+  at.loss_sum = f.number("loss", least_loss, largest_loss);
+  at.report.counts = counts_from(file, net, at.report.estimator, f);
+
   std::vector<std::vector<float>> storage;
   std::vector<zo::nn::named_values<float>> tensors;
   for (const app::tensor& t : file.tensors) {
@@ -100,16 +163,6 @@ void load(const app::safetensors& file, const network& net, state& at,
   const std::span<float> to = at.optimizer.state()[0];
   file.at(velocity).require_shape({static_cast<std::int64_t>(to.size())});
   std::ranges::copy(moved, to.begin());
-  at.report.counts = file.at(counts_name).values<std::int64_t>();
-  for (const auto& p : nlohmann::json::parse(file.metadata.at("curve"))) {
-    at.report.curve.push_back(point_from(p));
-  }
-  at.now.step = std::stoll(file.metadata.at("step"));
-  at.now.queries = std::stoll(file.metadata.at("queries"));
-  at.now.passes = std::stod(file.metadata.at("passes"));
-  at.now.seconds = std::stod(file.metadata.at("seconds"));
-  at.loss_sum = std::stod(file.metadata.at("loss"));
-  at.summed = std::stoll(file.metadata.at("losses"));
   at.optimizer.resume_at(static_cast<std::uint64_t>(at.now.step));
 }
 
@@ -157,12 +210,6 @@ state initial_state(const std::string& estimator, const network& net, std::int64
                             app::seed_for(s.seed, "weights"), at.parameters);
   zo::nn::initialize_statistics<float>(net, at.statistics);
   return at;
-}
-
-// Steps after which the network is evaluated: `evaluations` times an epoch, evenly.
-bool is_evaluated(std::int64_t step, std::int64_t per_epoch, std::int64_t evaluations) {
-  const auto before = (step - 1) * evaluations / per_epoch;
-  return step == 0 || step * evaluations / per_epoch != before;
 }
 
 }  // namespace
@@ -252,7 +299,9 @@ training_report train(const problem& p, const std::string& estimator, const sett
   };
   const auto earlier = s.resume ? app::load_checkpoint(all, path) : std::nullopt;
   if (earlier) {
-    load(*earlier, net, at, options);
+    app::take_over(path.string(), [&] {
+      load(*earlier, net, s, app::fields(path.string(), earlier->metadata), at);
+    });
   } else {
     if (estimator == "sparse-cge") count_coordinates(p, net, s, label, all, at);
     evaluate();

@@ -23,13 +23,41 @@ TEST(Dataset, LooksInTheStatedOrder) {
   fs::create_directories(directory / "empty");
   const testing::environment variable("ZO_DATA_DIR", (directory / "environment").c_str());
   const auto find = [&](const fs::path& option) {
-    return find_data(option, directory / "system", {"sub"}, "marker");
+    return find_data(option, directory / "system", {"sub"}, {"marker.gz", "marker"});
   };
-  EXPECT_EQ(find(directory / "option"), directory / "option");
-  EXPECT_EQ(find({}), directory / "environment" / "sub");
+  EXPECT_EQ(find(directory / "option"), directory / "option/marker");
+  EXPECT_EQ(find({}), directory / "environment/sub/marker");
   EXPECT_EQ(find(directory / "empty"), std::nullopt);  // never elsewhere than asked for
   const testing::environment unset("ZO_DATA_DIR", nullptr);
-  EXPECT_EQ(find({}), directory / "system");
+  EXPECT_EQ(find({}), directory / "system/marker");
+}
+
+// A folder that comes first wins, whatever the file is called there.
+TEST(Dataset, FoldersComeBeforeNames) {
+  const testing::temporary_directory directory;
+  fs::create_directories(directory / "sub");
+  testing::put(directory / "sub/marker.gz", "");
+  testing::put(directory / "marker", "");
+  const auto find = [&] {
+    return find_data(directory.path(), {}, {"sub"}, {"marker.gz", "marker"});
+  };
+  EXPECT_EQ(find(), directory / "marker");
+  testing::put(directory / "marker.gz", "");
+  EXPECT_EQ(find(), directory / "marker.gz");
+}
+
+TEST(Dataset, SaysWhatAFolderHolds) {
+  const testing::temporary_directory directory;
+  EXPECT_EQ(contents_of(directory / "none"), "which does not exist");
+  EXPECT_EQ(contents_of(directory.path()), "which is empty");
+  testing::put(directory / "b", "");
+  EXPECT_EQ(contents_of(directory.path()), "which holds \"b\"");
+  EXPECT_EQ(contents_of(directory / "b"), "which is no folder that can be read");
+  testing::put(directory / "a\x1b", "");
+  EXPECT_EQ(contents_of(directory.path()), "which holds \"a\\x1b\" and \"b\"");
+  for (int i = 0; i < 8; ++i) testing::put(directory / ("c" + std::to_string(i)), "");
+  EXPECT_EQ(contents_of(directory.path()),
+            "which holds \"a\\x1b\", \"b\", \"c0\", \"c1\", \"c2\" and 5 more");
 }
 
 }  // namespace

@@ -32,6 +32,33 @@ TEST(FashionMnist, ReadsADirectory) {
   EXPECT_EQ(set.labels, (bytes{9, 9, 9}));
 }
 
+// As published, unpacked, with a dot, and as torchvision lays them out.
+TEST(FashionMnist, ReadsTheLayoutsThatAreAround) {
+  for (const char* folder : {".", "fashion-mnist", "FashionMNIST/raw", "raw"}) {
+    for (const bool dotted : {false, true}) {
+      const testing::temporary_directory directory;
+      fs::create_directories(directory / folder);
+      put_test_set(directory / folder, 3, 28, 3);
+      if (dotted) {
+        const fs::path at = directory / folder;
+        fs::rename(at / "t10k-images-idx3-ubyte", at / "t10k-images.idx3-ubyte");
+        fs::rename(at / "t10k-labels-idx1-ubyte", at / "t10k-labels.idx1-ubyte");
+      }
+      EXPECT_EQ(load_fashion_mnist(split::test, directory.path()).count, 3) << folder << dotted;
+    }
+  }
+}
+
+TEST(FashionMnist, TakesImagesAndLabelsFromOneFolder) {
+  const testing::temporary_directory directory;
+  fs::create_directories(directory / "raw");
+  put_test_set(directory.path(), 3, 28, 3);
+  put_test_set(directory / "raw", 3, 28, 3);
+  fs::remove(directory / "t10k-labels-idx1-ubyte");
+  expect_refusal([&] { load_fashion_mnist(split::test, directory.path()); },
+                 "which holds \"raw\" and \"t10k-images-idx3-ubyte\"");
+}
+
 TEST(FashionMnist, RefusesWhatDoesNotFit) {
   const testing::temporary_directory directory;
   put_test_set(directory.path(), 3, 28, 2);

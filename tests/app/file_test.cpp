@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,8 +42,33 @@ TEST(File, RefusesWhatItCannotRead) {
   EXPECT_EQ(read_file(directory / "a", 5).size(), 5U);
 }
 
-TEST(File, LimitsWhatStatesNoSize) {
-  expect_refusal([] { read_file("/dev/zero", 100'000); }, "larger than");
+// None of them is waited for.
+TEST(File, ReadsRegularFilesOnly) {
+  const temporary_directory directory;
+  expect_refusal([] { read_file("/dev/zero", 100'000); }, "it is a device");
+  ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
+  expect_refusal([&] { read_file(directory / "pipe", 10); }, "it is a pipe");
+  const descriptor listener(::socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (directory / "socket").string().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  expect_refusal([&] { read_file(directory / "socket", 10); }, "it is no regular file");
+  put(directory / "target", "text");
+  fs::create_symlink("target", directory / "link");
+  EXPECT_EQ(read_file(directory / "link", 4).size(), 4U);
+}
+
+TEST(File, LooksAtTheSizeBeforeItReads) {
+  const temporary_directory directory;
+  put(directory / "holes", "");
+  fs::resize_file(directory / "holes", std::uintmax_t{1} << 40);
+  expect_refusal([&] { read_file(directory / "holes", 1'000'000); }, "larger than the");
+  input_file file(directory / "holes", ~std::uint64_t{0});
+  EXPECT_EQ(file.size(), std::uint64_t{1} << 40);
+  fs::resize_file(directory / "holes", 3);
+  testing::bytes four(4);
+  expect_refusal([&] { file.read(four); }, "became shorter");
 }
 
 TEST(File, WritesAndReplaces) {
@@ -72,21 +99,38 @@ TEST(File, RefusesToReplaceWhatIsNoFile) {
   EXPECT_TRUE(S_ISCHR(null.st_mode));
 }
 
-TEST(File, FollowsLinks) {
+// A link at the name is replaced; its target belongs to somebody.
+TEST(File, DoesNotWriteThroughLinks) {
   const temporary_directory directory;
   put(directory / "target", "old");
-  fs::create_symlink("target", directory / "link");
-  write_atomically(directory / "link", "new");
-  EXPECT_TRUE(fs::is_symlink(directory / "link"));
-  EXPECT_EQ(get(directory / "target"), "new");
+  for (const char* target : {"target", "nowhere", "/dev/null"}) {
+    fs::create_symlink(target, directory / "link");
+    write_atomically(directory / "link", "new");
+    EXPECT_FALSE(fs::is_symlink(directory / "link"));
+    EXPECT_EQ(get(directory / "link"), "new");
+    fs::remove(directory / "link");
+  }
+  EXPECT_EQ(directory.listing(), std::vector<std::string>{"target"});
+  EXPECT_EQ(get(directory / "target"), "old");
 }
 
-TEST(File, DoesNotWriteThroughAPlantedTemporaryLink) {
+TEST(File, TemporaryNamesCannotBeGuessed) {
   const temporary_directory directory;
+  std::vector<std::string> names;
+  for (int i = 0; i < 2; ++i) {
+    const new_file file(directory / "a");
+    names.push_back(directory.listing().at(0));
+  }
+  EXPECT_NE(names[0], names[1]);
+  EXPECT_TRUE(directory.listing().empty());
+  // What stands at a name of that form, and is no leftover of ours, stays.
   put(directory / "precious", "precious");
-  fs::create_symlink("precious", directory / ".a.tmp");
-  EXPECT_TRUE(testing::refusal([&] { write_atomically(directory / "a", "x"); }));
+  fs::create_symlink("precious", directory / ".a.abcdefghijkl.tmp");
+  fs::create_directory(directory / ".a.abcdefghijkm.tmp");
+  fs::create_hard_link(directory / "precious", directory / ".a.tmp");
+  write_atomically(directory / "a", "x");
   EXPECT_EQ(get(directory / "precious"), "precious");
+  EXPECT_EQ(directory.listing().size(), 5U);
 }
 
 TEST(File, AFullDiskIsASentence) {
@@ -175,14 +219,16 @@ TEST(File, DirectoriesAreMadeOrExplained) {
   expect_refusal([&] { make_directories(directory / "file/deeper"); }, "choose another --out");
 }
 
-TEST(File, ReplacingMovesAFinishedFile) {
+TEST(File, WhatIsNotFinishedDisappears) {
   const temporary_directory directory;
-  put(directory / "new", "new");
   put(directory / "a", "old");
-  replace_file(directory / "new", directory / "a");
-  EXPECT_EQ(get(directory / "a"), "new");
-  expect_refusal([&] { replace_file(directory / "new", directory / "a"); }, "check the path");
-  EXPECT_EQ(get(directory / "a"), "new");
+  {
+    new_file file(directory / "a");
+    file.write(testing::as_bytes("new"));
+    EXPECT_EQ(get(directory / "a"), "old");
+  }
+  EXPECT_EQ(get(directory / "a"), "old");
+  EXPECT_EQ(directory.listing(), std::vector<std::string>{"a"});
 }
 
 }  // namespace

@@ -16,6 +16,24 @@ TEST(Text, QuotesHideControlCharacters) {
   EXPECT_EQ(in_quotes(std::string(500, 'x')), "\"" + std::string(120, 'x') + "...\"");
 }
 
+TEST(Text, NothingHiddenIsPrinted) {
+  EXPECT_EQ(printable("gr\u00fc\u00dfe \u4e2d \U0001f600 \"a\\b\""),
+            "gr\u00fc\u00dfe \u4e2d \U0001f600 \"a\\b\"");
+  EXPECT_EQ(printable("\x1b]0;x\a"), "\\x1b]0;x\\x07");
+  EXPECT_EQ(printable("\u009b2J"), "\\xc2\\x9b2J");  // the same as ESC [
+  EXPECT_EQ(printable("a\u202eb\u2066c\u200bd\ufeff"),
+            "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xe2\\x80\\x8bd\\xef\\xbb\\xbf");
+  // No UTF-8: alone, cut off, overlong, surrogates, beyond Unicode.
+  EXPECT_EQ(printable("\x9b"), "\\x9b");
+  EXPECT_EQ(printable("\xc3"), "\\xc3");
+  EXPECT_EQ(printable("\xc0\x9b"), "\\xc0\\x9b");
+  EXPECT_EQ(printable("\xe0\x80\x9b"), "\\xe0\\x80\\x9b");
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");
+  EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(in_quotes(std::string(119, 'x') + "\u00fc" + "yz"),
+            "\"" + std::string(119, 'x') + "...\"");
+}
+
 TEST(Text, CountsHaveThreeDigits) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

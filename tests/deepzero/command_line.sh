@@ -110,4 +110,35 @@ if [ "$status" -ne 130 ] || ! grep -q -- "--resume" "$work/err"; then
   cat "$work/err"
   failures=$((failures + 1))
 fi
+
+# A forgotten --resume costs nothing, and neither does --fresh.
+cp "$work/stopped/checkpoints/cge.safetensors" "$work/before"
+# shellcheck disable=SC2086
+refused "with --resume, begin anew with --fresh" $small --depth 1 --epochs 1 --out "$work/stopped"
+cmp -s "$work/before" "$work/stopped/checkpoints/cge.safetensors" || failures=$((failures + 1))
+refused "excludes" --resume --fresh --out "$work/stopped"
+for begin in --fresh ""; do # the second time the run before is finished
+  # shellcheck disable=SC2086
+  "$program" $small --depth 1 --epochs 1 --out "$work/stopped" $begin >"$work/out" 2>"$work/err" ||
+    { cat "$work/err"; failures=$((failures + 1)); }
+done
+cmp -s "$work/before" "$work/stopped/checkpoints.1/cge.safetensors" || failures=$((failures + 1))
+[ -s "$work/stopped/checkpoints.2/cge.safetensors" ] || failures=$((failures + 1))
+
+# Files of others are left alone, behind links too.
+mkdir -p "$work/mine/checkpoints" "$work/linked"
+echo weights >"$work/mine/checkpoints/my_model.safetensors"
+ln -s "$work/mine/checkpoints" "$work/linked/checkpoints"
+for begin in --fresh ""; do
+  # shellcheck disable=SC2086
+  refused "my_model.safetensors" $small --out "$work/mine" $begin
+  # shellcheck disable=SC2086
+  refused "is a link" $small --out "$work/linked" $begin
+done
+[ "$(cat "$work/mine/checkpoints/my_model.safetensors")" = weights ] || failures=$((failures + 1))
+
+# A data file that is no file is not waited for.
+mkdir "$work/pipes"
+mkfifo "$work/pipes/train-images-idx3-ubyte" "$work/pipes/train-labels-idx1-ubyte"
+refused "it is a pipe" --data "$work/pipes" --out "$work/other"
 exit "$failures"

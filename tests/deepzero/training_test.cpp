@@ -5,6 +5,7 @@
 #include <numbers>
 #include <zo/zo.hpp>
 
+#include "app/hostile.hpp"
 #include "common/checkpoint.hpp"
 #include "first_order.hpp"
 #include "support.hpp"
@@ -112,6 +113,49 @@ TEST(training, goes_on_from_a_checkpoint_and_refuses_another_one) {
   s.sparsity = 0.8;
   EXPECT_THROW(train(p, "sparse-cge", s, folder.path(), "", {}), std::runtime_error);
   EXPECT_EQ(app::load_checkpoint(path).tensors, end.tensors);
+}
+
+TEST(training, refuses_checkpoints_that_no_run_has_written) {
+  const problem p = test::striped_problem();
+  settings s = test::small_settings();
+  s.epochs = 1;
+  for (const std::string name : {"cge", "sparse-cge"}) {
+    const test::scratch_folder folder;
+    s.resume = false;
+    train(p, name, s, folder.path(), "", {});
+    s.resume = true;
+    const auto path = folder.path() / (name + ".safetensors");
+    const app::safetensors content = app::load_checkpoint(path);
+    int checked = 0;
+    app::testing::for_each_alteration(
+        content, [&](const std::string& what, const app::safetensors& altered) {
+          app::save_checkpoint(path, altered);
+          ++checked;
+          try {
+            train(p, name, s, folder.path(), "", {});
+            ADD_FAILURE() << name << ": accepted " << what;
+          } catch (const std::runtime_error& error) {
+            EXPECT_EQ(app::testing::complaint_about(error.what()), "") << what;
+          }
+        });
+    EXPECT_GT(checked, 500);
+    app::safetensors counts = content;
+    for (app::tensor& t : counts.tensors) {
+      if (t.name != "coordinates") continue;
+      for (const std::int64_t count : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40}) {
+        t = app::make_tensor<std::int64_t>("coordinates", t.shape,
+                                           std::vector<std::int64_t>(t.bytes.size() / 8, count));
+        app::save_checkpoint(path, counts);
+        if (name == "sparse-cge") {
+          EXPECT_THROW(train(p, name, s, folder.path(), "", {}), app::cannot_resume) << count;
+        }
+      }
+      t = app::make_tensor<std::int64_t>("coordinates", {10'000},
+                                         std::vector<std::int64_t>(10'000, 1));
+      app::save_checkpoint(path, counts);
+      EXPECT_THROW(train(p, name, s, folder.path(), "", {}), app::cannot_resume);
+    }
+  }
 }
 
 TEST(make_network, refuses_what_it_does_not_know) {

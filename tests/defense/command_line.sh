@@ -58,5 +58,13 @@ elif [ "$status" -ne 130 ] || ! grep -q -- "--resume" "$work/err"; then
   echo "Ctrl-C: exit $status"
   cat "$work/err"
   failures=$((failures + 1))
+else
+  # A forgotten --resume costs nothing.
+  cp "$work/stopped/checkpoints/classifier.safetensors" "$work/before"
+  refused "with --resume, begin anew with --fresh" --classifier-steps 3 --out "$work/stopped" --quiet
+  cmp -s "$work/before" "$work/stopped/checkpoints/classifier.safetensors" || failures=$((failures + 1))
+  mkdir -p "$work/mine/checkpoints"
+  echo weights >"$work/mine/checkpoints/my_model.safetensors"
+  refused "my_model.safetensors" --out "$work/mine" --fresh
 fi
 exit "$failures"

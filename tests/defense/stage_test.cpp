@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "app/hostile.hpp"
 #include "common/checkpoint.hpp"
 #include "support.hpp"
 
@@ -64,6 +65,28 @@ TEST(Stage, OtherSettingsAndDamagedCheckpointsAreRefused) {
   const auto path = checkpoint_path(s, "fit");
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
   EXPECT_THROW(run(s, -1), std::runtime_error);
+}
+
+TEST(Stage, RefusesCheckpointsThatNoRunHasWritten) {
+  const test::scratch_folder folder;
+  settings s = test::small_settings(folder.path());
+  run(s, -1);
+  s.resume = true;
+  const auto path = checkpoint_path(s, "fit");
+  const app::safetensors content = app::load_checkpoint(path);
+  int checked = 0;
+  app::testing::for_each_alteration(
+      content, [&](const std::string& what, const app::safetensors& altered) {
+        app::save_checkpoint(path, altered);
+        ++checked;
+        try {
+          run(s, -1);
+          ADD_FAILURE() << "accepted " << what;
+        } catch (const std::runtime_error& error) {
+          EXPECT_EQ(app::testing::complaint_about(error.what()), "") << what;
+        }
+      });
+  EXPECT_GT(checked, 150);
 }
 
 TEST(Stage, TheLearningRateWarmsUpAndFallsToZero) {

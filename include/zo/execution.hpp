@@ -18,6 +18,9 @@ struct sequential_policy {
 
 /// OpenMP threads. Scalar and sampled objectives are called concurrently and must allow that;
 /// batch, rowwise and coordinate objectives are called from one thread at a time.
+///
+/// All threads round as the calling one does. A child of fork() makes threads of its own for each
+/// loop, because those of OpenMP are gone. A thread that is cancelled ends after the loop.
 class parallel_policy {
  public:
   /// As many threads as OpenMP would use here (OMP_NUM_THREADS is respected).

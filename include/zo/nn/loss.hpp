@@ -9,6 +9,7 @@
 
 #include "zo/config.hpp"
 #include "zo/error.hpp"
+#include "zo/finite.hpp"
 #include "zo/nn/element.hpp"
 #include "zo/nn/network.hpp"
 
@@ -137,8 +138,8 @@ class squared_error {
                         "zo::nn::squared_error: ", targets_.size(), " targets are not of ", samples,
                         " samples");
     for (const double target : targets_) {
-      zo::detail::require(std::isfinite(target), "zo::nn::squared_error: a target is ", target,
-                          ", and no output is near that");
+      zo::detail::require(zo::detail::is_finite(target), "zo::nn::squared_error: a target is ",
+                          target, ", and no output is near that");
     }
   }
 

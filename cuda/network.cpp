@@ -307,13 +307,14 @@ void network_objective<T>::state::lay_out() {
     }
     if (n.what != operation::batch_norm) continue;
     detail::norm_base<T>& norm = norms[at(id)];
-    for (double** one : {&norm.mean, &norm.root, &norm.rest}) keep(*one, n.in.channels);
+    for (double** one : {&norm.mean, &norm.variance, &norm.root, &norm.rest})
+      keep(*one, n.in.channels);
     keep(norm.centre, n.in.channels);
     keep(norm.kept, detail::response_planes * n.in.channels);
     sums = std::max(sums, 2 * n.in.channels * detail::tiles_of(rows(id)));
   }
   keep(partial, sums);
-  keep(loss_kept, numbers(static_cast<index>(count) - 1));
+  keep(loss_kept, 2 * numbers(static_cast<index>(count) - 1));
   keep(parts, samples);
   require(total <= options.max_bytes, who, ": a pass of ", samples, " samples needs ", total,
           " bytes, more than max_bytes = ", options.max_bytes,
@@ -387,7 +388,8 @@ void network_objective<T>::state::run_norm(index id) {
     detail::find_mean(stream(), rows(id), channels, partial, norm);
     detail::value_sums(stream(), rows(id), channels, in, static_cast<const T*>(norm.centre),
                        partial);
-    detail::find_root(stream(), rows(id), channels, partial, n.epsilon, norm);
+    detail::find_root(stream(), rows(id), channels, in, static_cast<const T*>(partial), n.epsilon,
+                      norm);
   } else {
     const T* const mean = running.data() + net.statistics()[at(n.running_mean)].offset;
     const T* const variance = running.data() + net.statistics()[at(n.running_var)].offset;
@@ -595,10 +597,13 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       if (p.main.sums >= 0) {
         tiles = detail::tiles_of(main.rows, detail::tensor_rows(windows[at(u.main)]));
       } else {
-        detail::change_sums(stream(), count, main, c.x, c.centre, sums);
+        detail::find_pivots(stream(), count, main, responses);
+        detail::change_sums(stream(), count, main, c.x, c.centre, static_cast<const T*>(responses),
+                            sums);
       }
-      detail::find_responses(stream(), count, main, sums, tiles,
-                             parameter(nodes()[at(u.norm)].weight), norm, responses);
+      const node& of = nodes()[at(u.norm)];
+      detail::find_responses(stream(), count, main, c.x, static_cast<const T*>(sums), tiles,
+                             p.main.sums < 0, parameter(of.weight), of.epsilon, norm, responses);
       const int planes = single ? 1 : main.all_channels;
       c.responses = {responses, index{detail::response_planes} * planes, planes, single ? 0 : 1};
     }
@@ -816,7 +821,7 @@ void network_objective<T>::update_statistics(span<T> statistics, double momentum
     const node& n = s.nodes()[at(id)];
     if (n.what != operation::batch_norm) continue;
     detail::move_statistics(s.stream(), s.rows(id), static_cast<int>(n.in.channels), momentum,
-                            n.epsilon, s.norms[at(id)],
+                            s.norms[at(id)],
                             statistics.data() + s.net.statistics()[at(n.running_mean)].offset,
                             statistics.data() + s.net.statistics()[at(n.running_var)].offset);
   }

@@ -63,8 +63,9 @@ struct norm_piece {
   T* out;
   __device__ void operator()(zo::index item) const {
     const int c = place_of_item(item, channels).low;
-    const T scale = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
-    out[item] = (x[item] - norm.centre[c]) * scale + beta[c];
+    const double scale = static_cast<double>(gamma[c]) / norm.root[c];
+    const T shift = static_cast<T>(static_cast<double>(beta[c]) - norm.rest[c] * scale);
+    out[item] = (x[item] - norm.centre[c]) * static_cast<T>(scale) + shift;
   }
 };
 
@@ -94,7 +95,7 @@ struct max_pool_piece {
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
         const T next = x[static_cast<zo::index>(at.in_row(w, dy, dx)) * w.in_channels + row.low];
-        most = next > most ? next : most;
+        most = nn::detail::larger(most, next);
       }
     }
     out[item] = most;
@@ -126,10 +127,26 @@ struct value_sums_piece {
 };
 
 template <class T>
+struct pivot_piece {
+  change<T> d;
+  int channels;
+  T* responses;
+  __device__ void operator()(zo::index probe, zo::index c) const {
+    const zo::index count = tile_rows < d.rows ? tile_rows : d.rows;
+    double sum = 0;
+    for (zo::index row = 0; row < count; ++row) {
+      sum += static_cast<double>(d.number((probe * d.rows + row) * channels + c));
+    }
+    responses[(probe * response_planes + shift_plane) * channels + c] =
+        static_cast<T>(sum / static_cast<double>(count));
+  }
+};
+
+template <class T>
 struct change_sums_piece {
   change<T> d;
   int channels;  // of the sums: one of each probe, or all
-  const T *x, *centre;
+  const T *x, *centre, *responses;
   T* partial;
   __device__ void operator()(zo::index probe, zo::index item) const {
     const place_of_item at(item, channels);
@@ -137,10 +154,12 @@ struct change_sums_piece {
     const zo::index last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
     const int c = d.how == extent::channel ? d.channel(probe) : at.low;
     const T middle = centre[c];
+    const T pivot = responses[(probe * response_planes + shift_plane) * channels + at.low];
     const zo::index moved = probe * d.rows * channels + at.low;
     T sum = 0, squares = 0;
     for (zo::index row = first; row < last; ++row) {
-      const T centred = x[row * d.all_channels + c] - middle, by = d.number(moved + row * channels);
+      const T centred = x[row * d.all_channels + c] - middle;
+      const T by = d.number(moved + row * channels) - pivot;
       sum += by;
       squares += nn::detail::square_difference(centred, by);
     }
@@ -195,17 +214,51 @@ struct mean_use {
   }
 };
 
+// Values or differences of one channel, from row to row.
+template <class T>
+struct channel_of {
+  const T* values;
+  int channels;
+  __device__ double operator()(zo::index row) const {
+    return static_cast<double>(values[row * channels]);
+  }
+};
+template <class T>
+struct channel_of_change {
+  change<T> d;
+  zo::index probe;
+  int channel;
+  __device__ double operator()(zo::index row) const {
+    return static_cast<double>(d.at(probe, row, channel));
+  }
+};
+
 template <class T>
 struct root_use {
-  double rows, epsilon;
+  zo::index rows;
+  int channels;
+  const T* x;
+  double epsilon;
   norm_base<T> norm;
   __device__ void operator()(zo::index, int c, double sum, double squares) const {
-    const auto around = static_cast<double>(norm.centre[c]);
-    const double mean = around + sum / rows;
-    norm.mean[c] = mean;
-    norm.root[c] = sqrt((squares - sum * (sum / rows)) / rows + epsilon);
-    norm.centre[c] = static_cast<T>(mean);
-    norm.rest[c] = mean - static_cast<double>(norm.centre[c]);
+    const auto n = static_cast<double>(rows);
+    auto around = static_cast<double>(norm.centre[c]);
+    double rest = sum / n;
+    double variance = (squares - sum * (sum / n)) / n;
+    if (variance < 0) variance = 0;
+    double root = sqrt(variance + epsilon);
+    if (!nn::detail::is_finite(variance)) {
+      const auto found = nn::detail::careful_moments(rows, channel_of<T>{x + c, channels}, epsilon);
+      around = found.mean;
+      rest = 0;
+      variance = found.variance;
+      root = found.root;
+    }
+    norm.mean[c] = around + rest;
+    norm.variance[c] = variance;
+    norm.root[c] = root;
+    norm.centre[c] = static_cast<T>(norm.mean[c]);
+    norm.rest[c] = (around - static_cast<double>(norm.centre[c])) + rest;
   }
 };
 
@@ -216,7 +269,8 @@ struct running_piece {
   norm_base<T> norm;
   __device__ void operator()(zo::index c) const {
     norm.mean[c] = static_cast<double>(mean[c]);
-    norm.root[c] = sqrt(static_cast<double>(variance[c]) + epsilon);
+    norm.variance[c] = static_cast<double>(variance[c]);
+    norm.root[c] = sqrt(norm.variance[c] + epsilon);
     norm.centre[c] = mean[c];
     norm.rest[c] = 0;
   }
@@ -229,7 +283,7 @@ struct keep_piece {
   norm_base<T> norm;
   __device__ void operator()(zo::index c) const {
     norm.kept[c] = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
-    norm.kept[channels + c] = norm.kept[2 * channels + c] = T(0);
+    for (int plane = 1; plane < response_planes; ++plane) norm.kept[plane * channels + c] = T(0);
   }
 };
 
@@ -237,33 +291,47 @@ template <class T>
 struct response_use {
   change<T> d;
   int channels;
+  const T* x;
+  bool pivoted;
   const T* gamma;
+  double epsilon;
   norm_base<T> norm;
   T* responses;
   __device__ void operator()(zo::index probe, int item, double sum, double squares) const {
     const int c = d.how == extent::channel ? d.channel(probe) : item;
-    const norm_response<T> found =
-        nn::detail::norm_response_of<T>(sum, squares, static_cast<double>(d.rows), norm.root[c],
-                                        norm.rest[c], static_cast<double>(gamma[c]));
     T* const to = responses + probe * response_planes * channels + item;
+    const double pivot = pivoted ? static_cast<double>(to[shift_plane * channels]) : 0;
+    const nn::detail::norm_input input{static_cast<double>(norm.centre[c]), norm.rest[c],
+                                       norm.root[c], epsilon, static_cast<double>(gamma[c])};
+    const auto found = nn::detail::norm_response_of<T>(
+        sum, squares, static_cast<double>(d.rows), pivot, input,
+        careful{channel_of<T>{x + c, d.all_channels}, channel_of_change<T>{d, probe, c}, input});
     to[0] = found.scale;
     to[channels] = found.slope;
-    to[2 * channels] = found.shift;
+    to[shift_plane * channels] = found.shift;
+    to[3 * channels] = found.rest;
   }
+  struct careful {
+    channel_of<T> value;
+    channel_of_change<T> change;
+    nn::detail::norm_input input;
+    __device__ norm_response<T> operator()() const {
+      return nn::detail::careful_norm_response<T>(change.d.rows, value, change, input);
+    }
+  };
 };
 
 template <class T>
 struct statistics_piece {
-  double rows, momentum, epsilon;
+  double rows, momentum;
   norm_base<T> norm;
   T *mean, *variance;
   __device__ void operator()(zo::index c) const {
     const double unbiased = rows / (rows - 1);
-    const double found = nn::detail::variance_of(norm.root[c], epsilon);
     mean[c] =
         static_cast<T>((1 - momentum) * static_cast<double>(mean[c]) + momentum * norm.mean[c]);
     variance[c] = static_cast<T>((1 - momentum) * static_cast<double>(variance[c]) +
-                                 momentum * unbiased * found);
+                                 momentum * unbiased * norm.variance[c]);
   }
 };
 
@@ -291,7 +359,9 @@ struct begin_piece {
     if (tensor.role == tensor_role::gamma) {
       const int c = element.high;
       const double centred =
-          static_cast<double>(x[static_cast<zo::index>(row) * w.in_channels + c]) - norm.mean[c];
+          (static_cast<double>(x[static_cast<zo::index>(row) * w.in_channels + c]) -
+           static_cast<double>(norm.centre[c])) -
+          norm.rest[c];
       return static_cast<T>(static_cast<double>(step) * (centred / norm.root[c]));
     }
     const place_of_item channel(element.low, w.taps()), tap(channel.low, w.width);
@@ -389,7 +459,7 @@ struct wide_chain_piece {
   __device__ void follow(zo::index probe, zo::index first, zo::index step, zo::index end,
                          int channel, const numbers (&middle)[rows_of_a_thread],
                          const numbers (&was)[rows_of_a_thread]) const {
-    numbers main[rows_of_a_thread], other[rows_of_a_thread], scale{}, slope{}, shift{};
+    numbers main[rows_of_a_thread], other[rows_of_a_thread], scale{}, slope{}, shift{}, rest{};
     for (int r = 0; r < rows_of_a_thread; ++r) {
       if (first + r * step >= end) continue;
       main[r] = load_several<wide>(c.main, first + r * step);
@@ -399,15 +469,17 @@ struct wide_chain_piece {
       const T* const from = c.responses.numbers + probe * c.responses.probe_step + channel;
       scale = load_several<wide>(from);
       slope = load_several<wide>(from + c.responses.plane);
-      shift = load_several<wide>(from + 2 * c.responses.plane);
+      shift = load_several<wide>(from + shift_plane * c.responses.plane);
+      rest = load_several<wide>(from + 3 * c.responses.plane);
     }
     for (int r = 0; r < rows_of_a_thread; ++r) {
       if (first + r * step >= end) continue;
       for (int n = 0; n < wide; ++n) {
         T& e = main[r].value[n];
         if (c.normed) {
-          e = nn::detail::norm_difference({scale.value[n], slope.value[n], shift.value[n]},
-                                          middle[r].value[n], e);
+          e = nn::detail::norm_difference(
+              {scale.value[n], slope.value[n], shift.value[n], rest.value[n]}, middle[r].value[n],
+              e);
         }
         e += other[r].value[n];
         if (c.before != nullptr) e = nn::detail::relu_difference(was[r].value[n], e);
@@ -449,8 +521,9 @@ struct max_change_piece {
     T best = 0;
     for (int tap = 0; tap < w.taps(); ++tap) {
       const zo::index row = at.in_row(w, tap / w.width, tap % w.width);
-      const T grown = (x[row * w.in_channels + e.channel] - was) + d.at(probe, row, e.channel);
-      best = tap > 0 && grown < best ? best : grown;
+      const T grown = nn::detail::above_maximum(x[row * w.in_channels + e.channel], was,
+                                                d.at(probe, row, e.channel));
+      best = tap > 0 ? nn::detail::larger(best, grown) : grown;
     }
     out.put(e.out, best);
   }
@@ -465,12 +538,19 @@ struct mean_change_piece {
   __device__ void operator()(zo::index probe, zo::index item) const {
     const pool_element<T> e(d, probe, item, items);
     const window_place at(w, e.row);
-    T sum = 0;
-    for (int tap = 0; tap < w.taps(); ++tap) {
-      sum += d.at(probe, at.in_row(w, tap / w.width, tap % w.width), e.channel);
-    }
-    out.put(e.out, sum / static_cast<T>(w.taps()));
+    out.put(e.out, nn::detail::mean_of<T>(w.taps(), taps_of{w, d, probe, at, e.channel}));
   }
+  struct taps_of {
+    const window& w;
+    const change<T>& d;
+    zo::index probe;
+    const window_place& at;
+    int channel;
+    __device__ T operator()(zo::index tap) const {
+      const int k = static_cast<int>(tap);
+      return d.at(probe, at.in_row(w, k / w.width, k % w.width), channel);
+    }
+  };
 };
 
 template <class T>
@@ -513,9 +593,23 @@ struct changes_of {
   }
 };
 
+struct square_of {
+  const double* residuals;
+  __device__ double operator()(zo::index k) const { return residuals[k] * residuals[k]; }
+};
+template <class T>
+struct square_difference_of {
+  const double* residuals;
+  changes_of<T> moved;
+  __device__ double operator()(zo::index k) const {
+    return nn::detail::square_difference(residuals[k], moved(k));
+  }
+};
+
 template <class T>
 struct begin_loss_piece {
   int channels, area;
+  zo::index samples;
   loss_targets targets;
   const T* outputs;
   double *kept, *parts;
@@ -526,16 +620,13 @@ struct begin_loss_piece {
     if (targets.classes != nullptr) {
       const zo::index target = targets.classes[b];
       const bool known = target >= 0 && target < size;
-      const double loss = nn::detail::cross_entropy_of(size, known ? target : 0, logit, own);
+      const double loss =
+          nn::detail::cross_entropy_of(size, known ? target : 0, logit, own, own + samples * size);
       parts[b] = known ? loss : nan("");
       return;
     }
-    double sum = 0;
-    for (zo::index k = 0; k < size; ++k) {
-      own[k] = logit(k) - targets.numbers[b * size + k];
-      sum += own[k] * own[k];
-    }
-    parts[b] = sum / static_cast<double>(size);
+    for (zo::index k = 0; k < size; ++k) own[k] = logit(k) - targets.numbers[b * size + k];
+    parts[b] = nn::detail::mean_of<double>(size, square_of{own});
   }
 };
 
@@ -555,12 +646,12 @@ struct loss_piece {
     if (targets.classes != nullptr) {
       const zo::index target = targets.classes[b];
       const bool known = target >= 0 && target < size;
-      part = known ? nn::detail::cross_entropy_difference(size, target, moved, own) : nan("");
+      part = known ? nn::detail::cross_entropy_difference(size, target, moved, own,
+                                                          own + samples * size)
+                   : nan("");
       return;
     }
-    double sum = 0;
-    for (zo::index k = 0; k < size; ++k) sum += nn::detail::square_difference(own[k], moved(k));
-    part = sum / static_cast<double>(size);
+    part = nn::detail::mean_of<double>(size, square_difference_of<T>{own, moved});
   }
 };
 
@@ -570,9 +661,8 @@ struct mean_piece {
   const zo::index* order;
   double* out;
   __device__ void operator()(zo::index k) const {
-    double sum = 0;
-    for (zo::index b = 0; b < samples; ++b) sum += parts[k * samples + b];
-    out[order == nullptr ? k : order[k]] = sum / static_cast<double>(samples);
+    out[order == nullptr ? k : order[k]] =
+        nn::detail::mean_of<double>(samples, nn::detail::row_of<double>{parts + k * samples});
   }
 };
 
@@ -626,11 +716,17 @@ void value_sums(cudaStream_t stream, zo::index rows, int channels, const T* x, c
 }
 
 template <class T>
+void find_pivots(cudaStream_t stream, zo::index probes, const change<T>& d, T* responses) {
+  const int channels = d.how == extent::channel ? 1 : d.all_channels;
+  for_rows(stream, probes, channels, pivot_piece<T>{d, channels, responses}, changes_launch);
+}
+
+template <class T>
 void change_sums(cudaStream_t stream, zo::index probes, const change<T>& d, const T* x,
-                 const T* centre, T* partial) {
+                 const T* centre, const T* responses, T* partial) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_rows(stream, probes, tiles_of(d.rows) * channels,
-           change_sums_piece<T>{d, channels, x, centre, partial}, changes_launch);
+           change_sums_piece<T>{d, channels, x, centre, responses, partial}, changes_launch);
 }
 
 template <class T>
@@ -641,10 +737,10 @@ void find_mean(cudaStream_t stream, zo::index rows, int channels, const T* parti
 }
 
 template <class T>
-void find_root(cudaStream_t stream, zo::index rows, int channels, const T* partial, double epsilon,
-               const norm_base<T>& norm) {
+void find_root(cudaStream_t stream, zo::index rows, int channels, const T* x, const T* partial,
+               double epsilon, const norm_base<T>& norm) {
   for_sums(stream, 1, channels, tiles_of(rows), partial,
-           root_use<T>{static_cast<double>(rows), epsilon, norm});
+           root_use<T>{rows, channels, x, epsilon, norm});
 }
 
 template <class T>
@@ -659,18 +755,19 @@ void keep_responses(cudaStream_t stream, int channels, const T* gamma, const nor
 }
 
 template <class T>
-void find_responses(cudaStream_t stream, zo::index probes, const change<T>& d, const T* partial,
-                    zo::index tiles, const T* gamma, const norm_base<T>& norm, T* responses) {
+void find_responses(cudaStream_t stream, zo::index probes, const change<T>& d, const T* x,
+                    const T* partial, zo::index tiles, bool pivoted, const T* gamma, double epsilon,
+                    const norm_base<T>& norm, T* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_sums(stream, probes, channels, tiles, partial,
-           response_use<T>{d, channels, gamma, norm, responses});
+           response_use<T>{d, channels, x, pivoted, gamma, epsilon, norm, responses});
 }
 
 template <class T>
 void move_statistics(cudaStream_t stream, zo::index rows, int channels, double momentum,
-                     double epsilon, const norm_base<T>& norm, T* mean, T* variance) {
+                     const norm_base<T>& norm, T* mean, T* variance) {
   for_items(stream, channels,
-            statistics_piece<T>{static_cast<double>(rows), momentum, epsilon, norm, mean, variance},
+            statistics_piece<T>{static_cast<double>(rows), momentum, norm, mean, variance},
             values_launch);
 }
 
@@ -724,7 +821,8 @@ void subsample_changes(cudaStream_t stream, zo::index probes, zo::index samples,
 template <class T>
 void begin_loss(cudaStream_t stream, zo::index samples, int channels, int area,
                 const loss_targets& targets, const T* outputs, double* kept, double* parts) {
-  for_items(stream, samples, begin_loss_piece<T>{channels, area, targets, outputs, kept, parts},
+  for_items(stream, samples,
+            begin_loss_piece<T>{channels, area, samples, targets, outputs, kept, parts},
             "launching the loss of a network");
 }
 
@@ -751,15 +849,18 @@ void mean_parts(cudaStream_t stream, zo::index count, zo::index samples, const d
   template void add_values(cudaStream_t, zo::index, const T*, const T*, T*);                       \
   template void max_pool_values(cudaStream_t, zo::index, const window&, const T*, T*);             \
   template void value_sums(cudaStream_t, zo::index, int, const T*, const T*, T*);                  \
-  template void change_sums(cudaStream_t, zo::index, const change<T>&, const T*, const T*, T*);    \
+  template void find_pivots(cudaStream_t, zo::index, const change<T>&, T*);                        \
+  template void change_sums(cudaStream_t, zo::index, const change<T>&, const T*, const T*,         \
+                            const T*, T*);                                                         \
   template void find_mean(cudaStream_t, zo::index, int, const T*, const norm_base<T>&);            \
-  template void find_root(cudaStream_t, zo::index, int, const T*, double, const norm_base<T>&);    \
+  template void find_root(cudaStream_t, zo::index, int, const T*, const T*, double,                \
+                          const norm_base<T>&);                                                    \
   template void use_running(cudaStream_t, int, const T*, const T*, double, const norm_base<T>&);   \
   template void keep_responses(cudaStream_t, int, const T*, const norm_base<T>&);                  \
-  template void find_responses(cudaStream_t, zo::index, const change<T>&, const T*, zo::index,     \
-                               const T*, const norm_base<T>&, T*);                                 \
-  template void move_statistics(cudaStream_t, zo::index, int, double, double, const norm_base<T>&, \
-                                T*, T*);                                                           \
+  template void find_responses(cudaStream_t, zo::index, const change<T>&, const T*, const T*,      \
+                               zo::index, bool, const T*, double, const norm_base<T>&, T*);        \
+  template void move_statistics(cudaStream_t, zo::index, int, double, const norm_base<T>&, T*,     \
+                                T*);                                                               \
   template void begin_changes(cudaStream_t, const probe_group<T>&, const tensor_of&,               \
                               const window&, zo::index, const T*, const norm_base<T>&, int*, T*);  \
   template void follow_chain(cudaStream_t, zo::index, const chain<T>&);                            \

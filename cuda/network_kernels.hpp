@@ -95,13 +95,13 @@ struct sink {
 // left of it.
 template <class T>
 struct norm_base {
-  double *mean, *root, *rest;
+  double *mean, *variance, *root, *rest;
   T* centre;
   T* kept;  // responses where statistics do not follow
 };
 
-// How batch norms answer differences, by planes of scales, slopes and shifts: that of probe k in
-// channel c lies at k probe_step + c channel_step, and two and three planes of `plane` numbers on.
+// How batch norms answer differences, by planes of scales, slopes, shifts and rests: that of probe
+// k in channel c lies at k probe_step + c channel_step, the others planes of `plane` numbers on.
 template <class T>
 struct norm_responses {
   const T* numbers = nullptr;
@@ -110,10 +110,10 @@ struct norm_responses {
 
   ZO_HD norm_response<T> at(index probe, int channel) const {
     const T* const from = numbers + probe * probe_step + channel * channel_step;
-    return {from[0], from[plane], from[2 * plane]};
+    return {from[0], from[plane], from[2 * plane], from[3 * plane]};
   }
 };
-inline constexpr int response_planes = 3;
+inline constexpr int response_planes = 4, shift_plane = 2;
 
 // ---- values ----
 
@@ -142,32 +142,36 @@ ZO_HD constexpr index tiles_of(index rows, index of_rows = tile_rows) {
 }
 
 // partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre; or, of differences d, of
-// d and d (2 c + d).
+// q = d - pivot and q (2 c + q), where responses has pivots near the mean of d for shifts.
 template <class T>
 void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
                 T* partial);
 template <class T>
+void find_pivots(cudaStream_t stream, index probes, const change<T>& d, T* responses);
+template <class T>
 void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
-                 T* partial);
+                 const T* responses, T* partial);
 // The mean from sums around zero; then mean and root from sums around the centre.
 template <class T>
 void find_mean(cudaStream_t stream, index rows, int channels, const T* partial,
                const norm_base<T>& norm);
 template <class T>
-void find_root(cudaStream_t stream, index rows, int channels, const T* partial, double epsilon,
-               const norm_base<T>& norm);
+void find_root(cudaStream_t stream, index rows, int channels, const T* x, const T* partial,
+               double epsilon, const norm_base<T>& norm);
 template <class T>
 void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
                  double epsilon, const norm_base<T>& norm);
 // norm.kept: differences of a batch norm whose statistics stay.
 template <class T>
 void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
-// responses[probe][plane][channel], of all channels or of the probe's.
+// responses[probe][plane][channel], of all channels or of the probe's. `pivoted`: sums are around
+// the pivots there.
 template <class T>
-void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* partial,
-                    index tiles, const T* gamma, const norm_base<T>& norm, T* responses);
+void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* x,
+                    const T* partial, index tiles, bool pivoted, const T* gamma, double epsilon,
+                    const norm_base<T>& norm, T* responses);
 template <class T>
-void move_statistics(cudaStream_t stream, index rows, int channels, double momentum, double epsilon,
+void move_statistics(cudaStream_t stream, index rows, int channels, double momentum,
                      const norm_base<T>& norm, T* mean, T* variance);
 
 // ---- differences ----
@@ -245,7 +249,8 @@ struct loss_targets {
   const double* numbers;
 };
 
-// parts[b] and what differences need: probabilities or residuals, samples x outputs.
+// parts[b] and what differences need, samples x outputs: residuals, or probabilities and then their
+// logarithms.
 template <class T>
 void begin_loss(cudaStream_t stream, index samples, int channels, int area,
                 const loss_targets& targets, const T* outputs, double* kept, double* parts);

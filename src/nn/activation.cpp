@@ -9,6 +9,7 @@
 
 #include "zo/direction.hpp"
 #include "zo/execution.hpp"
+#include "zo/finite.hpp"
 
 namespace zo::nn {
 
@@ -202,9 +203,8 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
       return frozen.begin() + net.statistics()[static_cast<std::size_t>(number)].offset;
     };
     for (index c = 0; c < n.in.channels; ++c) {
-      const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
       of(n.running_mean)[c] = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
-      of(n.running_var)[c] = static_cast<T>(detail::variance_of(root, n.epsilon));
+      of(n.running_var)[c] = static_cast<T>(pass_.variances(id)[static_cast<std::size_t>(c)]);
     }
   }
   std::vector<T> inputs;
@@ -233,7 +233,7 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_op
       shares.push_back(active[b]);
       continue;
     }
-    const bool even = options.shares == share::even || mean <= 0;
+    const bool even = options.shares == share::even || mean <= 0 || !zo::detail::is_finite(mean);
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
     const bool all = wanted >= static_cast<double>(active[b]);
@@ -386,10 +386,12 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index id,
       for (index i = 0; i < area; ++i) to[i] += h;
       return;
     }
-    const T mean = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
-    const T slope = h / static_cast<T>(pass_.roots(id)[static_cast<std::size_t>(c)]);
+    const double mean = pass_.means(id)[static_cast<std::size_t>(c)];
+    const double slope = static_cast<double>(h) / pass_.roots(id)[static_cast<std::size_t>(c)];
     const T* const x = input.data() + b * n.in.size() + c * area;
-    for (index i = 0; i < area; ++i) to[i] += slope * (x[i] - mean);
+    for (index i = 0; i < area; ++i) {
+      to[i] += static_cast<T>(slope * (static_cast<double>(x[i]) - mean));
+    }
   };
   const std::vector<T> slopes =
       ask(id, 2 * channels, active, options, from, gradient, result, move);

@@ -18,6 +18,9 @@ using detail::fit;
 using detail::lanes;
 using zo::detail::require;
 
+// Of every sample of a group: enough for a pivot.
+constexpr index positions_of_pivot = 32;
+
 std::size_t at(index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
@@ -27,7 +30,8 @@ difference_pass<T>::difference_pass(const forward_pass<T>& base)
     : base_(base),
       net_(base.net_),
       changes_(base.net_->nodes().size()),
-      sums_(base.net_->nodes().size()) {
+      sums_(base.net_->nodes().size()),
+      pivots_(base.net_->nodes().size()) {
   begin();
 }
 
@@ -154,11 +158,13 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
     const T* const x = base_.data(n.first) + g * n.in.size() * lanes;
     if (n.what == operation::batch_norm) {
       const T* const from = x + out.channel * lanes;
-      const double mean = base_.means_[at(moved.node)][at(out.channel)];
+      const auto mean = static_cast<double>(base_.factors_[at(moved.node)].mean[at(out.channel)]);
+      const double rest = base_.rests_[at(moved.node)][at(out.channel)];
       const double root = base_.roots_[at(moved.node)][at(out.channel)];
       for (index p = 0; p < area; ++p) {
         for (index k = 0; k < lanes; ++k) {
-          const double centred = static_cast<double>(from[p * n.in.channels * lanes + k]) - mean;
+          const double centred =
+              (static_cast<double>(from[p * n.in.channels * lanes + k]) - mean) - rest;
           to[p * lanes + k] = static_cast<T>(static_cast<double>(step) * (centred / root));
         }
       }
@@ -189,6 +195,25 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
   }
 }
 
+// Where samples are taken together, their first positions say what the difference is about. Its
+// sums are of what is left: where it is nearly constant they would cancel otherwise.
+template <class T>
+void difference_pass<T>::set_pivots(index norm, const change& d, index positions) {
+  const node& n = net_->nodes()[at(norm)];
+  const index channels = d.how == extent::channel ? 1 : n.in.channels;
+  const index valid = std::min(samples_, lanes);
+  std::vector<double>& sums = sums_[at(norm)];
+  pivots_[at(norm)].assign(at(channels), T(0));
+  measure(norm, d, 0, 0, positions);
+  const double* const first = sums.data() + (valid < lanes ? n.in.channels * 2 * lanes : 0);
+  for (index c = 0; c < channels; ++c) {
+    double sum = 0;
+    for (index k = 0; k < valid; ++k) sum += first[c * 2 * lanes + k];
+    pivots_[at(norm)][at(c)] = static_cast<T>(sum / static_cast<double>(valid * positions));
+  }
+  std::ranges::fill(sums, 0);
+}
+
 // Adds the sums that a batch norm needs of its input's difference: whole groups to the first half
 // of its sums, the last group to the second where it is not full.
 template <class T>
@@ -205,6 +230,7 @@ void difference_pass<T>::measure(index norm, const change& d, index group, index
        {d.data.data() + place * channels * lanes, channels},
        {base_.data(n.first) + (place * n.in.channels + offset) * lanes, n.in.channels},
        base_.factors_[at(norm)].mean.data() + offset,
+       pivots_[at(norm)].data(),
        sums_[at(norm)].data() + (partial ? room : 0)});
 }
 
@@ -215,6 +241,7 @@ void difference_pass<T>::measure_samples(index norm, const change& d) {
   const index channels = n.in.channels;
   norm_sums found{norm, std::vector<double>(at(samples_ * channels)),
                   std::vector<double>(at(samples_ * channels))};
+  pivots_[at(norm)].assign(at(channels), T(0));
   for (index g = 0; g < detail::groups_of(samples_); ++g) {
     sums_[at(norm)].assign(at(channels * 4 * lanes), 0);
     measure(norm, d, g, 0, n.in.area());
@@ -226,19 +253,12 @@ void difference_pass<T>::measure_samples(index norm, const change& d) {
         const double* const sum = all + c * 2 * lanes + b % lanes;
         const auto to = at(b * channels + c);
         found.of_difference[to] = sum[0];
-        found.of_squares[to] = sum[lanes] - 2 * rest_of(norm, c) * sum[0];
+        found.of_squares[to] = sum[lanes] - 2 * base_.rests_[at(norm)][at(c)] * sum[0];
       }
     }
   }
   sums_[at(norm)].clear();
   sample_sums_.push_back(std::move(found));
-}
-
-// Sums are of c = x - mean with the mean rounded to T; this is what rounding left of it.
-template <class T>
-double difference_pass<T>::rest_of(index norm, index channel) const {
-  return base_.means_[at(norm)][at(channel)] -
-         static_cast<double>(base_.factors_[at(norm)].mean[at(channel)]);
 }
 
 template <class T>
@@ -255,6 +275,7 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
   scale_.resize(at(channels));
   slope_.assign(at(channels), T(0));
   shift_.assign(at(channels), T(0));
+  rest_.assign(at(channels), T(0));
   if (!follows_batch()) {
     std::copy_n(base_.factors_[at(norm)].scale.begin() + offset, channels, scale_.begin());
     return;
@@ -269,14 +290,34 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
     for (index k = 0; k < lanes; ++k) squares += whole[lanes + k];
     for (index k = 0; k < last; ++k) sum += whole[room + k];
     for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
-    const double root = base_.roots_[at(norm)][at(offset + c)];
-    const detail::norm_response<T> found =
-        detail::norm_response_of<T>(sum, squares, numbers, root, rest_of(norm, offset + c),
-                                    static_cast<double>(gamma[at(offset + c)]));
+    const auto k = at(offset + c);
+    const detail::norm_input input{static_cast<double>(base_.factors_[at(norm)].mean[k]),
+                                   base_.rests_[at(norm)][k], base_.roots_[at(norm)][k], n.epsilon,
+                                   static_cast<double>(gamma[k])};
+    const detail::norm_response<T> found = detail::norm_response_of<T>(
+        sum, squares, numbers, static_cast<double>(pivots_[at(norm)][at(c)]), input,
+        [&] { return careful_response(norm, d, offset + c, input); });
     scale_[at(c)] = found.scale;
     slope_[at(c)] = found.slope;
     shift_[at(c)] = found.shift;
+    rest_[at(c)] = found.rest;
   }
+}
+
+template <class T>
+detail::norm_response<T> difference_pass<T>::careful_response(
+    index norm, const change& d, index channel, const detail::norm_input& input) const {
+  const node& n = net_->nodes()[at(norm)];
+  const index area = n.in.area(), channels = d.how == extent::channel ? 1 : n.in.channels;
+  const auto of = [&](const T* rows, index all, index c) {
+    return [=](index i) {
+      const index sample = i / area, row = sample / lanes * area + i % area;
+      return static_cast<double>(rows[(row * all + c) * lanes + sample % lanes]);
+    };
+  };
+  return detail::careful_norm_response<T>(
+      samples_ * area, of(base_.data(n.first), n.in.channels, channel),
+      of(d.data.data(), channels, channels == 1 ? 0 : channel), input);
 }
 
 template <class T>
@@ -306,12 +347,14 @@ void difference_pass<T>::follow_chain(index id) {
   if (!plain && how_ == coupling::frozen) measure_samples(chain.norm, d);
   if (!plain && follows_batch() && sums_[at(chain.norm)].empty()) {
     sums_[at(chain.norm)].assign(at(n.in.channels * 4 * lanes), 0);
+    set_pivots(chain.norm, d, std::min(area, positions_of_pivot));
     for (index g = 0; g < groups; ++g) measure(chain.norm, d, g, 0, area);
   }
   if (plain) {
     scale_.assign(at(n.in.channels), T(1));
     slope_.assign(at(n.in.channels), T(0));
     shift_.assign(at(n.in.channels), T(0));
+    rest_.assign(at(n.in.channels), T(0));
   } else {
     factors_of(chain.norm, d);
     sums_[at(chain.norm)].clear();
@@ -331,7 +374,7 @@ void difference_pass<T>::follow_chain(index id) {
       factors.assign(at(n.in.channels), T(0));
       factors[at(channel)] = one;
     };
-    spread(scale_), spread(slope_), spread(shift_);
+    spread(scale_), spread(slope_), spread(shift_), spread(rest_);
   }
   const bool single = in->how == extent::channel;
   const index channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
@@ -371,6 +414,7 @@ void difference_pass<T>::follow_chain(index id) {
            scale_.data() + first - of_one,
            slope_.data() + first - of_one,
            shift_.data() + first - of_one,
+           rest_.data() + first - of_one,
            factors.scale.data() + first,
            factors.shift.data() + first,
            chain.relu >= 0,
@@ -402,6 +446,9 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
     for (const detail::chunk& piece : base_.evaluation_->chunks[at(id)]) {
       run(piece);
       if (!sums) continue;
+      if (group == 0 && piece.first_position == 0) {
+        set_pivots(base_.evaluation_->norm_after[at(id)], out, piece.positions);
+      }
       measure(base_.evaluation_->norm_after[at(id)], out, group, piece.first_position,
               piece.positions);
     }

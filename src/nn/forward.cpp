@@ -9,6 +9,7 @@
 #include "evaluation.hpp"
 #include "operations.hpp"
 #include "zo/execution.hpp"
+#include "zo/nn/element.hpp"
 
 namespace zo::nn {
 
@@ -95,6 +96,8 @@ forward_pass<T>::forward_pass(const network& net)
       packed_(net.nodes().size()),
       tiles_(net.nodes().size()),
       means_(net.nodes().size()),
+      rests_(net.nodes().size()),
+      variances_(net.nodes().size()),
       roots_(net.nodes().size()),
       factors_(net.nodes().size()) {}
 
@@ -213,6 +216,7 @@ void forward_pass<T>::convolve(index id, int threads) {
                                        {},
                                        {made, n.out.channels},
                                        zero.data(),
+                                       nullptr,
                                        sums_.data() + item * room});
   });
 }
@@ -227,7 +231,9 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
   const double numbers = static_cast<double>(count_ * area);
   std::vector<T> centre(at(channels), T(0));
   std::vector<double>& means = means_[at(id)];
-  std::vector<double> second(at(channels));
+  std::vector<double>& variances = variances_[at(id)];
+  std::vector<double>& rests = rests_[at(id)];
+  variances.resize(at(channels));
   for (int round = 0; round < 2; ++round) {
     index pieces = pieces_of(area);
     if (round == 0 && summed) {
@@ -239,8 +245,12 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
         const index count = std::min(positions_an_item, area - first);
         const T* const x =
             data(n.first) + (item / pieces * n.in.size() + first * channels) * detail::lanes;
-        detail::best_loops<T>().norm_sums(
-            {{count, channels}, {}, {x, channels}, centre.data(), sums_.data() + item * room});
+        detail::best_loops<T>().norm_sums({{count, channels},
+                                           {},
+                                           {x, channels},
+                                           centre.data(),
+                                           nullptr,
+                                           sums_.data() + item * room});
       });
     }
     for (index c = 0; c < channels; ++c) {
@@ -251,13 +261,29 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
         for (index k = 0; k < valid; ++k) sum += from[k];
         for (index k = 0; k < valid; ++k) squares += from[detail::lanes + k];
       }
-      means[at(c)] = static_cast<double>(centre[at(c)]) + sum / numbers;
-      second[at(c)] = (squares - sum * (sum / numbers)) / numbers;
+      const auto around = static_cast<double>(centre[at(c)]);
+      means[at(c)] = around + sum / numbers;
+      variances[at(c)] = (squares - sum * (sum / numbers)) / numbers;
       centre[at(c)] = static_cast<T>(means[at(c)]);
+      rests[at(c)] = (around - static_cast<double>(centre[at(c)])) + sum / numbers;
     }
   }
   for (index c = 0; c < channels; ++c) {
-    roots_[at(id)][at(c)] = std::sqrt(second[at(c)] + n.epsilon);
+    if (!detail::is_finite(variances[at(c)])) {
+      const auto value = [&, rows = data(n.first)](index i) {
+        const index sample = i / area, row = sample / detail::lanes * area + i % area;
+        return static_cast<double>(
+            rows[(row * channels + c) * detail::lanes + sample % detail::lanes]);
+      };
+      const auto found = detail::careful_moments(count_ * area, value, n.epsilon);
+      means[at(c)] = found.mean;
+      rests[at(c)] = found.mean - static_cast<double>(static_cast<T>(found.mean));
+      variances[at(c)] = found.variance;
+      roots_[at(id)][at(c)] = found.root;
+      continue;
+    }
+    if (variances[at(c)] < 0) variances[at(c)] = 0;
+    roots_[at(id)][at(c)] = std::sqrt(variances[at(c)] + n.epsilon);
   }
 }
 
@@ -268,7 +294,9 @@ void forward_pass<T>::normalize(index id, std::span<const T> statistics, int thr
   const index channels = n.in.channels;
   std::vector<double>& means = means_[at(chain.norm)];
   std::vector<double>& roots = roots_[at(chain.norm)];
+  std::vector<double>& rests = rests_[at(chain.norm)];
   means.resize(at(channels));
+  rests.assign(at(channels), 0);
   roots.resize(at(channels));
   if (mode_ == norm_mode::train) {
     measure(chain.norm, n.first == summed_, threads);
@@ -289,9 +317,11 @@ void forward_pass<T>::normalize(index id, std::span<const T> statistics, int thr
   factors.mean.assign(means.begin(), means.end());
   factors.scale.resize(at(channels));
   const std::span<const T> beta = parameter(n.bias);
-  factors.shift.assign(beta.begin(), beta.end());
+  factors.shift.resize(at(channels));
   for (index c = 0; c < channels; ++c) {
-    factors.scale[at(c)] = static_cast<T>(static_cast<double>(gamma[at(c)]) / roots[at(c)]);
+    const double scale = static_cast<double>(gamma[at(c)]) / roots[at(c)];
+    factors.scale[at(c)] = static_cast<T>(scale);
+    factors.shift[at(c)] = static_cast<T>(static_cast<double>(beta[at(c)]) - rests[at(c)] * scale);
   }
   const index area = n.in.area();
   const index pieces = pieces_of(area);
@@ -349,6 +379,13 @@ template <class T>
 std::span<const double> forward_pass<T>::roots(index node) const {
   check_norm(node);
   return roots_[at(node)];
+}
+
+template <class T>
+std::span<const double> forward_pass<T>::variances(index node) const {
+  check_norm(node);
+  require(mode_ == norm_mode::train, who, ": variances are of a pass in train mode");
+  return variances_[at(node)];
 }
 
 template <class T>
@@ -432,7 +469,7 @@ void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum
     const index mean = net_->statistics()[at(n.running_mean)].offset;
     const index var = net_->statistics()[at(n.running_var)].offset;
     for (index c = 0; c < n.in.channels; ++c) {
-      const double variance = detail::variance_of(roots_[id][at(c)], n.epsilon);
+      const double variance = variances_[id][at(c)];
       T& m = statistics[at(mean + c)];
       T& v = statistics[at(var + c)];
       m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * means_[id][at(c)]);

@@ -128,13 +128,13 @@ struct source {
   index step = 0;  // lane rows from one position to the next
 };
 
-/// Sums over positions, for every channel and lane: of d, and of d (2 c + d) with c = x - mean.
-/// Without d: of c, and of c squared.
+/// Sums over positions, for every channel and lane: of q = d - pivot, and of q (2 c + q) with
+/// c = x - mean. Without d: of c, and of c squared.
 template <class T>
 struct norm_sums_loop {
   lane_rows size;
   source<T> d, x;
-  const T* mean;
+  const T *mean, *pivot;
   double* sums;  // [channel][2][lane], added to
 };
 
@@ -149,19 +149,20 @@ struct norm_loop {
   T* out;  // dense
 };
 
-/// Differences: e = (d - shift) scale + (x - mean) slope, + other; if `rectified` of the positive
-/// part at the base value `before`, or at (x - mean) base_scale + base_shift where that is null.
+/// Differences: e = (d - shift) scale + rest + (x - mean) slope, + other; if `rectified` of the
+/// positive part at the base value `before`, or at (x - mean) base_scale + base_shift where that is
+/// null.
 template <class T>
 struct norm_difference_loop {
   lane_rows size;
   source<T> d, x, other, before;
-  const T *mean, *scale, *slope, *shift, *base_scale, *base_shift;
+  const T *mean, *scale, *slope, *shift, *rest, *base_scale, *base_shift;
   bool rectified;
   T* out;
   index out_step;
 };
 
-/// Differences of a max pool: the largest of (base - value) + d over each window.
+/// Differences of a max pool: the largest of (base - value) + d over each window, or NaN.
 template <class T>
 struct max_difference_loop {
   index width, height;  // of the output

@@ -225,6 +225,23 @@ inline void add_to(double* sum, const lane_row<T>& v) {
   for (index k = 0; k < lanes; ++k) sum[k] += static_cast<double>(v[k]);
 }
 
+// As those of zo/nn/element.hpp, which are not included here: compiled for one instruction set,
+// they would be those of the whole library.
+template <class T>
+inline lane_row<T> relu_difference(const lane_row<T>& base, const lane_row<T>& change) {
+  const lane_row<T> zero{};
+  const lane_row<T> least = base > zero ? -base : zero;
+  const lane_row<T> moved = base > zero ? change + (base - base) : base + change;
+  return moved < least ? least : moved;
+}
+template <class T>
+inline lane_row<T> above_maximum(const lane_row<T>& base, const lane_row<T>& value,
+                                 const lane_row<T>& change) {
+  const lane_row<T> gap = base - value, part = gap - base, zero{};
+  const lane_row<T> left = (base - (gap - part)) - (value + part), sum = gap + change;
+  return gap - gap == zero ? sum + left : sum;
+}
+
 // One row of the input: from six neighbouring values of a tile, zeros beside the image, what its
 // six sums multiply.
 template <class T>
@@ -324,10 +341,11 @@ inline constexpr index positions_at_once = 32;
 // Channels together, so that loads of neighbouring lane rows follow each other.
 template <int Channels, bool Differences, class T>
 inline void norm_sums_block(const norm_sums_loop<T>& p, index channel, index first, index last) {
-  lane_row<T> sum[Channels], square[Channels], mean[Channels];
+  lane_row<T> sum[Channels], square[Channels], mean[Channels], pivot[Channels];
   for (int c = 0; c < Channels; ++c) {
     sum[c] = square[c] = lane_row<T>{};
     mean[c] = lane_row<T>{} + p.mean[channel + c];
+    if constexpr (Differences) pivot[c] = lane_row<T>{} + p.pivot[channel + c];
   }
   const T* x = p.x.data + (first * p.x.step + channel) * lanes;
   const T* d = nullptr;
@@ -336,7 +354,7 @@ inline void norm_sums_block(const norm_sums_loop<T>& p, index channel, index fir
     for (int c = 0; c < Channels; ++c) {
       const lane_row<T> centred = load(x + c * lanes) - mean[c];
       if constexpr (Differences) {
-        const lane_row<T> change = load(d + c * lanes);
+        const lane_row<T> change = load(d + c * lanes) - pivot[c];
         sum[c] += change;
         square[c] += change * ((centred + centred) + change);
       } else {
@@ -392,13 +410,13 @@ void norm(const norm_loop<T>& parameters) {
 // parameters.
 template <bool Other, bool Rectified, bool Before, class T>
 inline void norm_difference_of(const norm_difference_loop<T> p) {
-  const lane_row<T> zero{};
   const T *x = p.x.data, *d = p.d.data, *other = p.other.data, *before = p.before.data;
   T* out = p.out;
   for (index i = 0; i < p.size.positions; ++i) {
     for (index c = 0; c < p.size.channels; ++c) {
       const lane_row<T> centred = load(x + c * lanes) - p.mean[c];
-      lane_row<T> e = (load(d + c * lanes) - p.shift[c]) * p.scale[c] + centred * p.slope[c];
+      lane_row<T> e = (load(d + c * lanes) - p.shift[c]) * p.scale[c] + p.rest[c];
+      e += centred * p.slope[c];
       if constexpr (Other) e += load(other + c * lanes);
       if constexpr (Rectified) {
         lane_row<T> a;
@@ -407,10 +425,7 @@ inline void norm_difference_of(const norm_difference_loop<T> p) {
         } else {
           a = centred * p.base_scale[c] + p.base_shift[c];
         }
-        // max(a + e, 0) - max(a, 0), where no two large numbers are subtracted.
-        const lane_row<T> least = a > zero ? -a : zero;
-        const lane_row<T> moved = a > zero ? e : a + e;
-        e = moved < least ? least : moved;
+        e = relu_difference<T>(a, e);
       }
       store(out + c * lanes, e);
     }
@@ -446,13 +461,13 @@ void max_difference(const max_difference_loop<T>& parameters) {
         const lane_row<T> was = load(value + c * lanes);
         const T* base = p.base.data + (corner * p.base.step + c) * lanes;
         const T* d = p.d.data + (corner * p.d.step + c) * lanes;
-        lane_row<T> best = (load(base) - was) + load(d);
+        lane_row<T> best = above_maximum<T>(load(base), was, load(d));
         for (index row = 0; row < p.kernel; ++row) {
           for (index column = 0; column < p.kernel; ++column) {
             const index from = (row * p.in_width + column) * lanes;
             const lane_row<T> grown =
-                (load(base + from * p.base.step) - was) + load(d + from * p.d.step);
-            best = grown < best ? best : grown;
+                above_maximum<T>(load(base + from * p.base.step), was, load(d + from * p.d.step));
+            best = best > grown || best != best ? best : grown;
           }
         }
         store(out, best);

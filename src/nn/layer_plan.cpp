@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "zo/coordinate.hpp"
+#include "zo/finite.hpp"
 
 namespace zo::nn {
 
@@ -187,7 +188,10 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
     layer.most_active = std::max<index>(1, did.most_active);
     const double q = static_cast<double>(did.questions) / count;
     const double together = dot(own, a, b);
-    const double noise = std::max(0.0, (dot(own, a, a) + dot(own, b, b)) / 2 - together);
+    const double apart = (dot(own, a, a) + dot(own, b, b)) / 2 - together;
+    require(zo::detail::is_finite(apart), who, ": the pilot's slopes of ", at(p.net, id).name,
+            " are no finite numbers; plan where they are");
+    const double noise = std::max(0.0, apart);
     layer.signal = std::max(together, noise / std::sqrt(static_cast<double>(own.size())));
     // A pilot that asked every number has no noise to tell of; then all are asked again.
     layer.spread = q < layer.active ? noise / (1 / q - 1 / layer.active)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "lanes.hpp"
 #include "zo/nn/element.hpp"
@@ -51,24 +52,46 @@ void pool(const node& n, index channels, const T* in, T* out, const Take& take) 
 
 template <class T>
 void max_pool(const node& n, index channels, const T* in, T* out) {
-  pool(n, channels, in, out, [](T largest, T next) { return next > largest ? next : largest; });
+  pool(n, channels, in, out, larger<T>);
+}
+
+// What add(in, out) sums up, over `count`; where such a sum is beyond all numbers, of the parts.
+template <class T, class Add>
+void mean(index in_numbers, index out_numbers, index count, const T* in, T* out, const Add& add) {
+  const T all = static_cast<T>(count);
+  T infinite = 0;  // or NaN, where a sum is not finite
+  add(in, out);
+  for (index i = 0; i < out_numbers; ++i) {
+    infinite += out[i] - out[i];
+    out[i] /= all;
+  }
+  if (infinite == T(0)) return;
+  std::vector<T> parts(in, in + in_numbers), again(static_cast<std::size_t>(out_numbers));
+  for (T& p : parts) p /= all;
+  add(parts.data(), again.data());
+  for (index i = 0; i < out_numbers; ++i) {
+    if (!is_finite(out[i])) out[i] = again[static_cast<std::size_t>(i)];
+  }
 }
 
 template <class T>
 void average_pool(const node& n, index channels, const T* in, T* out) {
-  pool(n, channels, in, out, [](T sum, T next) { return sum + next; });
-  const T taps = static_cast<T>(n.kernel * n.kernel);
-  for (index i = 0; i < n.out.area() * channels * lanes; ++i) out[i] /= taps;
+  const index row = channels * lanes;
+  mean(n.in.area() * row, n.out.area() * row, n.kernel * n.kernel, in, out,
+       [&](const T* from, T* to) {
+         pool(n, channels, from, to, [](T sum, T next) { return sum + next; });
+       });
 }
 
 template <class T>
 void global_average_pool(const node& n, index channels, const T* in, T* out) {
-  const index row = channels * lanes;
-  std::copy_n(in, row, out);
-  for (index p = 1; p < n.in.area(); ++p) {
-    for (index i = 0; i < row; ++i) out[i] += in[p * row + i];
-  }
-  for (index i = 0; i < row; ++i) out[i] /= static_cast<T>(n.in.area());
+  const index row = channels * lanes, area = n.in.area();
+  mean(area * row, row, area, in, out, [&](const T* from, T* to) {
+    std::copy_n(from, row, to);
+    for (index p = 1; p < area; ++p) {
+      for (index i = 0; i < row; ++i) to[i] += from[p * row + i];
+    }
+  });
 }
 
 // Every second row and column; `before` channels of zeros, then those given, of out_channels.

@@ -222,6 +222,59 @@ TEST_F(gpu_network, differences_in_float) {
   }
 }
 
+// Images of much brightness and little contrast; steps that leave nothing of the variance, or whose
+// squares are beyond float.
+TEST_F(gpu_network, differences_of_a_batch_norm_of_bright_images) {
+  nn::network net({1, 8, 8});
+  net.batch_norm(net.convolution(net.input(), "c", {.channels = 1, .kernel = 1, .padding = 0}),
+                 "n");
+  for (const double level : {1.0, 200.0}) {
+    trial t(net, 32, nn::norm_mode::train);
+    t.parameters = {0.5, 1, 0};
+    t.squared = true;
+    for (std::size_t i = 0; i < t.inputs.size(); ++i) {
+      const double contrast = level == 1 ? 1e-3 : 0.1, at = 1.7 * static_cast<double>(i);
+      t.inputs[i] = static_cast<double>(static_cast<float>(level + contrast * std::sin(at)));
+      t.wanted[i] = std::sin(at + 0.3);
+    }
+    for (const double step : {0.125, 1.0, 64.0, -0.5, 0x1p84}) {
+      double value = 0, wanted_value = 0;
+      const auto found = on_device<float>(t, {}, value, {0}, {step});
+      const auto wanted =
+          on_host(t, nn::squared_error(t.wanted, t.count), wanted_value, {0}, {step});
+      EXPECT_NEAR(value, wanted_value, 1e-5 * wanted_value);
+      EXPECT_NEAR(found[0], wanted[0], 1e-3 * std::abs(wanted[0])) << level << ", " << step;
+    }
+  }
+}
+
+TEST_F(gpu_network, not_a_number_wins_in_a_pool) {
+  nn::network net({1, 4, 4});
+  net.max_pool(net.convolution(net.input(), "c", {.channels = 2, .kernel = 1, .padding = 0}));
+  for (const std::size_t i : {0U, 1U, 5U}) {
+    trial t(net, 1, nn::norm_mode::eval);
+    t.inputs[i] = std::numeric_limits<double>::quiet_NaN();
+    double value = 0;
+    const auto found = on_device<float>(t, {}, value, {0}, {0.5});
+    EXPECT_TRUE(std::isnan(value) && std::isnan(found[0])) << i;
+  }
+}
+
+// Means of numbers whose sum is none, and a sample that is sure.
+TEST_F(gpu_network, means_and_losses_at_the_ends_of_the_range) {
+  nn::network net({1, 2, 2});
+  net.linear(net.average_pool(net.input()), "l", 2);
+  trial t(net, 1, nn::norm_mode::eval);
+  t.inputs.assign(4, 0x1p127);
+  t.parameters = {0x1p-122, 0, 0, 0};  // logits 32 and 0
+  t.classes = {0};
+  double value = 0;
+  const auto found = on_device<float>(t, {}, value, {2, 2}, {-0x1p-30, -64});
+  EXPECT_NEAR(value, std::exp(-32.0), 1e-13 * value);
+  EXPECT_NEAR(found[0], std::exp(-32.0) * std::expm1(0x1p-30), 1e-12 * found[0]);
+  EXPECT_NEAR(found[1], 32, 1e-12);
+}
+
 // By whole evaluations, one number at a time.
 double textbook_loss(const trial& t, const std::vector<double>& parameters) {
   const auto values =

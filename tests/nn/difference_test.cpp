@@ -1,7 +1,9 @@
 // Difference propagation against whole evaluations in double: every kind of layer, every position.
 #include <limits>
 
+#include "naive.hpp"
 #include "trial.hpp"
+#include "wide.hpp"
 
 namespace {
 
@@ -111,6 +113,138 @@ TEST(nn_difference, cge_of_the_network_is_cge_of_whole_evaluations) {
   zo::estimate(zo::seq, f, t.parameters, by_parts, how);
   zo::estimate(zo::seq, whole, t.parameters, by_wholes, how);
   for (std::size_t i = 0; i < by_parts.size(); ++i) EXPECT_NEAR(by_parts[i], by_wholes[i], 1e-10);
+}
+
+// One channel, a batch norm and a squared error, of images of this level and contrast: what happens
+// to the loss when the only weight, `weight`, moves by a step, in float, in double and in 113 bits.
+struct one_weight {
+  nn::network net{{1, 8, 8}};
+  std::vector<float> inputs;
+  std::vector<double> targets;
+  double weight;
+
+  one_weight(double level, double contrast, double of = 0.5) : weight(of) {
+    net.batch_norm(net.convolution(net.input(), "c", {.channels = 1, .kernel = 1, .padding = 0}),
+                   "n");
+    for (int i = 0; i < 32 * 64; ++i) {
+      inputs.push_back(static_cast<float>(level + contrast * std::sin(1.7 * i)));
+      targets.push_back(std::sin(1.7 * i + 0.3));
+    }
+  }
+  template <class T>
+  double difference(double step) const {
+    const std::vector<T> parameters{static_cast<T>(weight), 1, 0}, statistics(2);
+    nn::objective<T, nn::squared_error> f(
+        net,
+        [&](zo::sample_id) {
+          return nn::minibatch<T, nn::squared_error>{
+              {inputs.begin(), inputs.end()}, 32, nn::squared_error(targets, 32)};
+        },
+        statistics);
+    f.prepare(parameters, 0);
+    const index coordinate = 0;
+    const T by = static_cast<T>(step);
+    double found = 0;
+    f.probe({&coordinate, 1}, {&by, 1}, {&found, 1});
+    return found;
+  }
+  wide loss(wide w) const {
+    const std::vector<wide> values{inputs.begin(), inputs.end()};
+    const auto y =
+        naive_forward<wide>(net, {w, 1, 0}, {0, 0}, values, 32, nn::norm_mode::train).back();
+    wide sum = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) sum += (y[i] - targets[i]) * (y[i] - targets[i]);
+    return sum / static_cast<wide>(y.size());
+  }
+  void expect(double step, double of_float, double of_double = 1e-9) const {
+    const auto held = static_cast<double>(static_cast<float>(step));
+    const auto right = static_cast<double>(loss(wide(weight) + wide(held)) - loss(weight));
+    EXPECT_NEAR(difference<float>(held), right, of_float * std::abs(right)) << step;
+    EXPECT_NEAR(difference<double>(held), right, of_double * std::abs(right)) << step;
+  }
+};
+
+// What is lost in float is what its products step * x cannot hold, relative to the contrast.
+TEST(nn_difference, of_a_batch_norm_of_bright_images) {
+  for (const double step : {1.0, 10.0, 100.0, 1e5}) one_weight(1, 1e-3).expect(step, 1e-4);
+  for (const double step : {10.0, 100.0}) one_weight(1, 1e-4).expect(step, 1e-4);
+  for (const double step : {1.0, 0.1}) one_weight(200, 0.1).expect(step, 1e-3);
+  for (const double step : {1e3, 1e-4}) one_weight(1, 1).expect(step, 2e-3);
+  one_weight(3, 0.1).expect(5e-3, 1e-4);
+}
+
+// Little or nothing is left of the variance, which rounding could make negative. Then the terms of
+// a batch norm's form are large, and with them a unit of their rounding.
+TEST(nn_difference, of_a_variance_that_goes) {
+  for (const double contrast : {1.0, 1e3, 1e5}) {
+    const one_weight t(3 * contrast, contrast);
+    for (const double left : {0.0, 1.0 / 1024, -0.5}) {
+      const double step = left - 0.5;
+      const double root = std::sqrt(left * left * contrast * contrast / 2 + 1e-5);
+      const double units = 16 * std::abs(step) * contrast / root;
+      const auto right = static_cast<double>(t.loss(left) - t.loss(0.5));
+      EXPECT_NEAR(t.difference<float>(step), right, units * 0x1p-24) << contrast << ", " << step;
+      EXPECT_NEAR(t.difference<double>(step), right, units * 0x1p-53) << contrast << ", " << step;
+    }
+  }
+}
+
+// Squares of these differences are beyond float.
+TEST(nn_difference, of_steps_whose_squares_overflow) {
+  one_weight(1, 0.1).expect(1e25, 1e-3);
+  one_weight(1e15, 1e15, 1e10).expect(-2e10, 1e-3);
+}
+
+TEST(nn_difference, not_a_number_wins_in_a_pool) {
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  nn::network net({1, 2, 2});
+  net.max_pool(net.input());
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (const bool base : {false, true}) {
+      std::vector<float> x{1, 5, 3, 4}, d{0, 0, 0, 0};
+      (base ? x : d)[i] = none;
+      nn::forward_pass<float> pass(net);
+      pass.run({}, {}, x, 1, nn::norm_mode::eval);
+      pass.prepare_differences();
+      nn::difference_pass<float> follow(pass);
+      EXPECT_TRUE(std::isnan(follow.from(0, d, nn::coupling::batch)[0])) << i << base;
+    }
+  }
+}
+
+TEST(nn_difference, infinite_minus_infinite_is_no_number) {
+  const float infinite = std::numeric_limits<float>::infinity();
+  nn::network relu({1, 1, 1}), most({1, 1, 2});
+  relu.relu(relu.input());
+  most.max_pool(most.input(), {.kernel = 1});
+  const auto moved = [](const nn::network& net, float x, float d) {
+    nn::forward_pass<float> pass(net);
+    const std::vector<float> values(static_cast<std::size_t>(net.nodes()[0].out.size()), x);
+    const std::vector<float> changes(values.size(), d);
+    pass.run({}, {}, values, 1, nn::norm_mode::eval);
+    pass.prepare_differences();
+    nn::difference_pass<float> follow(pass);
+    return follow.from(0, changes, nn::coupling::batch)[0];
+  };
+  for (const float d : {1.0F, -1.0F, -infinite}) {
+    EXPECT_TRUE(std::isnan(moved(relu, infinite, d))) << d;
+    EXPECT_TRUE(std::isnan(moved(most, infinite, d))) << d;
+  }
+  EXPECT_EQ(moved(relu, -infinite, 1), 0);
+  EXPECT_TRUE(std::isnan(moved(relu, -infinite, infinite)));
+  EXPECT_EQ(moved(relu, 2, -infinite), -2);
+}
+
+// The winner of a window changes by less than rounding leaves of the numbers' distance.
+TEST(nn_difference, of_a_pool_keeps_what_cancels) {
+  nn::network two({1, 2, 2});
+  two.max_pool(two.input());
+  const std::vector<float> x{1, 1e-9F, 0, 0}, d{0, 1, 0, 0};
+  nn::forward_pass<float> pass(two);
+  pass.run({}, {}, x, 1, nn::norm_mode::eval);
+  pass.prepare_differences();
+  nn::difference_pass<float> follow(pass);
+  EXPECT_EQ(follow.from(0, d, nn::coupling::batch)[0], 1e-9F);
 }
 
 // All inputs moved at once, against whole evaluations.

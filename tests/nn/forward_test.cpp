@@ -211,6 +211,67 @@ TEST(nn_forward, keeps_nothing_of_the_callers) {
   EXPECT_EQ(copy.net().parameter_count(), t.net.parameter_count());
 }
 
+template <class T>
+std::vector<T> outputs_of(const nn::network& net, const std::vector<T>& inputs, index count = 1) {
+  nn::forward_pass<T> pass(net);
+  std::vector<T> parameters(static_cast<std::size_t>(net.parameter_count()), T(1));
+  const std::vector<T> statistics(static_cast<std::size_t>(net.statistic_count()));
+  for (const nn::view& v : net.parameters()) {  // batch norms: gamma 1, beta 0
+    if (net.nodes()[static_cast<std::size_t>(v.node)].bias < 0 || v.name.ends_with("weight"))
+      continue;
+    std::fill_n(parameters.begin() + v.offset, v.size, T(0));
+  }
+  pass.run(parameters, statistics, inputs, count, nn::norm_mode::train);
+  return copy_of(pass.outputs());
+}
+
+TEST(nn_forward, not_a_number_wins_in_a_pool) {
+  nn::network most({1, 2, 2});
+  most.max_pool(most.input());
+  for (std::size_t i = 0; i < 4; ++i) {
+    std::vector<float> x{1, 5, 3, 4};
+    x[i] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(outputs_of(most, x)[0])) << i;
+  }
+  nn::network relu({1, 1, 1});
+  relu.relu(relu.input());
+  EXPECT_TRUE(std::isnan(outputs_of<float>(relu, {std::numeric_limits<float>::quiet_NaN()})[0]));
+}
+
+template <class T>
+void expect_large_means() {
+  const T most = std::numeric_limits<T>::max(), infinite = std::numeric_limits<T>::infinity();
+  nn::network pool({1, 2, 2}), whole({1, 2, 2}), norm({1, 2, 2});
+  pool.average_pool(pool.input());
+  whole.global_average_pool(whole.input());
+  norm.batch_norm(norm.input(), "n");
+  for (const nn::network& net : {pool, whole}) {
+    EXPECT_EQ(outputs_of<T>(net, {most, most, most, most})[0], most);
+    EXPECT_EQ(outputs_of<T>(net, {most, most, -most, -most})[0], 0);
+    EXPECT_EQ(outputs_of<T>(net, {infinite, 1, 1, most})[0], infinite);
+    EXPECT_TRUE(std::isnan(outputs_of<T>(net, {infinite, 1, 1, -infinite})[0]));
+  }
+  const auto found = outputs_of<T>(norm, {most, -most, most, -most});
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(found[i], i % 2 == 0 ? 1 : -1, 1e-6);
+}
+
+TEST(nn_forward, means_of_numbers_whose_sum_is_none) {
+  expect_large_means<float>();
+  expect_large_means<double>();
+}
+
+// Bright images of little contrast: nothing is lost beside what the numbers themselves have.
+TEST(nn_forward, a_batch_norm_of_bright_images) {
+  nn::network net({1, 4, 4});
+  net.batch_norm(net.input(), "n");
+  std::vector<float> x;
+  for (const double v : noise<double>(20 * 16, 3)) x.push_back(static_cast<float>(200 + 0.1 * v));
+  const auto right =
+      naive_forward(net, {1.0, 0.0}, {}, widened(x), 20, nn::norm_mode::train).back();
+  const auto found = outputs_of(net, x, 20);
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(found[i], right[i], 1e-6);
+}
+
 TEST(nn_forward, running_statistics_move_as_pytorchs) {
   const trial t(nn::adjustable_cnn({1, 4, 4}, 2, 1), 18, nn::norm_mode::train);
   const auto expected = naive_forward(t.net, t.parameters, t.statistics, t.inputs, 18, t.mode);

@@ -42,6 +42,79 @@ TEST(nn_loss, large_logits_do_not_overflow) {
   EXPECT_NEAR(loss.prepare<double>(std::vector<double>{-1000, 1000}), 2000, 1e-9);
 }
 
+double moved_loss(std::vector<double> z, const std::vector<double>& d, index target) {
+  nn::cross_entropy loss(std::vector<index>{target}, static_cast<index>(z.size()));
+  loss.prepare<double>(z);
+  return loss.difference(d.data());
+}
+
+// Right values by hand, from logarithms of 1 + something small.
+TEST(nn_loss, differences_of_sure_wrong_and_far_samples) {
+  const auto expect_digits = [](double found, double right) {
+    EXPECT_NEAR(found, right, 1e-13 * std::abs(right));
+  };
+  const double inverse = std::exp(-30.0);
+  expect_digits(moved_loss({30, 0}, {-1e-9, 0}, 0), inverse / (1 + inverse) * std::expm1(1e-9));
+  expect_digits(moved_loss({30, 0}, {1e-9, 0}, 0), inverse / (1 + inverse) * std::expm1(-1e-9));
+  // Beyond the range of exp: of p, of exp(d), and of both.
+  expect_digits(moved_loss({40, 0, 0}, {-60, 0, 0}, 0),
+                20 + std::log(2 + std::exp(-20.0)) - std::log1p(2 * std::exp(-40.0)));
+  expect_digits(moved_loss({800, 0}, {-790, 0}, 0), std::log1p(std::exp(-10.0)));
+  expect_digits(moved_loss({0, 0, 0}, {-1e6, 0, 0}, 0), 1e6 - std::log(1.5));
+  expect_digits(moved_loss({0, 0, 0}, {1e6, 0, 0}, 0), -std::log(3.0));
+  expect_digits(moved_loss({0, 1e300}, {0, -1e300}, 0), -1e300);
+  // Sure, and wrong.
+  expect_digits(moved_loss({0, 60}, {50, 0}, 0),
+                -50 + std::log1p(std::exp(-10.0)) - std::log1p(std::exp(-60.0)));
+  // What all logits share means nothing.
+  EXPECT_EQ(moved_loss({1, 2, 3}, {7e5, 7e5, 7e5}, 2), 0);
+  EXPECT_EQ(moved_loss({1}, {3}, 0), 0);
+}
+
+TEST(nn_loss, what_is_no_number_stays_visible) {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  const double infinite = std::numeric_limits<double>::infinity();
+  for (const double bad : {none, infinite, -infinite}) {
+    EXPECT_TRUE(std::isnan(moved_loss({1, 2}, {bad, 0}, 0))) << bad;
+    EXPECT_TRUE(std::isnan(moved_loss({bad}, {0}, 0))) << bad;
+    EXPECT_TRUE(std::isnan(moved_loss({1}, {bad}, 0))) << bad;
+  }
+  EXPECT_TRUE(std::isnan(moved_loss({1, 2, 3}, {0, 0, none}, 1)));
+  EXPECT_TRUE(std::isnan(moved_loss({1, none, 3}, {0, 0, 0}, 0)));
+  EXPECT_TRUE(std::isnan(moved_loss({1, none}, {-900, 0}, 0)));
+  EXPECT_TRUE(std::isnan(moved_loss({-infinite, 1}, {1, 0}, 0)));
+  EXPECT_TRUE(std::isnan(moved_loss({1, 2}, {0, infinite}, 0)));
+  // A class that is ruled out says nothing; ruling it out later is a number.
+  EXPECT_EQ(moved_loss({1, -infinite}, {-5, 3}, 0), 0);
+  EXPECT_NEAR(moved_loss({1, 1}, {0, -infinite}, 0), -std::log(2.0), 1e-15);
+  nn::squared_error squares({0, 0});
+  squares.prepare<double>(std::vector<double>{infinite, 1});
+  const double still[2] = {0, 0}, far[2] = {-infinite, 0};
+  EXPECT_TRUE(std::isnan(squares.difference(still)));
+  EXPECT_TRUE(std::isnan(squares.difference(far)));
+}
+
+TEST(nn_loss, of_a_sure_sample_has_all_digits) {
+  nn::cross_entropy loss(std::vector<index>{0}, 2);
+  const double other = std::exp(-50.0);
+  EXPECT_DOUBLE_EQ(loss.prepare<double>(std::vector<double>{50, 0}), other);
+  EXPECT_NEAR(loss.sensitivities()[0], std::sqrt(2.0) * other, 1e-15 * other);
+}
+
+TEST(nn_loss, means_that_are_numbers_though_sums_are_not) {
+  nn::cross_entropy classes(std::vector<index>{1, 1, 1}, 2);
+  const std::vector<double> z{1.7e308, 0, 1.7e308, 0, 1.7e308, 0},
+      d{-1e308, 0, -1e308, 0, -1e308, 0};
+  EXPECT_DOUBLE_EQ(classes.prepare<double>(z), 1.7e308);
+  EXPECT_DOUBLE_EQ(classes.difference(d.data()), -1e308);
+  nn::squared_error squares({0, 0, 0});
+  EXPECT_DOUBLE_EQ(squares.prepare<double>(std::vector<double>{1e154, 1e154, 1e154}), 1e308);
+  const double back[3] = {-1e154, -1e154, -1e154};
+  EXPECT_DOUBLE_EQ(squares.difference(back), -1e308);
+  squares.prepare<double>(std::vector<double>{1e200, 0, 0});
+  EXPECT_DOUBLE_EQ(squares.sensitivities()[0], 2e200 / 3);
+}
+
 TEST(nn_loss, squared_error_and_its_differences) {
   nn::squared_error loss({1, 2, 3});
   EXPECT_DOUBLE_EQ(loss.prepare<double>(std::vector<double>{2, 2, 5}), 5.0 / 3);

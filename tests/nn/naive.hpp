@@ -1,6 +1,7 @@
-// The forward pass as a textbook has it: one number at a time, row-major, in double.
+// The forward pass as a textbook has it: one number at a time, row-major, in double or wider.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -13,27 +14,40 @@ namespace nn = zo::nn;
 
 using row_major = std::vector<double>;
 
+// By Newton's iteration, which needs nothing of a library.
+template <class Real>
+Real root_of(Real v) {
+  Real root = static_cast<Real>(std::sqrt(static_cast<double>(v)));
+  for (int k = 0; k < 3; ++k) root = (root + v / root) / 2;
+  return root;
+}
+
 // All values of all nodes, each count x size.
-inline std::vector<row_major> naive_forward(const nn::network& net, const row_major& parameters,
-                                            const row_major& statistics, const row_major& inputs,
-                                            index count, nn::norm_mode mode) {
+template <class Real>
+std::vector<std::vector<Real>> naive_forward(const nn::network& net,
+                                             const std::vector<Real>& parameters,
+                                             const std::vector<Real>& statistics,
+                                             const std::vector<Real>& inputs, index count,
+                                             nn::norm_mode mode) {
+  using numbers = std::vector<Real>;
   const auto at = [](index i) { return static_cast<std::size_t>(i); };
   const auto weight = [&](index number, index i) {
     return parameters[at(net.parameters()[at(number)].offset + i)];
   };
-  std::vector<row_major> all;
+  std::vector<numbers> all;
   for (const nn::node& n : net.nodes()) {
-    row_major out(at(count * n.out.size()));
+    numbers out(at(count * n.out.size()));
     if (n.what == nn::operation::input) {
       all.push_back(inputs);
       continue;
     }
-    const row_major& in = all[at(n.first)];
+    const numbers& in = all[at(n.first)];
     const auto x = [&](index b, index c, index row, index column) {
       const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
-      return inside ? in[at(b * n.in.size() + c * n.in.area() + row * n.in.width + column)] : 0.0;
+      return inside ? in[at(b * n.in.size() + c * n.in.area() + row * n.in.width + column)]
+                    : Real(0);
     };
-    std::vector<double> mean(at(n.in.channels)), variance(at(n.in.channels));
+    std::vector<Real> mean(at(n.in.channels)), variance(at(n.in.channels));
     if (n.what == nn::operation::batch_norm) {
       for (index c = 0; c < n.in.channels; ++c) {
         if (mode == nn::norm_mode::eval) {
@@ -41,16 +55,16 @@ inline std::vector<row_major> naive_forward(const nn::network& net, const row_ma
           variance[at(c)] = statistics[at(net.statistics()[at(n.running_var)].offset + c)];
           continue;
         }
-        const double numbers = static_cast<double>(count * n.in.area());
+        const Real all_of_channel = static_cast<Real>(count * n.in.area());
         for (int round = 0; round < 2; ++round) {
-          double sum = 0;
+          Real sum = 0;
           for (index b = 0; b < count; ++b) {
             for (index i = 0; i < n.in.area(); ++i) {
-              const double v = x(b, c, i / n.in.width, i % n.in.width);
+              const Real v = x(b, c, i / n.in.width, i % n.in.width);
               sum += round == 0 ? v : (v - mean[at(c)]) * (v - mean[at(c)]);
             }
           }
-          (round == 0 ? mean : variance)[at(c)] = sum / numbers;
+          (round == 0 ? mean : variance)[at(c)] = sum / all_of_channel;
         }
       }
     }
@@ -58,7 +72,7 @@ inline std::vector<row_major> naive_forward(const nn::network& net, const row_ma
       for (index o = 0; o < n.out.channels; ++o) {
         for (index row = 0; row < n.out.height; ++row) {
           for (index column = 0; column < n.out.width; ++column) {
-            double y = 0;
+            Real y = 0;
             const index top = row * n.stride - n.padding, left = column * n.stride - n.padding;
             switch (n.what) {
               case nn::operation::convolution:
@@ -77,28 +91,28 @@ inline std::vector<row_major> naive_forward(const nn::network& net, const row_ma
                 if (n.bias >= 0) y += weight(n.bias, o);
                 break;
               case nn::operation::batch_norm:
-                y = (x(b, o, row, column) - mean[at(o)]) / std::sqrt(variance[at(o)] + n.epsilon) *
+                y = (x(b, o, row, column) - mean[at(o)]) / root_of(variance[at(o)] + n.epsilon) *
                         weight(n.weight, o) +
                     weight(n.bias, o);
                 break;
               case nn::operation::relu:
-                y = std::fmax(0.0, x(b, o, row, column));
+                y = std::max(Real(0), x(b, o, row, column));
                 break;
               case nn::operation::max_pool:
                 y = x(b, o, top, left);
                 for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
-                  y = std::fmax(y, x(b, o, top + tap / n.kernel, left + tap % n.kernel));
+                  y = std::max(y, x(b, o, top + tap / n.kernel, left + tap % n.kernel));
                 }
                 break;
               case nn::operation::average_pool:
                 for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
                   y += x(b, o, top + tap / n.kernel, left + tap % n.kernel) /
-                       static_cast<double>(n.kernel * n.kernel);
+                       static_cast<Real>(n.kernel * n.kernel);
                 }
                 break;
               case nn::operation::global_average_pool:
                 for (index i = 0; i < n.in.area(); ++i) {
-                  y += x(b, o, i / n.in.width, i % n.in.width) / static_cast<double>(n.in.area());
+                  y += x(b, o, i / n.in.width, i % n.in.width) / static_cast<Real>(n.in.area());
                 }
                 break;
               case nn::operation::add:
@@ -108,7 +122,7 @@ inline std::vector<row_major> naive_forward(const nn::network& net, const row_ma
               case nn::operation::subsample: {
                 const index before = (n.out.channels - n.in.channels) / 2;
                 const bool has = o >= before && o < before + n.in.channels;
-                y = has ? x(b, o - before, 2 * row, 2 * column) : 0.0;
+                y = has ? x(b, o - before, 2 * row, 2 * column) : Real(0);
                 break;
               }
               case nn::operation::input:

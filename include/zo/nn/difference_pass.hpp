@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/nn/element.hpp"
 #include "zo/nn/forward.hpp"
 #include "zo/nn/network.hpp"
 
@@ -87,8 +88,10 @@ class difference_pass {
   void convolve(index id, const change& in, index group, change& out, bool sums);
   void measure(index norm, const change& d, index group, index first, index positions);
   void measure_samples(index norm, const change& d);
+  void set_pivots(index norm, const change& d, index positions);
   void factors_of(index norm, const change& d);
-  double rest_of(index norm, index channel) const;
+  detail::norm_response<T> careful_response(index norm, const change& d, index channel,
+                                            const detail::norm_input& input) const;
   bool follows_batch() const;
   void widen(const shape& s, change& c);
   void reserve(change& c, extent how, index channel, const shape& s);
@@ -96,12 +99,13 @@ class difference_pass {
   void clear();
 
   const forward_pass<T>& base_;
-  std::shared_ptr<const network> net_;         // the base pass's, which may be copied over
-  std::uint64_t run_ = 0;                      // of the base pass
-  std::vector<change> changes_;                // by node
-  std::vector<detail::lane_vector<T>> spare_;  // memory of differences no longer needed
-  std::vector<std::vector<double>> sums_;      // by batch norm, of the input's difference
-  std::vector<T> scale_, slope_, shift_;       // of the batch norm at hand, by channel
+  std::shared_ptr<const network> net_;           // the base pass's, which may be copied over
+  std::uint64_t run_ = 0;                        // of the base pass
+  std::vector<change> changes_;                  // by node
+  std::vector<detail::lane_vector<T>> spare_;    // memory of differences no longer needed
+  std::vector<std::vector<double>> sums_;        // by batch norm, of the input's difference
+  std::vector<std::vector<T>> pivots_;           // by batch norm, near the mean of that difference
+  std::vector<T> scale_, slope_, shift_, rest_;  // of the batch norm at hand, by channel
   std::vector<T> outputs_;
   std::vector<norm_sums> sample_sums_;
   index samples_ = 0;  // of the last question

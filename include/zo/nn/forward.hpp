@@ -126,6 +126,8 @@ class forward_pass {
   /// Of the input of a batch norm, by channel: the mean, and the root of the variance + epsilon.
   std::span<const double> means(index node) const;
   std::span<const double> roots(index node) const;
+  /// The variance, after a pass in train mode.
+  std::span<const double> variances(index node) const;
 
   /// Moves running means and variances towards those of this batch, as PyTorch does: variances
   /// unbiased. Only after a pass in train mode, by a momentum from 0 to 1.
@@ -134,7 +136,8 @@ class forward_pass {
  private:
   friend class difference_pass<T>;
 
-  // Factors of a batch norm, by channel: y = (x - mean) scale + shift.
+  // Factors of a batch norm, by channel: y = (x - mean) scale + shift, where the shift has what
+  // rounding left of the mean.
   struct norm_factors {
     std::vector<T> mean, scale, shift;
   };
@@ -158,7 +161,7 @@ class forward_pass {
   std::vector<T> parameters_;
   std::vector<detail::lane_vector<T>> values_, packed_, tiles_;
   std::vector<std::vector<detail::bfloat16_pair>> pairs_;
-  std::vector<std::vector<double>> means_, roots_;
+  std::vector<std::vector<double>> means_, rests_, variances_, roots_;  // rest: mean - mean as T
   std::vector<norm_factors> factors_;
   std::vector<double> sums_;
   index summed_ = -1;  // the node whose values sums_ are of

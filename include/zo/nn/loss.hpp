@@ -58,24 +58,23 @@ class cross_entropy {
                         "zo::nn::cross_entropy: ", targets_.size(), " samples of ", classes_,
                         " classes need ", wanted, " logits, got ", logits.size());
     probabilities_.resize(logits.size());
-    double sum = 0;
-    for (std::size_t b = 0; b < targets_.size(); ++b) {
-      const T* const z = logits.data() + b * static_cast<std::size_t>(classes_);
-      double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-      sum += detail::cross_entropy_of(classes_, targets_[b], detail::row_of<T>{z}, p);
-    }
-    return sum / static_cast<double>(targets_.size());
+    logarithms_.resize(logits.size());
+    return detail::mean_of<double>(static_cast<index>(targets_.size()), [&](index b) {
+      const index first = b * classes_;
+      return detail::cross_entropy_of(classes_, targets_[static_cast<std::size_t>(b)],
+                                      detail::row_of<T>{logits.data() + first},
+                                      probabilities_.data() + first, logarithms_.data() + first);
+    });
   }
 
-  /// Loss at logits + changes minus loss at logits: mean of log1p(sum p expm1(d)) - d_target.
+  /// Loss at logits + changes minus loss at logits: mean of log1p(sum p expm1(d - d_target)) over
+  /// the classes beside the target.
   template <class T>
   double difference(const T* changes) const {
     check_prepared();
-    double sum = 0;
-    for (std::size_t b = 0; b < targets_.size(); ++b) {
-      sum += of_sample(b, changes + b * static_cast<std::size_t>(classes_));
-    }
-    return sum / static_cast<double>(targets_.size());
+    return detail::mean_of<double>(static_cast<index>(targets_.size()), [&](index b) {
+      return of_sample(static_cast<std::size_t>(b), changes + b * classes_);
+    });
   }
 
   /// The part that each of some samples has in the difference: row k of the changes is of sample
@@ -99,12 +98,11 @@ class cross_entropy {
     std::vector<double> norms;
     for (std::size_t b = 0; b < targets_.size(); ++b) {
       const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-      double sum = 0;
-      for (index k = 0; k < classes_; ++k) {
-        const double off = p[k] - (k == targets_[b] ? 1 : 0);
-        sum += off * off;
-      }
-      norms.push_back(std::sqrt(sum) / static_cast<double>(targets_.size()));
+      double others = 0;  // 1 - p of the target, without its rounding
+      for (index k = 0; k < classes_; ++k) others += k == targets_[b] ? 0 : p[k];
+      double norm = others;
+      for (index k = 0; k < classes_; ++k) norm = std::hypot(norm, k == targets_[b] ? 0 : p[k]);
+      norms.push_back(norm / static_cast<double>(targets_.size()));
     }
     return norms;
   }
@@ -117,13 +115,15 @@ class cross_entropy {
 
   template <class T>
   double of_sample(std::size_t b, const T* d) const {
-    const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
-    return detail::cross_entropy_difference(classes_, targets_[b], detail::row_of<T>{d}, p);
+    const std::size_t first = b * static_cast<std::size_t>(classes_);
+    return detail::cross_entropy_difference(classes_, targets_[b], detail::row_of<T>{d},
+                                            probabilities_.data() + first,
+                                            logarithms_.data() + first);
   }
 
   std::vector<index> targets_;
   index classes_;
-  std::vector<double> probabilities_;
+  std::vector<double> probabilities_, logarithms_;
 };
 
 /// Mean squared error over all outputs.
@@ -149,12 +149,13 @@ class squared_error {
                         "zo::nn::squared_error: ", targets_.size(), " targets and ", outputs.size(),
                         " outputs");
     residuals_.resize(outputs.size());
-    double sum = 0;
     for (std::size_t k = 0; k < outputs.size(); ++k) {
       residuals_[k] = static_cast<double>(outputs[k]) - targets_[k];
-      sum += residuals_[k] * residuals_[k];
     }
-    return sum / static_cast<double>(targets_.size());
+    return detail::mean_of<double>(static_cast<index>(residuals_.size()), [&](index k) {
+      const double residual = residuals_[static_cast<std::size_t>(k)];
+      return residual * residual;
+    });
   }
 
   template <class T>
@@ -180,9 +181,9 @@ class squared_error {
     check_prepared();
     std::vector<double> norms;
     for (std::size_t first = 0; first < residuals_.size(); first += outputs_) {
-      double sum = 0;
-      for (std::size_t k = first; k < first + outputs_; ++k) sum += residuals_[k] * residuals_[k];
-      norms.push_back(2 * std::sqrt(sum) / static_cast<double>(targets_.size()));
+      double norm = 0;
+      for (std::size_t k = 0; k < outputs_; ++k) norm = std::hypot(norm, residuals_[first + k]);
+      norms.push_back(norm / static_cast<double>(targets_.size()) * 2);
     }
     return norms;
   }
@@ -195,11 +196,11 @@ class squared_error {
 
   template <class T>
   double part(std::size_t first, std::size_t count, const T* changes) const {
-    double sum = 0;
-    for (std::size_t k = 0; k < count; ++k) {
-      sum += detail::square_difference(residuals_[first + k], static_cast<double>(changes[k]));
-    }
-    return sum / static_cast<double>(targets_.size());
+    return detail::sum_over(
+        static_cast<double>(targets_.size()), static_cast<index>(count), [&](index k) {
+          return detail::square_difference(residuals_[first + static_cast<std::size_t>(k)],
+                                           static_cast<double>(changes[k]));
+        });
   }
 
   std::vector<double> targets_, residuals_;

@@ -1,18 +1,16 @@
 # Configures, builds and runs the project beside this file in the folder WORK, with zo taken as HOW says:
-#   installed     from zo's own build folder BUILD, as plain as can be; the prefix has a blank in its name
-#                 and was moved after the installation
-#   subdirectory  add_subdirectory, as plain as can be
-#   hostile       add_subdirectory, shared, from a folder with an odd name, under every flag of the
-#                 project that could change what zo computes or whether it compiles
-#   fetched       FetchContent, several configurations, optimized by the linker, with a checking standard
-#                 library
+#   installed  from zo's own build folder BUILD, as plain as can be; the prefix has a blank in its name
+#              and was moved after the installation
+#   hostile    add_subdirectory, shared, from a folder with an odd name, under every flag of the
+#              project that could change what zo computes or whether it compiles
+#   fetched    FetchContent, several configurations, optimized by the linker, with a checking standard
+#              library
 include(${CMAKE_CURRENT_LIST_DIR}/commands.cmake)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 
 set(build "${WORK}/build")
 set(flags -O2)
-set(type None)
 set(config .)
 set(programs consumer)
 set(settings "")
@@ -38,7 +36,7 @@ elseif(HOW STREQUAL "hostile")
   list(APPEND settings -DBUILD_SHARED_LIBS=ON -DCMAKE_UNITY_BUILD=ON -DCMAKE_CXX_STANDARD=23
     -DCMAKE_CXX_EXTENSIONS=OFF -DCMAKE_CXX_VISIBILITY_PRESET=hidden -DCMAKE_VISIBILITY_INLINES_HIDDEN=ON)
 elseif(HOW STREQUAL "fetched")
-  set(flags -O0 -D_GLIBCXX_DEBUG -DFLAGS_OF_MY_OWN)
+  set(flags -O0 -D_GLIBCXX_DEBUG)
   list(APPEND settings -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON -DCMAKE_DEBUG_POSTFIX=d)
   if(GENERATOR STREQUAL "Ninja")
     set(GENERATOR "Ninja Multi-Config")
@@ -48,7 +46,7 @@ endif()
 
 list(JOIN flags " " flags)
 list(APPEND settings -DHOW=${from} "-DZO_SOURCE=${SOURCE}" -DCMAKE_CXX_COMPILER=${COMPILER}
-  -DCMAKE_BUILD_TYPE=${type} -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DCMAKE_CXX_FLAGS=${flags} ${FLAGS}"
+  -DCMAKE_BUILD_TYPE=None -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DCMAKE_CXX_FLAGS=${flags} ${FLAGS}"
   "-DCMAKE_EXE_LINKER_FLAGS=${FLAGS}" "-DCMAKE_SHARED_LINKER_FLAGS=${FLAGS}")
 set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/project -B "${build}" -G ${GENERATOR})
 must_run("configure" ${configure} ${settings})

@@ -119,8 +119,9 @@ class objective {
   }
 
   /// Of a probe, in multiplications of a sample: cost_from, by which early layers cost more than
-  /// late ones, and what every probe takes for the loss: an exponential for each output takes as
-  /// long as about a thousand multiplications.
+  /// late ones, and an exponential for each output, which is nearly all that a probe of the last
+  /// layer takes. It is counted as a thousand multiplications, rather too many than too few, so
+  /// that no process is given all of those.
   double cost(index coordinate) const {
     constexpr double of_output = 1e3;
     const network& net = pass_->net();

@@ -38,6 +38,8 @@ expect 2 "no claim contains 'no such claim'" "$claims" --only "no such claim"
 expect 0 "Allocations per query" "$claims" --only Allocations --json "$folder/rows.json"
 expect 0 '"holds": true' cat "$folder/rows.json"
 expect 3 "cannot write" "$claims" --only Allocations --json "$folder/missing/rows.json"
+expect 3 "cannot print the results: No space left" bash -c '"$0" --list >/dev/full' "$claims"
+expect 3 "cannot print the results: No space left" bash -c '"$0" --help >/dev/full' "$claims"
 
 # Alone, without mpirun; the second has nobody to share with.
 if [ -n "${2:-}" ]; then

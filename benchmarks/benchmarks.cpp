@@ -2,9 +2,12 @@
 //   zo_benchmarks --benchmark_filter=rge --benchmark_out=FILE --benchmark_out_format=json
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
+#include "common/output.hpp"
 #include "context.hpp"
 #include "registered.hpp"
 
@@ -22,5 +25,11 @@ int main(int given, char** values) {
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
-  return 0;
+  try {
+    app::require_printed();
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "zo_benchmarks: %s\n", error.what());
+    return 3;
+  }
 }

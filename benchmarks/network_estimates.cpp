@@ -10,7 +10,6 @@
 // back-propagation (peers/backpropagation.cpp), checked against dense differences of single weights
 // in the same run.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -23,6 +22,8 @@
 
 #include "common/cifar.hpp"
 #include "common/fashion_mnist.hpp"
+#include "common/number.hpp"
+#include "common/output.hpp"
 #include "common/safetensors.hpp"
 #include "peers/backpropagation.hpp"
 #include "zo/nn/layer_plan.hpp"
@@ -65,9 +66,11 @@ settings read(int count, char** values) {
     if (text != texts.end() && !value.empty()) {
       *text->second = value;
     } else if (number != numbers.end() && !value.empty()) {
-      const auto read = std::from_chars(value.data(), value.data() + value.size(), *number->second);
-      if (read.ptr != value.data() + value.size() || *number->second < 1) {
-        throw std::invalid_argument(name + " takes a number of at least 1, got " + value);
+      constexpr index most = 1'000'000'000;
+      *number->second = app::whole_number<index>(value).value_or(0);
+      if (*number->second < 1 || *number->second > most) {
+        throw std::invalid_argument(name + " takes a whole number from 1 to " +
+                                    std::to_string(most) + ", got " + value);
       }
     } else {
       throw std::invalid_argument(name + " is no option, or lacks its value\n" + help);
@@ -83,6 +86,13 @@ settings read(int count, char** values) {
   one_of("--state", s.state, {"init", "trained"});
   one_of("--share", s.share, {"even", "sensitivity"});
   one_of("--coupling", s.coupling, {"known", "estimated", "ignored"});
+  if (!s.cosine.empty() && !s.passes.empty()) {
+    throw std::invalid_argument("--cosine and --passes are two ways to plan: give one of them");
+  }
+  for (const auto& [name, text] : {std::pair{"--cosine", s.cosine}, {"--passes", s.passes}}) {
+    if (text.empty() || app::real_number(text).value_or(0) > 0) continue;
+    throw std::invalid_argument(std::string(name) + " takes a number above 0, got " + text);
+  }
   return s;
 }
 
@@ -247,8 +257,8 @@ int run_plan(const settings& s, const problem& p, const nn::minibatch<float>& ba
   const nn::layered_problem<float> asked{
       p.net, batch, p.parameters, p.statistics, nn::norm_mode::train, static_cast<int>(s.threads)};
   nn::plan_options options;
-  if (!s.cosine.empty()) options.cosine = std::stod(s.cosine);
-  if (!s.passes.empty()) options.passes = std::stod(s.passes);
+  if (!s.cosine.empty()) options.cosine = app::real_number(s.cosine);
+  if (!s.passes.empty()) options.passes = app::real_number(s.passes);
   const zo::stream from{.seed = static_cast<std::uint64_t>(s.seed)};
   const nn::layer_plan plan = nn::plan_layers(asked, options, from);
   std::vector<float> found(gradient.size());
@@ -368,12 +378,12 @@ int run(const settings& s) {
 }  // namespace
 
 int main(int count, char** values) {
-  if (count == 2 && std::strcmp(values[1], "--help") == 0) {
-    std::fputs(help, stdout);
-    return 0;
-  }
+  const bool asks_for_help = count == 2 && std::strcmp(values[1], "--help") == 0;
+  if (asks_for_help) std::fputs(help, stdout);
   try {
-    return run(read(count, values));
+    const int code = asks_for_help ? 0 : run(read(count, values));
+    app::require_printed();
+    return code;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "zo_network_estimates: %s\n", error.what());
     return 2;

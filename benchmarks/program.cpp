@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "common/output.hpp"
+
 namespace bench {
 namespace {
 
@@ -219,12 +221,12 @@ int run(const program& p, const settings& s) {
 
 int judge(const program& p, int count, char** values) {
   const std::vector<std::string> arguments(values + 1, values + count);
-  if (arguments == std::vector<std::string>{"--help"}) {
-    std::fputs(usage(p).c_str(), stdout);
-    return 0;
-  }
+  const bool help = arguments == std::vector<std::string>{"--help"};
+  if (help) std::fputs(usage(p).c_str(), stdout);
   try {
-    return run(p, parse(p, arguments));
+    const int code = help ? 0 : run(p, parse(p, arguments));
+    app::require_printed();
+    return code;
   } catch (const wrong_options& error) {
     std::fprintf(stderr, "%s: %s\n%s", p.name.c_str(), error.what(), usage(p).c_str());
     return 2;

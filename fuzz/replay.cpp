@@ -1,9 +1,10 @@
 // A small stand-in for libFuzzer: runs every file of a corpus, then a fixed sequence of mutations.
 // Usage: <program> RUNS CORPUS_DIRECTORY
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -83,7 +84,12 @@ int main(int count, char** arguments) try {
     std::cerr << "Usage: " << arguments[0] << " RUNS CORPUS_DIRECTORY\n";
     return 2;
   }
-  const long runs = std::stol(arguments[1]);
+  long runs = 0;
+  const char* const end = arguments[1] + std::strlen(arguments[1]);
+  if (std::from_chars(arguments[1], end, runs).ptr != end || end == arguments[1] || runs < 0) {
+    std::cerr << "RUNS must be a whole number from 0 on, got " << arguments[1] << ".\n";
+    return 2;
+  }
   const std::vector<bytes> corpus = read_corpus(arguments[2]);
   if (corpus.empty()) {
     std::cerr << "There is no file in " << arguments[2] << ".\n";
@@ -96,8 +102,9 @@ int main(int count, char** arguments) try {
     for (std::uint64_t edits = 1 + random() % 4; edits > 0; --edits) mutate(input, corpus, random);
     LLVMFuzzerTestOneInput(input.data(), input.size());
   }
-  std::cout << corpus.size() << " files and " << runs << " mutations: nothing broke.\n";
-  return 0;
+  std::cout << corpus.size() << " files and " << runs << " mutations: nothing broke.\n"
+            << std::flush;
+  return std::cout ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << "A reader threw what it may not throw: " << error.what() << '\n';
   return 1;

@@ -1,6 +1,5 @@
 // zo_mpi_scaling: how far steps that many processes share would scale, simulated from measurements
 // of one machine (zo_mpi_costs); simulation.hpp says how. Needs no MPI.
-#include <charconv>
 #include <cstdio>
 #include <sstream>
 #include <stdexcept>
@@ -8,6 +7,8 @@
 #include <vector>
 
 #include "common/chart.hpp"
+#include "common/number.hpp"
+#include "common/output.hpp"
 #include "common/table.hpp"
 #include "common/text.hpp"
 #include "mpi/simulation.hpp"
@@ -38,11 +39,10 @@ struct settings {
 };
 
 double number_of(std::string_view text, const std::string& option) {
-  double number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size() || !(number > 0))
+  const auto number = app::real_number(text);
+  if (!number || *number <= 0)
     throw wrong_options(option + ": '" + std::string(text) + "' is no number above 0");
-  return number;
+  return *number;
 }
 
 bench::network network_of(const std::string& text) {
@@ -185,12 +185,12 @@ int run(const settings& s) {
 
 int main(int count, char** values) {
   const std::vector<std::string> arguments(values + 1, values + count);
-  if (arguments == std::vector<std::string>{"--help"}) {
-    std::fputs(usage, stdout);
-    return 0;
-  }
+  const bool help = arguments == std::vector<std::string>{"--help"};
+  if (help) std::fputs(usage, stdout);
   try {
-    return run(parse(arguments));
+    const int code = help ? 0 : run(parse(arguments));
+    app::require_printed();
+    return code;
   } catch (const wrong_options& error) {
     std::fprintf(stderr, "zo_mpi_scaling: %s\n%s", error.what(), usage);
     return 2;

@@ -29,6 +29,15 @@ torch::Tensor black_box::logits(const torch::Tensor& images) {
   return answers.size() == 1 ? answers.front() : torch::cat(answers);
 }
 
+torch::Tensor black_box::classes(const torch::Tensor& images) {
+  const torch::Tensor answers = logits(images);
+  if (!answers.isfinite().all().item<bool>()) {
+    throw std::runtime_error(
+        "the classifier's answers are not numbers; give a lower --rate or less --noise");
+  }
+  return answers.argmax(1);
+}
+
 torch::Tensor cross_entropy_of_rows(const torch::Tensor& logits, const torch::Tensor& targets) {
   return torch::nn::functional::cross_entropy(
       logits, targets, torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kNone));

@@ -22,8 +22,9 @@ class black_box {
   /// Throws std::runtime_error unless every image got a row of logits.
   torch::Tensor logits(const torch::Tensor& images);
 
-  /// The class of each image: (B), int64.
-  torch::Tensor classes(const torch::Tensor& images) { return logits(images).argmax(1); }
+  /// The class of each image: (B), int64. Throws std::runtime_error when an answer is not a number:
+  /// then there is none.
+  torch::Tensor classes(const torch::Tensor& images);
 
   /// Images that are asked at most at a time.
   std::int64_t batch() const { return batch_; }

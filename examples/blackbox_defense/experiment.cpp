@@ -4,8 +4,12 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 
+#include "common/lock.hpp"
 #include "common/resume.hpp"
+#include "common/text.hpp"
 #include "report.hpp"
 
 namespace defense {
@@ -13,7 +17,7 @@ namespace defense {
 namespace {
 
 void say(const settings& s, const std::string& sentence) {
-  if (!s.quiet && !sentence.empty()) std::fprintf(stderr, "%s\n", sentence.c_str());
+  if (!s.quiet && !sentence.empty()) std::fprintf(stderr, "%s\n", app::printable(sentence).c_str());
 }
 
 // Images the classifier is asked at once. On a CPU its activations should stay near the cache:
@@ -101,10 +105,28 @@ class experiment {
   std::shared_ptr<defended> pictured_;
 };
 
+// Before anything is computed or written: what the options ask for may not fit the data.
+void check(const problem& p, const settings& s) {
+  if (s.images > p.test.count()) {
+    throw app::usage_error("--images must be at most " + std::to_string(p.test.count()) +
+                           ", the test images there are, got " + std::to_string(s.images));
+  }
+  const std::int64_t pixels = p.test.pixels[0].numel();
+  try {
+    for (const std::string& name : s.methods) make_method(name, s, pixels);
+    for (const std::int64_t budget : sweep_budgets(s)) methods_at_budget(budget, s, pixels);
+  } catch (const std::invalid_argument& error) {
+    throw app::usage_error(error.what());
+  }
+}
+
 }  // namespace
 
 void run_experiment(const settings& s, const app::processes& all) {
   problem p = load_problem(s);  // before anything is written: data may be missing
+  check(p, s);
+  std::optional<app::folder_lock> lock;
+  if (all.speaks()) say(s, lock.emplace(s.out).warning());
   const app::run_files files{s.out, {checkpoint_path(s, "").parent_path()}, result_names(s)};
   if (all.speaks()) say(s, app::open_run(files, app::beginning_of(s.resume, s.fresh)));
   train_networks(p, s, all);
@@ -115,7 +137,7 @@ void run_experiment(const settings& s, const app::processes& all) {
   const auto notes = write_results(result, s);
   if (run.pictured() != nullptr) write_images(*run.pictured(), p, s);
   std::printf("%s\nResults, pictures and checkpoints are in %s\n", table_text(result, s).c_str(),
-              s.out.c_str());
+              app::printable(s.out.string()).c_str());
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
   if (!usage.empty()) std::printf("\n%s", app::usage_table(usage).text().c_str());
   app::finish_run(files);

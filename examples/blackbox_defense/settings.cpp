@@ -1,10 +1,6 @@
 #include "settings.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <ostream>
-#include <stdexcept>
 
 #include "common/command_line.hpp"
 
@@ -38,93 +34,78 @@ settings defaults_for(const std::string& dataset) {
   return defaults;
 }
 
+using app::add_number;
 using app::at_least_one;
-using app::not_negative;
 using app::positive;
+using range = app::whole_range<std::int64_t>;
+
+// What the defaults depend on.
+void add_data_options(CLI::App& app, settings& s) {
+  app.add_option("--dataset", s.dataset, "fashion-mnist, or cifar10 when --data holds it")
+      ->check(CLI::IsMember({"fashion-mnist", "cifar10"}))
+      ->capture_default_str();
+  app::add_path(app, "--data", s.data,
+                "Folder of the data set; for CIFAR-10 one with cifar10/, classifiers/, zo_ae_ds/ "
+                "(default: ZO_DATA_DIR, or where Debian's package has it)");
+}
 
 void add_run_options(CLI::App& app, settings& s) {
-  app.add_option("--dataset", s.dataset, "fashion-mnist, or cifar10 when --data holds it")
-      ->check(CLI::IsMember({"fashion-mnist", "cifar10"}));
-  app.add_option("--data", s.data,
-                 "Folder of the data set; for CIFAR-10 one with cifar10/, classifiers/, zo_ae_ds/");
-  app.add_option("--out", s.out, "Folder for results and checkpoints")->capture_default_str();
+  app::add_path(app, "--out", s.out, "Folder for results and checkpoints");
   app.add_option("--method", s.methods, "Defenses to train, beside no defense")
       ->check(CLI::IsMember(method_names()))
       ->delimiter(',')
       ->capture_default_str();
   app.add_flag("--all", s.all, "Train every method and sweep the queries per step");
   app.add_flag("--sweep", s.sweep, "Sweep the queries per step of the query-only methods");
-  app.add_option("--budgets", s.budgets, "Queries per image and step of the sweep")
-      ->check(CLI::Range(std::int64_t{2}, std::int64_t{1} << 30))
-      ->delimiter(',');
+  app::add_numbers(
+      app, "--budgets", s.budgets, range{2, std::int64_t{1} << 30},
+      "Queries per image and step of the sweep (default: 4, 8, 16, and those of CGE in "
+      "all latent coordinates, by forward and by central differences)");
   auto* const resume = app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
   app.add_flag("--fresh", s.fresh,
                "Begin anew where checkpoints of an unfinished run are; they are moved, not deleted")
       ->excludes(resume);
   app.add_flag("--quiet", s.quiet, "Print results only");
-  app.add_option("--checkpoint-every", s.checkpoint_every, "Steps between two checkpoints")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--seed", s.seed, "All randomness follows from it")->capture_default_str();
+  add_number(app, "--checkpoint-every", s.checkpoint_every, at_least_one,
+             "Steps between two checkpoints");
+  add_number(app, "--seed", s.seed, app::any_seed, "All randomness follows from it");
   app.add_option("--device", s.device, "Where the networks run: cpu, or cuda where LibTorch has it")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--threads", s.threads,
-                 "Threads of each process; another number gives other rounding")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  add_number(app, "--threads", s.threads, app::some_threads,
+             "Threads of each process; another number gives other rounding");
 }
 
 void add_training_options(CLI::App& app, settings& s) {
-  app.add_option("--noise", s.noise, "Standard deviation of the noise; pixels are in [0, 1]")
-      ->check(positive)
-      ->capture_default_str();
-  app.add_option("--classifier-steps", s.classifier_steps, "Steps to train the classifier")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--autoencoder-steps", s.autoencoder_steps, "Steps to train the autoencoder")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--latent", s.latent, "Size of the latent vector")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--depth", s.depth, "Convolutions of the denoiser (DnCNN of the paper: 17)")
-      ->check(CLI::Range(2, 1000))
-      ->capture_default_str();
-  app.add_option("--width", s.width, "Channels of the denoiser (DnCNN of the paper: 64)")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--batch", s.batch, "Images per step of the defense")
-      ->check(CLI::Range(2, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--steps", s.steps, "Steps to train each defense")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option(
-         "--temperature", s.temperature,
-         "Divides the logits in the loss: above 1 it asks for the right class more than for "
-         "confidence")
-      ->check(positive)
-      ->capture_default_str();
-  app.add_option("--reconstruction", s.reconstruction,
-                 "Weight of the squared distance of the denoised from the clean image in the loss")
-      ->check(not_negative)
-      ->capture_default_str();
-  app.add_option("--rate", s.rate, "Highest learning rate (Adam, warm-up, then cosine to zero)")
-      ->check(positive)
-      ->capture_default_str();
+  add_number(app, "--noise", s.noise, app::between(1e-6, 1e3),
+             "Standard deviation of the noise; pixels are in [0, 1]");
+  add_number(app, "--classifier-steps", s.classifier_steps, at_least_one,
+             "Steps to train the classifier");
+  add_number(app, "--autoencoder-steps", s.autoencoder_steps, at_least_one,
+             "Steps to train the autoencoder");
+  add_number(app, "--latent", s.latent, range{1, 1 << 20}, "Size of the latent vector");
+  add_number(app, "--depth", s.depth, range{2, 1000},
+             "Convolutions of the denoiser (DnCNN of the paper: 17)");
+  add_number(app, "--width", s.width, range{1, 4096},
+             "Channels of the denoiser (DnCNN of the paper: 64)");
+  add_number(app, "--batch", s.batch, range{2, 1 << 20}, "Images per step of the defense");
+  add_number(app, "--steps", s.steps, at_least_one, "Steps to train each defense");
+  add_number(app, "--temperature", s.temperature, app::between(1e-6, 1e6),
+             "Divides the logits in the loss: above 1 it asks for the right class more than for "
+             "confidence");
+  add_number(app, "--reconstruction", s.reconstruction, app::between(0, 1e6),
+             "Weight of the squared distance of the denoised from the clean image in the loss");
+  add_number(app, "--rate", s.rate, positive,
+             "Highest learning rate (Adam, warm-up, then cosine to zero)");
 }
 
 void add_estimate_options(CLI::App& app, settings& s) {
-  app.add_option("--q,--directions", s.directions,
-                 "Random directions per image and step of RGE (default: the latent size)")
-      ->check(at_least_one);
-  app.add_option("--coordinates", s.coordinates,
-                 "Latent coordinates per step of CGE, drawn at random (default: all)")
-      ->check(at_least_one);
-  app.add_option("--mu,--smoothing", s.smoothing, "Step of the finite differences")
-      ->check(positive)
-      ->capture_default_str();
+  add_number(app, "--q,--directions", s.directions, app::some_directions,
+             "Random directions per image and step of RGE (default: the latent size)");
+  add_number(app, "--coordinates", s.coordinates, at_least_one,
+             "Latent coordinates per step of CGE, drawn at random (default: all)");
+  add_number(app, "--mu,--smoothing", s.smoothing, app::between(1e-12, 1e6),
+             "Step of the finite differences");
   app.add_option("--scheme", s.scheme, "Finite differences: forward or central")
       ->check(CLI::IsMember({"forward", "central"}))
       ->capture_default_str();
@@ -134,59 +115,81 @@ void add_estimate_options(CLI::App& app, settings& s) {
 }
 
 void add_certification_options(CLI::App& app, settings& s) {
-  app.add_option("--images", s.images, "Test images to certify, from the first on")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--n0", s.n0, "Noisy copies that select the class")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--n", s.n, "Noisy copies that bound its probability")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--alpha", s.alpha, "Chance that a certificate is wrong")
-      ->check(CLI::Range(1e-12, 0.5))
-      ->capture_default_str();
+  add_number(app, "--images", s.images, at_least_one, "Test images to certify, from the first on");
+  add_number(app, "--n0", s.n0, at_least_one, "Noisy copies that select the class");
+  add_number(app, "--n", s.n, at_least_one, "Noisy copies that bound its probability");
+  add_number(app, "--alpha", s.alpha, app::between(1e-12, 0.5),
+             "Chance that a certificate is wrong");
 }
 
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw CLI::ValidationError(sentence);
-}
-
-void check(const settings& s) {
-  require(!s.coordinates || *s.coordinates <= s.latent,
-          "--coordinates must be at most --latent, " + std::to_string(s.latent));
-  require(s.dataset != "cifar10" || s.latent == 192,
-          "--latent must be 192 on CIFAR-10, the size of its trained autoencoder");
-}
-
-// Options are bound to `s` and overwrite what it holds.
-void parse_into(settings& s, int argc, char** argv, app::processes& all) {
-  CLI::App app(
+std::unique_ptr<CLI::App> command() {
+  return app::make_command(
+      "blackbox_defense",
       "Defends an image classifier that only answers queries: trains a denoiser in front of it "
       "and\n"
       "certifies the result (ZO-AE-DS, Zhang et al. 2022, and its baselines).");
-  // A later value of an option replaces an earlier one: scripts/demo sets sizes that users
-  // override.
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("blackbox_defense: ") + error.what() + " (see --help)\n";
-  });
-  add_run_options(app, s);
-  add_training_options(app, s);
-  add_estimate_options(app, s);
-  add_certification_options(app, s);
-  try {
-    app.parse(argc, argv);
-    if (s.dataset.empty()) {
-      const bool cifar = !s.data.empty() && std::filesystem::exists(s.data / "cifar10");
-      s.dataset = cifar ? "cifar10" : "fashion-mnist";
+}
+
+using app::require_usable;
+
+// An option that is given and that nothing of the run looks at is a mistake.
+void check_effects(const settings& s, const CLI::App& given) {
+  const auto for_some = [&](const char* option, const std::vector<std::string>& those) {
+    if (given.count(option) == 0) return;
+    const bool used = std::ranges::any_of(
+        s.methods, [&](const auto& name) { return std::ranges::find(those, name) != those.end(); });
+    require_usable(used, std::string(option) + " is for " + CLI::detail::join(those, ", ") +
+                             ", and --method names none of them: leave it out");
+  };
+  if (!s.sweep) {
+    for_some("--directions", {"zo-ds", "zo-ae-ds-rge"});
+    for_some("--distribution", {"zo-ds", "zo-ae-ds-rge"});
+    for_some("--coordinates", {"zo-ae-ds-cge"});
+    for (const char* option : {"--smoothing", "--scheme"}) {
+      for_some(option, {"zo-ds", "zo-ae-ds-rge", "zo-ae-ds-cge"});
     }
-    check(s);
-  } catch (const CLI::ParseError& error) {
-    std::ostream nowhere(nullptr);
-    const int code = all.speaks() ? app.exit(error) : app.exit(error, nowhere, nowhere);
-    all.exit(code == 0 ? 0 : 2);
+    for (const char* option : {"--depth", "--width", "--batch", "--steps", "--rate",
+                               "--temperature", "--reconstruction"}) {
+      for_some(option, {"fo-ds", "fo-ae-ds", "zo-ds", "zo-ae-ds-rge", "zo-ae-ds-cge"});
+    }
+    require_usable(given.count("--budgets") == 0, "--budgets is for --sweep: give it too");
   }
+  for (const char* option : {"--classifier-steps", "--autoencoder-steps"}) {
+    require_usable(given.count(option) == 0 || s.dataset != "cifar10",
+                   std::string(option) +
+                       " has no effect on CIFAR-10, whose networks are trained: leave it out");
+  }
+}
+
+void check(const settings& s) {
+  require_usable(!s.coordinates || *s.coordinates <= s.latent,
+                 "--coordinates must be at most --latent, " + std::to_string(s.latent));
+  require_usable(s.dataset != "cifar10" || s.latent == 192,
+                 "--latent must be 192 on CIFAR-10, the size of its trained autoencoder");
+  const std::int64_t most = app::some_directions.most / s.batch;
+  require_usable(s.directions.value_or(s.latent) <= most,
+                 "--directions must be at most " + std::to_string(most) + " with --batch " +
+                     std::to_string(s.batch));
+  for (const std::int64_t budget : s.budgets) {
+    require_usable(budget <= most, "--budgets must be at most " + std::to_string(most) +
+                                       " with --batch " + std::to_string(s.batch));
+  }
+}
+
+// The data set decides about defaults. What else is wrong is for the second reading.
+std::string dataset_of(int argc, char** argv) {
+  settings s;
+  const auto app = command();
+  app->allow_extras();
+  app->set_help_flag();
+  add_data_options(*app, s);
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError&) {
+  }
+  if (!s.dataset.empty()) return s.dataset;
+  const bool cifar = !s.data.empty() && std::filesystem::exists(s.data / "cifar10");
+  return cifar ? "cifar10" : "fashion-mnist";
 }
 
 }  // namespace
@@ -198,28 +201,33 @@ const std::vector<std::string>& method_names() {
 }
 
 settings parse(int argc, char** argv, app::processes& all) {
+  settings s = defaults_for(dataset_of(argc, argv));
   // The same everywhere: another number gives other rounding.
-  const auto cores = static_cast<int>(std::ranges::min(all.gather(all.threads())));
-  // The defaults depend on the data set, so the first pass only finds out which it is.
-  settings probe;
-  probe.latent = 192;
-  probe.threads = cores;
-  parse_into(probe, argc, argv, all);
-  settings result = defaults_for(probe.dataset);
-  result.threads = cores;
-  parse_into(result, argc, argv, all);
-  if (result.all) {
-    result.methods = method_names();
-    result.sweep = true;
+  s.threads = static_cast<int>(std::ranges::min(all.gather(all.threads())));
+  // The options are bound to `s`, and --help shows what it holds.
+  const auto describe = [&s] {
+    auto app = command();
+    add_data_options(*app, s);
+    add_run_options(*app, s);
+    add_training_options(*app, s);
+    add_estimate_options(*app, s);
+    add_certification_options(*app, s);
+    return app;
+  };
+  const auto given = describe();
+  if (!app::read_command_line(*given, argc, argv)) throw app::help_wanted{describe()->help()};
+  if (s.all) {
+    s.methods = method_names();
+    s.sweep = true;
   }
-  result.quiet = result.quiet || !all.speaks();
-  nlohmann::json common = to_json(result);
-  common.update({{"resume", result.resume},
-                 {"fresh", result.fresh},
-                 {"sweep", result.sweep},
-                 {"budgets", result.budgets}});
+  check(s);
+  check_effects(s, *given);
+  s.quiet = s.quiet || !all.speaks();
+  nlohmann::json common = to_json(s);
+  common.update(
+      {{"resume", s.resume}, {"fresh", s.fresh}, {"sweep", s.sweep}, {"budgets", s.budgets}});
   app::require_same_settings(all, common.dump());
-  return result;
+  return s;
 }
 
 nlohmann::json to_json(const settings& s) {

@@ -58,9 +58,9 @@ struct settings {
 /// Names that --method accepts, in the order of the table. "none" is always evaluated.
 const std::vector<std::string>& method_names();
 
-/// The command line as settings. Prints help and exits with 0 for --help; prints one sentence and
-/// exits with 2 for anything it cannot use. Of several processes rank 0 prints, and the settings of
-/// the others are quiet; all have the same number of threads.
+/// The command line as settings. Throws app::help_wanted for --help, and app::usage_error with one
+/// sentence for anything it cannot use. Of several processes rank 0 prints, and the
+/// settings of the others are quiet; all have the same number of threads.
 settings parse(int argc, char** argv, app::processes& all);
 
 /// The settings by option name, for summary.json.

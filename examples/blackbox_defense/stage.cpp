@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <optional>
+#include <stdexcept>
 
 #include "adam.hpp"
 #include "checkpoint_tensors.hpp"
@@ -79,6 +80,18 @@ void require_same_weights(const stage& what, const app::processes& all) {
                    "run on machines with the same processor and LibTorch");
 }
 
+bool finite_weights(const stage& what) {
+  const torch::NoGradGuard no_gradient;
+  return std::ranges::all_of(what.trained, [](const torch::Tensor& parameter) {
+    return parameter.isfinite().all().item<bool>();
+  });
+}
+
+[[noreturn]] void diverged(const stage& what, std::int64_t step) {
+  throw std::runtime_error("step " + std::to_string(step) + " of " + what.name +
+                           " diverged: its loss or weights are not numbers; give a lower --rate");
+}
+
 void note(stage_report& total, const step_report& step, bool first) {
   total.queries += step.queries;
   total.loss = first ? step.loss : total.loss + 0.02 * (step.loss - total.loss);
@@ -106,6 +119,7 @@ stage_report run_stage(const stage& what, const settings& s, const app::processe
                          {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
   while (at.step < what.steps) {
     const step_report done = step(at.step);
+    if (!std::isfinite(done.loss)) diverged(what, at.step);
     optimizer.step(learning_rate(what.rate, at.step, what.steps));
     require_same_weights(what, all);
     note(at.report, done, at.step == 0);
@@ -114,6 +128,7 @@ stage_report run_stage(const stage& what, const settings& s, const app::processe
     progress.update(at.step, at.report.queries, at.report.loss);
     const int signal = all.stop_signal();
     const bool due = signal != 0 || at.step == what.steps || at.step % s.checkpoint_every == 0;
+    if (due && !finite_weights(what)) diverged(what, at.step);
     if (due && all.speaks()) save(what, s, optimizer, at);
     if (signal != 0) throw app::interrupted{signal};
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <variant>
 #include <vector>
 #include <zo/torch.hpp>
@@ -12,6 +14,7 @@
 
 #include "checkpoint_tensors.hpp"
 #include "common/resume.hpp"
+#include "common/text.hpp"
 #include "randomness.hpp"
 
 namespace defense {
@@ -91,6 +94,18 @@ class boundary_asker {
 #endif
 };
 
+// A failed answer makes the gradient of its image zero, or that of all: nothing would be learned,
+// and nobody told. Losses that are not numbers are for run_stage.
+void require_answers(const zo::tensor_boundary& found, const zo::estimate_options& at) {
+  if (found.ok && found.failed == 0) return;
+  const bool near = found.losses.isfinite().all().item<bool>();
+  throw std::runtime_error(std::to_string(found.failed) + " of the " +
+                           std::to_string(found.queries) + " answers of step " +
+                           std::to_string(at.step) + " are not numbers; give a " +
+                           (near ? "--mu nearer to " + app::shortest(settings{}.smoothing)
+                                 : std::string("lower --rate or --mu")));
+}
+
 // The ZO-AE-DS step. The gradient of the loss with respect to `inner` comes from queries; the rest
 // is back-propagation of <inner, gradient>, the same in all processes.
 step_report query_step(const defended& front, const problem& p, const method& m,
@@ -111,6 +126,7 @@ step_report query_step(const defended& front, const problem& p, const method& m,
   };
   const auto found =
       std::visit([&](const auto& how) { return boundary(losses, inner, how, options); }, m.how);
+  require_answers(found, options);
   torch::Tensor surrogate = (inner * found.gradients).sum() / inner.size(0);
   if (s.reconstruction > 0) surrogate = surrogate + reconstruction_loss(denoised, batch, s);
   surrogate.backward();

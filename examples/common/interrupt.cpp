@@ -10,33 +10,38 @@ namespace {
 std::atomic<int> received{0};
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may only touch such a flag");
 
-void restore_default(int signal) {
+void act(int signal, void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = SIG_DFL;
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // reads and writes in progress carry on
   sigaction(signal, &action, nullptr);
+}
+
+bool ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 /// Only async-signal-safe calls. The default action is back from now on: a second signal kills.
 void remember(int signal) {
-  received = signal;
-  restore_default(SIGINT);
-  restore_default(SIGTERM);
+  if (received == 0) received = signal;
+  act(SIGINT, SIG_DFL);
+  act(SIGTERM, SIG_DFL);
 }
 
 }  // namespace
 
 interrupt_guard::interrupt_guard() {
   received = 0;
-  struct sigaction action {};
-  action.sa_handler = remember;
-  action.sa_flags = SA_RESTART;  // reads and writes in progress carry on
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  act(SIGINT, remember);
+  act(SIGTERM, remember);
+  if (!ignored(SIGHUP)) act(SIGHUP, remember);
 }
 
 interrupt_guard::~interrupt_guard() {
-  restore_default(SIGINT);
-  restore_default(SIGTERM);
+  act(SIGINT, SIG_DFL);
+  act(SIGTERM, SIG_DFL);
+  if (!ignored(SIGHUP)) act(SIGHUP, SIG_DFL);
 }
 
 int interrupt_guard::signal_number() { return received; }

@@ -3,9 +3,10 @@
 
 namespace app {
 
-/// While alive, the first SIGINT or SIGTERM only sets a flag; the second kills at once, as does any
-/// signal after the guard is gone. One guard at a time, in the main thread, before other threads
-/// start work.
+/// While alive, the first SIGINT, SIGTERM or SIGHUP only sets a flag; a second SIGINT or SIGTERM
+/// kills at once, a second SIGHUP does nothing, because a closed terminal sends it twice: kernel
+/// and shell. After the guard is gone all kill. A SIGHUP that was ignored before, by nohup, still
+/// is. One guard at a time, in the main thread, before other threads start work.
 class interrupt_guard {
  public:
   interrupt_guard();

@@ -1,4 +1,4 @@
-// How the process uses the machine: settings that make long numeric programs faster.
+// How the process uses the machine: what makes long numeric programs faster, and lets them live.
 #pragma once
 
 namespace app {
@@ -13,5 +13,13 @@ void keep_large_blocks();
 /// milliseconds, which on a machine with other work makes everything several times slower. To be
 /// called first in main().
 void limit_spinning(char** argv);
+
+/// Where the program was started without a standard input, output or error, opens the number for
+/// /dev/null: otherwise it would become that of a file, and the next message would go into it.
+void keep_standard_streams();
+
+/// Makes a closed pipe and a file at its size limit errors of the write, which are reported,
+/// instead of signals that end the program before it has saved anything.
+void survive_failed_writes();
 
 }  // namespace app

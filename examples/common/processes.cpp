@@ -8,13 +8,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
+#include <zo/direction.hpp>
 
 #include "common/checkpoint.hpp"
 #include "common/interrupt.hpp"
+#include "common/number.hpp"
+#include "common/output.hpp"
 #include "common/process.hpp"
 #include "common/text.hpp"
 
@@ -24,12 +28,20 @@ namespace {
 
 int number_of(const char* variable, int otherwise) {
   const char* const text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::atoi(text);
+  return text == nullptr ? otherwise : whole_number<int>(text).value_or(otherwise);
 }
 
-// The first line only: LibTorch appends a stack trace to its messages. What a message quotes may
-// come from a file.
-std::string first_line(const std::string& message) {
+const char* const no_memory =
+    "there is not enough memory: give a smaller --batch, fewer --threads or a smaller network, or "
+    "raise the limit (ulimit -v)";
+
+// For people: the first line only, because LibTorch appends a stack trace to its messages; and what
+// LibTorch says in its own way where memory or a GPU's memory ran out.
+std::string sentence_of(const std::exception& error) {
+  const std::string message = error.what();
+  for (const char* words : {"can't allocate memory", "out of memory"}) {
+    if (message.find(words) != std::string::npos) return no_memory;
+  }
   return printable(message.substr(0, message.find('\n')));
 }
 
@@ -65,25 +77,39 @@ detail::launched detail::by_launcher() {
 }
 
 int run_program(const std::string& name, const std::function<void(processes&)>& body) {
+  keep_standard_streams();
+  survive_failed_writes();
   std::unique_ptr<processes> joined;
   try {
     joined = std::make_unique<processes>(processes::join());
   } catch (const std::exception& error) {
-    return fail_to_join(name, first_line(error.what()));
+    return fail_to_join(name, sentence_of(error));
   }
   processes& all = *joined;
   try {
     const interrupt_guard guard;
     keep_large_blocks();
-    body(all);
+    zo::instruction_set();  // throws where ZO_INSTRUCTION_SET names none
+    try {
+      body(all);
+    } catch (const help_wanted& help) {
+      if (all.speaks()) std::fputs(help.text.c_str(), stdout);
+    }
+    require_printed();
     return 0;
   } catch (const interrupted& stop) {
     if (all.speaks()) {
       std::fprintf(stderr, "\nStopped. Nothing is lost: the same command with --resume goes on.\n");
     }
     return 128 + stop.signal;
+  } catch (const usage_error& error) {
+    all.fail(name, printable(error.what()) + " (see --help)", 2);
+  } catch (const std::bad_alloc&) {
+    all.fail(name, no_memory, 1);
+  } catch (const std::length_error&) {  // of a container larger than any memory
+    all.fail(name, no_memory, 1);
   } catch (const std::exception& error) {
-    all.fail(name, first_line(error.what()));
+    all.fail(name, sentence_of(error), 1);
   }
 }
 

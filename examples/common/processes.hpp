@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 #if defined(APP_HAS_MPI)
@@ -22,6 +23,16 @@
 #include "common/table.hpp"
 
 namespace app {
+
+/// Options that cannot be used: the program ends with a sentence and exit code 2.
+struct usage_error : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+
+/// Thrown to print `text` on the standard output instead of doing anything.
+struct help_wanted {
+  std::string text;
+};
 
 /// What sharing cost one process.
 struct rank_usage {
@@ -93,13 +104,9 @@ class processes {
   /// By rank; empty for a process alone. Collective.
   std::vector<rank_usage> usage() const;
 
-  /// Ends this process, and where `code` is not 0 that of the others. In all processes the exit
-  /// code is the same.
-  [[noreturn]] void exit(int code);
-
   /// Ends all processes after an error that this one has, perhaps alone. Rank 0 speaks at once;
   /// another only if rank 0 does not in the meantime, and then says which it is.
-  [[noreturn]] void fail(const std::string& program, const std::string& message);
+  [[noreturn]] void fail(const std::string& program, const std::string& message, int code);
 
  private:
   struct link;
@@ -111,7 +118,8 @@ class processes {
 };
 
 /// The body of main(): joins the processes, runs `body`, and turns what it throws into one sentence
-/// on stderr and an exit code: 1, or 128 and the signal after Ctrl-C.
+/// on stderr and an exit code: 0 after help_wanted, 2 after a usage_error, 128 and the signal after
+/// Ctrl-C, otherwise 1, also where the standard output could not be written.
 int run_program(const std::string& name, const std::function<void(processes&)>& body);
 
 /// require_same of settings, written as text. Collective.

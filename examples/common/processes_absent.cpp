@@ -41,11 +41,9 @@ void processes::share(std::span<double> answers, zo::index,
 
 std::vector<rank_usage> processes::usage() const { return {}; }
 
-void processes::exit(int code) { std::exit(code); }
-
-void processes::fail(const std::string& program, const std::string& message) {
+void processes::fail(const std::string& program, const std::string& message, int code) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
-  std::exit(1);
+  std::exit(code);
 }
 
 }  // namespace app

@@ -109,18 +109,10 @@ std::vector<rank_usage> processes::usage() const {
   return found;
 }
 
-void processes::exit(int code) {
-  if (link_) {
-    link_.reset();
-    MPI_Finalize();
-  }
-  std::exit(code);
-}
-
-void processes::fail(const std::string& program, const std::string& message) {
+void processes::fail(const std::string& program, const std::string& message, int code) {
   if (!link_) {
     std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
-    std::exit(1);
+    std::exit(code);
   }
   std::string name = program;
   if (rank() != 0) {
@@ -128,8 +120,8 @@ void processes::fail(const std::string& program, const std::string& message) {
     name += ": rank " + std::to_string(rank());
   }
   std::fprintf(stderr, "%s: %s\n", name.c_str(), message.c_str());
-  MPI_Abort(MPI_COMM_WORLD, 1);
-  std::exit(1);
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::exit(code);
 }
 
 }  // namespace app

@@ -15,6 +15,9 @@ namespace deepzero {
 bool has_device();
 std::string without_device();
 
+/// Throws std::runtime_error with a sentence where no GPU can be asked.
+void require_device();
+
 /// A coordinate-wise estimator whose questions a GPU answers; `sets` says which coordinates are
 /// asked. Several processes share the questions, each with the GPU that is current for it. Throws
 /// zo::cuda::error where there is no GPU.

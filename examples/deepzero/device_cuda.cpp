@@ -36,6 +36,7 @@ class device_estimator : public estimator {
                    const app::processes& all)
       : net_(net),
         sets_(std::move(sets)),
+        s_(s),
         all_(all),
         on_(zo::cuda::on(stream_)),
         x_(on_, net.parameter_count()),
@@ -55,10 +56,11 @@ class device_estimator : public estimator {
     classes_->copy_from(batch.loss.targets());
     x_.copy_from(asked.parameters);
     const zo::estimate_result found = all_.estimate(on_, [&](const zo::cuda::policy& policy) {
-      return zo::estimate(policy, objective_, x_, gradient_, sets_.at(asked.step), {}, memory_)
+      return zo::estimate(policy, objective_, x_, gradient_, sets_.at(asked.step),
+                          place_of(asked, s_), memory_)
           .get();
     });
-    if (!found.ok) refuse_loss(asked.step);
+    if (!found.ok) refuse_estimate(asked.step, found.value, s_);
     std::ranges::copy(gradient_.to_host(), gradient.begin());
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(batch.count);
@@ -79,6 +81,7 @@ class device_estimator : public estimator {
 
   const zo::nn::network& net_;
   coordinate_sets sets_;
+  const settings& s_;
   const app::processes& all_;
   own_stream stream_;
   zo::cuda::policy on_;
@@ -92,6 +95,8 @@ class device_estimator : public estimator {
 }  // namespace
 
 bool has_device() { return true; }
+
+void require_device() { zo::cuda::on(nullptr); }
 
 std::string without_device() { return {}; }
 

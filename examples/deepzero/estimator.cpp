@@ -10,6 +10,7 @@
 #include <zo/nn/objective.hpp>
 
 #include "common/resume.hpp"
+#include "common/text.hpp"
 #include "device.hpp"
 #include "first_order.hpp"
 #include "sparsity.hpp"
@@ -35,9 +36,10 @@ class coordinate_estimator : public estimator {
           zo::nn::objective_options{.threads = s_.threads, .products = products_of(s_)});
     }
     const auto found = all_.estimate(zo::seq, [&](const auto& policy) {
-      return zo::estimate(policy, *objective_, asked.parameters, gradient, sets_.at(asked.step));
+      return zo::estimate(policy, *objective_, asked.parameters, gradient, sets_.at(asked.step),
+                          place_of(asked, s_));
     });
-    if (!found.ok) refuse_loss(asked.step);
+    if (!found.ok) refuse_estimate(asked.step, found.value, s_);
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {found.value, found.queries,
@@ -70,11 +72,9 @@ class point_estimator : public estimator {
         net_, [&batch = asked.batch](zo::sample_id) { return batch; }, asked.statistics);
     const auto whole = [&](std::span<const float> x) { return loss(x, 0); };
     const auto found = all_.estimate(zo::par.with_threads(s_.threads), [&](const auto& policy) {
-      return zo::estimate(policy, whole, asked.parameters, gradient, how_,
-                          {.seed = app::seed_for(s_.seed, "directions"),
-                           .step = static_cast<std::uint64_t>(asked.step)});
+      return zo::estimate(policy, whole, asked.parameters, gradient, how_, place_of(asked, s_));
     });
-    if (!found.ok) refuse_loss(asked.step);
+    if (!found.ok) refuse_estimate(asked.step, found.value, s_);
     pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
               zo::nn::norm_mode::train, s_.threads);
     const std::int64_t queries = found.queries + 1;
@@ -103,7 +103,7 @@ class activations_estimator : public estimator {
     const zo::nn::activation_estimator<float> ask(net_, asked.batch, asked.parameters,
                                                   asked.statistics, zo::nn::norm_mode::train,
                                                   s_.threads);
-    if (!std::isfinite(ask.value())) refuse_loss(asked.step);
+    if (!std::isfinite(ask.value())) refuse_estimate(asked.step, ask.value(), s_);
     const zo::stream from{app::seed_for(s_.seed, "activations"),
                           static_cast<std::uint64_t>(asked.step)};
     zo::index questions = 0, multiplications = 0;
@@ -160,7 +160,7 @@ const zo::cge<>& coordinate_sets::at(std::int64_t step) {
 std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
                                           const settings& s, const app::processes& all) {
-  if (name == "first-order") return make_first_order(net, s.threads);
+  if (name == "first-order") return make_first_order(net, s);
   if (name == "cge" || name == "sparse-cge") {
     coordinate_sets sets(net, name == "cge" ? std::span<const zo::index>() : counts, per_epoch, s);
     if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
@@ -183,9 +183,20 @@ zo::nn::products products_of(const settings& s) {
   return s.products == "bfloat16" ? zo::nn::products::bfloat16 : zo::nn::products::exact;
 }
 
-void refuse_loss(std::int64_t step) {
-  throw std::runtime_error("the loss of step " + std::to_string(step) +
-                           " is not a number; give a lower --rate");
+zo::estimate_options place_of(const question& asked, const settings& s) {
+  return {.seed = app::seed_for(s.seed, "directions"),
+          .step = static_cast<std::uint64_t>(asked.step)};
+}
+
+void refuse_estimate(std::int64_t step, double loss, const settings& s) {
+  if (!std::isfinite(loss)) {
+    throw std::runtime_error("the loss of step " + std::to_string(step) +
+                             " is not a number; give a lower --rate or --weight-decay");
+  }
+  throw std::runtime_error("the loss of step " + std::to_string(step) + " is " +
+                           app::shortest(loss) + ", and answers around it, at --mu " +
+                           app::shortest(s.smoothing) + ", are of no use; give a --mu nearer to " +
+                           app::shortest(settings{}.smoothing));
 }
 
 }  // namespace deepzero

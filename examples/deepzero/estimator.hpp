@@ -36,7 +36,7 @@ class estimator {
   virtual ~estimator() = default;
 
   /// Writes the gradient of the mean loss of the batch into `gradient`, one number a parameter.
-  /// Throws std::runtime_error when the loss is not a number.
+  /// Throws std::runtime_error when an answer is not a number.
   virtual answer operator()(const question& asked, std::span<float> gradient) = 0;
 
   /// Moves running statistics towards those of the batch of the last question, at its parameters.
@@ -70,13 +70,17 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn:
                                           std::span<const zo::index> counts, std::int64_t per_epoch,
                                           const settings& s, const app::processes& all);
 
+/// Where in the run the question is: all processes must ask the same one.
+zo::estimate_options place_of(const question& asked, const settings& s);
+
 /// Random directions per step of rge, and per layer and image of activations.
 std::int64_t directions_of(const zo::nn::network& net, const settings& s);
 
 /// In what s.products says that products of differences are formed.
 zo::nn::products products_of(const settings& s);
 
-/// Throws the sentence about a loss that is not a number.
-[[noreturn]] void refuse_loss(std::int64_t step);
+/// Throws the sentence about a step whose estimate cannot be used: `loss` is that of its batch, and
+/// where it is a number, the answers to the questions around it are not.
+[[noreturn]] void refuse_estimate(std::int64_t step, double loss, const settings& s);
 
 }  // namespace deepzero

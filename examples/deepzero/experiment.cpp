@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "common/lock.hpp"
 #include "common/resume.hpp"
+#include "common/text.hpp"
+#include "device.hpp"
 #include "first_order.hpp"
 #include "report.hpp"
 #include "training.hpp"
@@ -15,7 +20,7 @@ namespace deepzero {
 namespace {
 
 void say(const settings& s, const std::string& sentence) {
-  if (!s.quiet && !sentence.empty()) std::fprintf(stderr, "%s\n", sentence.c_str());
+  if (!s.quiet && !sentence.empty()) std::fprintf(stderr, "%s\n", app::printable(sentence).c_str());
 }
 
 // Each once, in the order of the table.
@@ -42,7 +47,8 @@ app::run_files files_of(const settings& s) {
 
 void finish(const std::string& text, const std::vector<std::string>& notes,
             const std::vector<app::rank_usage>& usage, const settings& s) {
-  std::printf("%s\nResults, pictures and checkpoints are in %s\n", text.c_str(), s.out.c_str());
+  std::printf("%s\nResults, pictures and checkpoints are in %s\n", text.c_str(),
+              app::printable(s.out.string()).c_str());
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
   std::printf("%s", usage_text(usage, s).c_str());
 }
@@ -75,12 +81,26 @@ void study(const problem& p, const settings& s, const app::processes& all) {
   finish(study_text(results, p.test.count, s), notes, usage, s);
 }
 
+// Before anything is computed or written: what the options ask for may not fit the data.
+void check(const problem& p, const settings& s) {
+  try {
+    make_network(s, p.train);  // of the study the largest
+  } catch (const std::invalid_argument& error) {
+    throw app::usage_error(error.what());
+  }
+  batches(p.train, s.batch, false, s.seed);
+  const auto names = wanted(s);
+  if (std::ranges::find(names, "sparse-cge") != names.end()) scored_images(p, s);
+}
+
 }  // namespace
 
 void run_experiment(const settings& s, const app::processes& all) {
-  // Before anything is written: data may be missing, and may not fit the network.
+  if (s.device == "cuda") require_device();
   const problem p = load_problem(s);
-  make_network(s, p.train);
+  check(p, s);
+  std::optional<app::folder_lock> lock;
+  if (all.speaks()) say(s, lock.emplace(s.out).warning());
   if (!has_first_order()) say(s, "Built without LibTorch: no first-order training beside.");
   // Only rank 0 sees the files of a run.
   if (all.speaks()) say(s, app::open_run(files_of(s), app::beginning_of(s.resume, s.fresh)));

@@ -17,6 +17,6 @@ std::string without_first_order();
 /// Gradients by LibTorch's back-propagation through the network described; float32, deterministic
 /// for one number of threads. A step counts as 3 forward passes and no queries. Throws
 /// std::runtime_error with that sentence in a program without LibTorch.
-std::unique_ptr<estimator> make_first_order(const zo::nn::network& net, int threads);
+std::unique_ptr<estimator> make_first_order(const zo::nn::network& net, const settings& s);
 
 }  // namespace deepzero

@@ -11,7 +11,7 @@ std::string without_first_order() {
          "libtorch-dev and build again, or leave first-order out";
 }
 
-std::unique_ptr<estimator> make_first_order(const zo::nn::network&, int) {
+std::unique_ptr<estimator> make_first_order(const zo::nn::network&, const settings&) {
   throw std::runtime_error(without_first_order());
 }
 

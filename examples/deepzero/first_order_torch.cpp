@@ -15,20 +15,20 @@ using zo::nn::operation;
 
 class back_propagation : public estimator {
  public:
-  back_propagation(const network& net, int threads) : net_(net), threads_(threads), pass_(net) {
-    torch::set_num_threads(threads);
+  back_propagation(const network& net, const settings& s) : net_(net), s_(s), pass_(net) {
+    torch::set_num_threads(s.threads);
   }
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     const torch::Tensor parameters = copied(asked.parameters).requires_grad_();
     const torch::Tensor loss = torch::cross_entropy_loss(logits(parameters, asked), labels(asked));
     const auto value = loss.item<double>();
-    if (!std::isfinite(value)) refuse_loss(asked.step);
+    if (!std::isfinite(value)) refuse_estimate(asked.step, value, s_);
     loss.backward();
     const torch::Tensor found = parameters.grad();
     std::copy_n(found.data_ptr<float>(), gradient.size(), gradient.data());
     pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
-              zo::nn::norm_mode::train, threads_);
+              zo::nn::norm_mode::train, s_.threads);
     return {value, 0, 3};
   }
 
@@ -104,7 +104,7 @@ class back_propagation : public estimator {
   }
 
   const network& net_;
-  int threads_;
+  const settings& s_;
   zo::nn::forward_pass<float> pass_;
 };
 
@@ -114,8 +114,8 @@ bool has_first_order() { return true; }
 
 std::string without_first_order() { return ""; }
 
-std::unique_ptr<estimator> make_first_order(const network& net, int threads) {
-  return std::make_unique<back_propagation>(net, threads);
+std::unique_ptr<estimator> make_first_order(const network& net, const settings& s) {
+  return std::make_unique<back_propagation>(net, s);
 }
 
 }  // namespace deepzero

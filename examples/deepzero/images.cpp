@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <stdexcept>
 #include <utility>
 #include <zo/coordinate.hpp>
 
@@ -75,9 +74,9 @@ minibatch gathered(const app::image_set& images, std::span<const std::int64_t> r
 void keep_first(app::image_set& images, std::optional<std::int64_t> count, const char* option) {
   if (!count) return;
   if (*count > images.count) {
-    throw std::runtime_error(std::string(option) + " must be at most " +
-                             std::to_string(images.count) + ", the images there are, got " +
-                             std::to_string(*count));
+    throw app::usage_error(std::string(option) + " must be at most " +
+                           std::to_string(images.count) + ", the images there are, got " +
+                           std::to_string(*count));
   }
   images.count = *count;
   images.pixels.resize(static_cast<std::size_t>(*count * images.image_size()));
@@ -113,9 +112,9 @@ minibatch balanced(const app::image_set& images, std::int64_t per_class, std::ui
       if (++found == per_class) break;
     }
     if (found < per_class) {
-      throw std::runtime_error("class " + std::to_string(label) + " has " + std::to_string(found) +
-                               " training images and ZO-GraSP needs " + std::to_string(per_class) +
-                               "; give more --images");
+      throw app::usage_error("class " + std::to_string(label) + " has " + std::to_string(found) +
+                             " training images and ZO-GraSP needs " + std::to_string(per_class) +
+                             "; give more --images");
     }
   }
   return gathered(images, rows, [](std::int64_t) { return movement{}; });
@@ -124,9 +123,9 @@ minibatch balanced(const app::image_set& images, std::int64_t per_class, std::ui
 batches::batches(const app::image_set& images, std::int64_t batch, bool moved, std::uint64_t seed)
     : images_(images), batch_(batch), moved_(moved), seed_(seed) {
   if (images.count < batch) {
-    throw std::runtime_error("--batch is " + std::to_string(batch) + ", and there are only " +
-                             std::to_string(images.count) +
-                             " training images; give a smaller --batch or more --images");
+    throw app::usage_error("--batch is " + std::to_string(batch) + ", and there are only " +
+                           std::to_string(images.count) +
+                           " training images; give a smaller --batch or more --images");
   }
 }
 

@@ -21,13 +21,13 @@ struct problem {
 };
 
 /// Reads the data set and keeps the first s.images and s.test_images. Throws std::runtime_error
-/// that says what is missing and where to get it.
+/// that says what is missing and where to get it, and app::usage_error when there are fewer.
 problem load_problem(const settings& s);
 
 /// The first `count` images as a batch, scaled, in their order.
 minibatch scaled(const app::image_set& images, std::int64_t first, std::int64_t count);
 
-/// `per_class` images of every class, drawn at random, scaled. Throws std::runtime_error when a
+/// `per_class` images of every class, drawn at random, scaled. Throws app::usage_error when a
 /// class has fewer.
 minibatch balanced(const app::image_set& images, std::int64_t per_class, std::uint64_t seed);
 
@@ -36,7 +36,7 @@ minibatch balanced(const app::image_set& images, std::int64_t per_class, std::ui
 /// crop of the image with 4 black pixels around, and a mirror image half of the time.
 class batches {
  public:
-  /// Throws std::runtime_error unless the images fill a batch.
+  /// Throws app::usage_error unless the images fill a batch.
   batches(const app::image_set& images, std::int64_t batch, bool moved, std::uint64_t seed);
 
   std::int64_t per_epoch() const { return images_.count / batch_; }

@@ -1,7 +1,6 @@
 #include "settings.hpp"
 
 #include <algorithm>
-#include <ostream>
 
 #include "common/command_line.hpp"
 #include "device.hpp"
@@ -11,157 +10,158 @@ namespace deepzero {
 
 namespace {
 
+using app::add_number;
 using app::at_least_one;
-using app::not_negative;
 using app::positive;
+using range = app::whole_range<std::int64_t>;
 
-void add_run_options(CLI::App& app, settings& s) {
+// What the defaults depend on.
+void add_data_options(CLI::App& app, settings& s) {
   app.add_option("--dataset", s.dataset, "fashion-mnist, or cifar10 when --data holds it")
-      ->check(CLI::IsMember({"fashion-mnist", "cifar10"}));
-  app.add_option("--data", s.data, "Folder of the data set");
-  app.add_option("--out", s.out, "Folder for results and checkpoints")->capture_default_str();
-  app.add_option("--estimator", s.estimators, "How gradients are had, several with commas between")
-      ->check(CLI::IsMember(estimator_names()))
-      ->delimiter(',')
+      ->check(CLI::IsMember({"fashion-mnist", "cifar10"}))
       ->capture_default_str();
+  app::add_path(app, "--data", s.data,
+                "Folder of the data set (default: ZO_DATA_DIR, or where Debian's package has it)");
   app.add_flag("--study", s.study,
                "Compare the estimators on the cnn at depths 1 to --depth: accuracy and seconds by "
                "number of parameters");
-  auto* const resume = app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
-  app.add_flag("--fresh", s.fresh,
-               "Begin anew where checkpoints of an unfinished run are; they are moved, not deleted")
-      ->excludes(resume);
-  app.add_flag("--quiet", s.quiet, "Print results only");
-  app.add_option("--checkpoint-every", s.checkpoint_every, "Steps between two checkpoints")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--seed", s.seed, "All randomness follows from it")->capture_default_str();
-  app.add_option("--threads", s.threads,
-                 "Threads of each process; estimates by queries are the same bits for any number")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
   app.add_option("--device", s.device,
                  "cpu, or cuda: an NVIDIA GPU answers the questions of cge and sparse-cge")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
 }
 
+void add_run_options(CLI::App& app, settings& s) {
+  app::add_path(app, "--out", s.out, "Folder for results and checkpoints");
+  app.add_option("--estimator", s.estimators, "How gradients are had, several with commas between")
+      ->check(CLI::IsMember(estimator_names()))
+      ->delimiter(',')
+      ->capture_default_str();
+  auto* const resume = app.add_flag("--resume", s.resume, "Go on from the checkpoints in --out");
+  app.add_flag("--fresh", s.fresh,
+               "Begin anew where checkpoints of an unfinished run are; they are moved, not deleted")
+      ->excludes(resume);
+  app.add_flag("--quiet", s.quiet, "Print results only");
+  add_number(app, "--checkpoint-every", s.checkpoint_every, at_least_one,
+             "Steps between two checkpoints");
+  add_number(app, "--seed", s.seed, app::any_seed, "All randomness follows from it");
+  add_number(app, "--threads", s.threads, app::some_threads,
+             "Threads of each process; estimates by queries are the same bits for any number");
+}
+
 void add_network_options(CLI::App& app, settings& s) {
   app.add_option("--network", s.network, "cnn, mlp, resnet20, resnet32, resnet44, resnet56, …")
       ->capture_default_str();
-  app.add_option("--channels", s.channels, "Channels of the cnn, hidden units of the mlp")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--depth", s.depth, "Stages of the cnn, hidden layers of the mlp")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+  add_number(app, "--channels", s.channels, range{1, 1 << 20},
+             "Channels of the cnn, hidden units of the mlp");
+  add_number(app, "--depth", s.depth, range{1, 100}, "Stages of the cnn, hidden layers of the mlp");
 }
 
 void add_training_options(CLI::App& app, settings& s) {
-  app.add_option("--images", s.images, "Training images, from the first on (default: all)")
-      ->check(at_least_one);
-  app.add_option("--test-images", s.test_images, "Test images, from the first on (default: all)")
-      ->check(at_least_one);
-  app.add_option("--epochs", s.epochs, "Times that every image is used")
-      ->check(at_least_one)
-      ->capture_default_str();
-  app.add_option("--batch", s.batch, "Images per step")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--rate", s.rate,
-                 "Highest learning rate (linear warm-up, then cosine to zero); of rge, which is "
-                 "noisier, q / (q + d + 1) of it")
-      ->check(positive)
-      ->capture_default_str();
-  app.add_option("--momentum", s.momentum, "Of SGD")
-      ->check(app::must_be("a number from 0 to below 1",
-                           [](double value) { return value >= 0 && value < 1; }))
-      ->capture_default_str();
-  app.add_option("--weight-decay", s.weight_decay, "Added to gradients, times the weight")
-      ->check(not_negative)
-      ->capture_default_str();
-  app.add_option("--warmup", s.warmup, "Epochs of linear growth of the rate")
-      ->check(not_negative)
-      ->capture_default_str();
-  app.add_option("--evaluations", s.evaluations, "Evaluations on the test images per epoch")
-      ->check(at_least_one)
-      ->capture_default_str();
+  add_number(app, "--images", s.images, at_least_one,
+             "Training images, from the first on (default: all)");
+  add_number(app, "--test-images", s.test_images, at_least_one,
+             "Test images, from the first on (default: all)");
+  add_number(app, "--epochs", s.epochs, range{1, 1'000'000}, "Times that every image is used");
+  add_number(app, "--batch", s.batch, range{1, 1 << 20}, "Images per step");
+  add_number(app, "--rate", s.rate, positive,
+             "Highest learning rate (linear warm-up, then cosine to zero); of rge, which is "
+             "noisier, q / (q + d + 1) of it");
+  add_number(app, "--momentum", s.momentum, app::below_one, "Of SGD");
+  add_number(app, "--weight-decay", s.weight_decay, app::between(0, 1e6),
+             "Added to gradients, times the weight");
+  add_number(app, "--warmup", s.warmup, app::between(0, 1e6),
+             "Epochs of linear growth of the rate");
+  add_number(app, "--evaluations", s.evaluations, range{1, 1'000'000},
+             "Evaluations on the test images per epoch");
 }
 
 void add_estimate_options(CLI::App& app, settings& s) {
-  app.add_option("--mu,--smoothing", s.smoothing, "Step of the finite differences")
-      ->check(positive)
-      ->capture_default_str();
-  app.add_option("--sparsity", s.sparsity, "Share of the weights that sparse-cge does not ask")
-      ->check(app::must_be("a number from 0 to below 1",
-                           [](double value) { return value >= 0 && value < 1; }))
-      ->capture_default_str();
-  app.add_option("--interval", s.interval,
-                 "Epochs between new coordinate sets of sparse-cge, such as 0.1")
-      ->check(positive)
-      ->capture_default_str();
+  add_number(app, "--mu,--smoothing", s.smoothing, app::between(1e-12, 1e6),
+             "Step of the finite differences");
+  add_number(app, "--sparsity", s.sparsity, app::below_one,
+             "Share of the weights that sparse-cge does not ask");
+  add_number(app, "--interval", s.interval, app::between(1e-6, 1e6),
+             "Epochs between new coordinate sets of sparse-cge, such as 0.1");
   app.add_option("--products", s.products,
                  "Of the differences of cge and sparse-cge: exact, or bfloat16 with sums in float")
       ->check(CLI::IsMember({"exact", "bfloat16"}))
       ->capture_default_str();
-  app.add_option(
-         "--q,--directions", s.directions,
-         "Random directions per step of rge, and per layer and image of activations (default "
-         "in the study: as many as parameters)")
-      ->check(at_least_one);
+  add_number(app, "--q,--directions", s.directions, app::some_directions,
+             "Random directions per step of rge, and per layer and image of activations (default "
+             "in the study: as many as parameters)");
 }
 
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw CLI::ValidationError(sentence);
-}
-
-void check(const settings& s) {
-  require(s.warmup < static_cast<double>(s.epochs), "--warmup must be below --epochs, " +
-                                                        std::to_string(s.epochs) +
-                                                        ": give fewer epochs of warm-up");
-  require(!s.study || s.network == "cnn", "--study compares sizes of the cnn: leave out --network");
-  const bool asked = std::ranges::find(s.estimators, "first-order") != s.estimators.end();
-  require(!asked || has_first_order(), without_first_order());
-  if (s.device == "cpu") return;
-  require(has_device(), without_device());
-  for (const std::string& name : s.estimators) {
-    require(name == "cge" || name == "sparse-cge",
-            "--device cuda is there for cge and sparse-cge, not for " + name +
-                ": leave it out of --estimator, or leave out --device");
-  }
-}
-
-// Options are bound to `s` and overwrite what it holds; `complete` if the defaults are the right
-// ones already.
-void parse_into(settings& s, int argc, char** argv, app::processes& all, bool complete) {
-  CLI::App app(
+std::unique_ptr<CLI::App> command() {
+  return app::make_command(
+      "deepzero",
       "Trains networks by forward passes alone (DeepZero, Chen et al. 2024): coordinate-wise "
       "gradient\n"
       "estimates, dense and sparse, beside random ones and first-order training.");
-  // A later value of an option replaces an earlier one: scripts may set sizes that users override.
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("deepzero: ") + error.what() + " (see --help)\n";
-  });
-  add_run_options(app, s);
-  add_network_options(app, s);
-  add_training_options(app, s);
-  add_estimate_options(app, s);
-  try {
-    app.parse(argc, argv);
-    if (s.dataset.empty()) {
-      const bool cifar =
-          !s.data.empty() && (std::filesystem::exists(s.data / "cifar10") ||
-                              std::filesystem::exists(s.data / "cifar-10-batches-bin") ||
-                              std::filesystem::exists(s.data / "data_batch_1.bin"));
-      s.dataset = cifar ? "cifar10" : "fashion-mnist";
-    }
-    if (complete) check(s);
-  } catch (const CLI::ParseError& error) {
-    std::ostream nowhere(nullptr);
-    const int code = all.speaks() ? app.exit(error) : app.exit(error, nowhere, nowhere);
-    all.exit(code == 0 ? 0 : 1);
+}
+
+using app::require_usable;
+
+// An option that is given and that no chosen estimator looks at is a mistake.
+void check_effects(const settings& s, const CLI::App& given) {
+  const auto for_some = [&](const char* option, const std::vector<std::string>& those) {
+    if (given.count(option) == 0) return;
+    const bool used = std::ranges::any_of(s.estimators, [&](const auto& name) {
+      return std::ranges::find(those, name) != those.end();
+    });
+    require_usable(used, std::string(option) + " is for " + CLI::detail::join(those, ", ") +
+                             ", and --estimator names none of them: leave it out");
+  };
+  for_some("--products", {"cge", "sparse-cge"});
+  for_some("--sparsity", {"sparse-cge"});
+  for_some("--interval", {"sparse-cge"});
+  for_some("--directions", {"activations", "rge"});
+  for_some("--smoothing", {"cge", "sparse-cge", "cge-whole", "activations", "rge"});
+  for (const char* option : {"--channels", "--depth"}) {
+    require_usable(given.count(option) == 0 || s.network == "cnn" || s.network == "mlp",
+                   std::string(option) + " is for the cnn and the mlp, and --network is " +
+                       s.network + ": leave it out");
   }
+}
+
+void check(const settings& s) {
+  require_usable(s.warmup < static_cast<double>(s.epochs), "--warmup must be below --epochs, " +
+                                                               std::to_string(s.epochs) +
+                                                               ": give fewer epochs of warm-up");
+  require_usable(!s.study || s.network == "cnn",
+                 "--study compares sizes of the cnn: leave out --network");
+  const bool asked = std::ranges::find(s.estimators, "first-order") != s.estimators.end();
+  require_usable(!asked || has_first_order(), without_first_order());
+  if (s.device == "cpu") return;
+  require_usable(has_device(), without_device());
+  for (const std::string& name : s.estimators) {
+    require_usable(name == "cge" || name == "sparse-cge",
+                   "--device cuda is for cge and sparse-cge, and --estimator names " + name +
+                       ": run that one without --device cuda");
+  }
+}
+
+// The data set decides about defaults. What else is wrong is for the second reading.
+void find_dataset(settings& s) {
+  if (!s.dataset.empty()) return;
+  const bool cifar = !s.data.empty() && (std::filesystem::exists(s.data / "cifar10") ||
+                                         std::filesystem::exists(s.data / "cifar-10-batches-bin") ||
+                                         std::filesystem::exists(s.data / "data_batch_1.bin"));
+  s.dataset = cifar ? "cifar10" : "fashion-mnist";
+}
+
+settings first_reading(int argc, char** argv) {
+  settings s;
+  const auto app = command();
+  app->allow_extras();
+  app->set_help_flag();
+  add_data_options(*app, s);
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError&) {
+  }
+  find_dataset(s);
+  return s;
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ const std::vector<std::string>& estimator_names() {
   return names;
 }
 
-settings defaults_for(const std::string& dataset, bool study) {
+settings defaults_for(const std::string& dataset, bool study, const std::string& device) {
   settings s;
   s.dataset = dataset;
   s.network = "cnn";
@@ -203,25 +203,40 @@ settings defaults_for(const std::string& dataset, bool study) {
     s.evaluations = 1;
     s.checkpoint_every = 5;
   }
-  if (has_first_order()) s.estimators.insert(s.estimators.begin(), "first-order");
+  if (device == "cuda") {
+    std::erase_if(s.estimators,
+                  [](const std::string& name) { return name != "cge" && name != "sparse-cge"; });
+  } else if (has_first_order()) {
+    s.estimators.insert(s.estimators.begin(), "first-order");
+  }
   return s;
 }
 
 settings parse(int argc, char** argv, app::processes& all) {
   const int cores = all.threads();
-  // The defaults depend on the data set and the command, so the first pass only finds these out.
-  settings probe = defaults_for("", false);
-  probe.threads = cores;
-  parse_into(probe, argc, argv, all, false);
-  settings result = defaults_for(probe.dataset, probe.study);
-  result.threads = cores;
-  parse_into(result, argc, argv, all, true);
-  result.quiet = result.quiet || !all.speaks();
-  nlohmann::json common = to_json(result);
+  const settings found = first_reading(argc, argv);
+  settings s = defaults_for(found.dataset, found.study, found.device);
+  s.threads = cores;
+  // The options are bound to `s`, and --help shows what it holds.
+  const auto describe = [&s] {
+    auto app = command();
+    add_data_options(*app, s);
+    add_run_options(*app, s);
+    add_network_options(*app, s);
+    add_training_options(*app, s);
+    add_estimate_options(*app, s);
+    return app;
+  };
+  const auto given = describe();
+  if (!app::read_command_line(*given, argc, argv)) throw app::help_wanted{describe()->help()};
+  check(s);
+  check_effects(s, *given);
+  s.quiet = s.quiet || !all.speaks();
+  nlohmann::json common = to_json(s);
   common.erase("threads");
-  common.update({{"resume", result.resume}, {"fresh", result.fresh}, {"study", result.study}});
+  common.update({{"resume", s.resume}, {"fresh", s.fresh}, {"study", s.study}});
   app::require_same_settings(all, common.dump());
-  return result;
+  return s;
 }
 
 nlohmann::json to_json(const settings& s) {

@@ -53,12 +53,13 @@ struct settings {
 /// Names that --estimator accepts, in the order of the table.
 const std::vector<std::string>& estimator_names();
 
-/// Sizes that two cores finish in minutes, for a data set, and for the study on it.
-settings defaults_for(const std::string& dataset, bool study);
+/// Sizes that two cores finish in minutes, for a data set, and for the study on it; the estimators
+/// are those that a device has.
+settings defaults_for(const std::string& dataset, bool study, const std::string& device = "cpu");
 
-/// The command line as settings. Prints help and exits with 0 for --help; prints one sentence and
-/// exits with 1 for anything it cannot use. Of several processes rank 0 prints; the settings of the
-/// others are quiet, and the default of --threads is each one's own.
+/// The command line as settings. Throws app::help_wanted for --help, and app::usage_error with one
+/// sentence for anything it cannot use. Of several processes rank 0 prints; the settings
+/// of the others are quiet, and the default of --threads is each one's own.
 settings parse(int argc, char** argv, app::processes& all);
 
 /// The settings by option name, for summary.json.

@@ -170,10 +170,9 @@ void load(const app::safetensors& file, const network& net, const settings& s, c
 // counts. In double: the scores are second differences.
 void count_coordinates(const problem& p, const network& net, const settings& s,
                        const std::string& label, const app::processes& all, state& at) {
-  constexpr std::int64_t per_class = 25;
   const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
   app::progress progress(label + " ZO-GraSP", grasp_queries(options), {.quiet = s.quiet});
-  minibatch batch = balanced(p.train, per_class, app::seed_for(s.seed, "scored images"));
+  minibatch batch = scored_images(p, s);
   const std::vector<double> inputs(batch.inputs.begin(), batch.inputs.end());
   const std::vector<double> parameters(at.parameters.begin(), at.parameters.end());
   const std::vector<double> statistics(at.statistics.begin(), at.statistics.end());
@@ -212,7 +211,24 @@ state initial_state(const std::string& estimator, const network& net, std::int64
   return at;
 }
 
+bool all_finite(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
+// Before a step counts, so that no checkpoint holds what cannot be trained any further.
+void require_finite(const state& at) {
+  if (all_finite(at.parameters) && all_finite(at.statistics)) return;
+  throw std::runtime_error("step " + std::to_string(at.now.step) +
+                           " led to weights that are no numbers; give a lower --rate or "
+                           "--weight-decay");
+}
+
 }  // namespace
+
+minibatch scored_images(const problem& p, const settings& s) {
+  constexpr std::int64_t per_class = 25;
+  return balanced(p.train, per_class, app::seed_for(s.seed, "scored images"));
+}
 
 network make_network(const settings& s, const app::image_set& images) {
   const zo::nn::shape in{images.channels, images.rows, images.columns};
@@ -228,13 +244,13 @@ network make_network(const settings& s, const app::image_set& images) {
   const char* const end = s.network.data() + s.network.size();
   if (!s.network.starts_with(resnet) ||
       std::from_chars(s.network.data() + resnet.size(), end, depth).ptr != end) {
-    throw std::runtime_error("--network must be cnn, mlp or resnet20, resnet32, resnet44 …, got " +
-                             app::in_quotes(s.network));
+    throw app::usage_error("--network must be cnn, mlp or resnet20, resnet32, resnet44 …, got " +
+                           app::in_quotes(s.network));
   }
   if (!(in == zo::nn::shape{3, 32, 32})) {
-    throw std::runtime_error("--network " + s.network +
-                             " needs images of 3 x 32 x 32, and those of " + s.dataset + " are " +
-                             zo::nn::text_of(in) + "; name a folder with CIFAR-10 with --data");
+    throw app::usage_error("--network " + s.network +
+                           " needs images of 3 x 32 x 32, and those of " + s.dataset + " are " +
+                           zo::nn::text_of(in) + "; name a folder with CIFAR-10 with --data");
   }
   return zo::nn::resnet(depth);
 }
@@ -315,8 +331,10 @@ training_report train(const problem& p, const std::string& estimator, const sett
     const double started = seconds_now();
     const minibatch batch = data.at(at.now.step);
     const answer got = (*estimate)({at.parameters, at.statistics, batch, at.now.step}, gradient);
+    if (!all_finite(gradient)) refuse_estimate(at.now.step, got.loss, s);
     estimate->update_statistics(at.statistics);
     at.optimizer.step(zo::seq, std::span<float>(at.parameters), std::span<const float>(gradient));
+    require_finite(at);
     at.now.step += 1;
     at.now.queries += got.queries;
     at.now.passes += got.passes;

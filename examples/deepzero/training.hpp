@@ -14,8 +14,12 @@
 
 namespace deepzero {
 
-/// The network of the settings for these images. Throws std::runtime_error when there is none.
+/// The network of the settings for these images. Throws app::usage_error when there is none.
 zo::nn::network make_network(const settings& s, const app::image_set& images);
+
+/// The images by which sparse-cge counts coordinates. Throws app::usage_error when there are too
+/// few.
+minibatch scored_images(const problem& p, const settings& s);
 
 /// SGD with momentum, weight decay, warm-up and cosine. The rate of rge is multiplied by
 /// q / (q + d + 1): with Gaussian directions its mean square is 1 + (d + 1) / q times that of the

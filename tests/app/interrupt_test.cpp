@@ -23,7 +23,7 @@ int status_of(Action action) {
 }
 
 TEST(Interrupt, TheFirstSignalSetsAFlag) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const int status = status_of([signal] {
       const interrupt_guard guard;
       if (interrupt_guard::requested()) ::_exit(1);
@@ -44,6 +44,39 @@ TEST(Interrupt, TheSecondSignalKills) {
     });
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == second);
   }
+}
+
+// The kernel and the shell both send one when a terminal is closed, and some systems after SIGTERM.
+TEST(Interrupt, ASecondHangupDoesNotKill) {
+  for (const int first : {SIGHUP, SIGTERM, SIGINT}) {
+    const int status = status_of([first] {
+      const interrupt_guard guard;
+      ::raise(first);
+      ::raise(SIGHUP);
+      ::_exit(interrupt_guard::signal_number() == first ? 0 : 1);
+    });
+    EXPECT_EQ(status, 0) << first;
+  }
+  const int status = status_of([] {
+    const interrupt_guard guard;
+    ::raise(SIGHUP);
+    ::raise(SIGINT);
+  });
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+TEST(Interrupt, NohupIsRespected) {
+  EXPECT_EQ(status_of([] {
+              ::signal(SIGHUP, SIG_IGN);
+              {
+                const interrupt_guard guard;
+                ::raise(SIGHUP);
+                if (interrupt_guard::requested()) ::_exit(1);
+              }
+              ::raise(SIGHUP);
+              ::_exit(0);
+            }),
+            0);
 }
 
 TEST(Interrupt, AfterTheGuardSignalsKillAgain) {

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -41,8 +44,10 @@ TEST(Processes, AreCountedAsTheLauncherSays) {
   // A batch script is one process, however many its job may start.
   launch({{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}});
   EXPECT_EQ(ranks(), 1);
-  launch({{"OMPI_COMM_WORLD_SIZE", "1"}});
-  EXPECT_EQ(ranks(), 1);
+  for (const char* text : {"1", "", "two", "2x", "0x2", "99999999999"}) {
+    launch({{"OMPI_COMM_WORLD_SIZE", text}});
+    EXPECT_EQ(ranks(), 1) << text;
+  }
   launch({});
 }
 
@@ -89,6 +94,58 @@ TEST(RunProgram, TurnsInterruptionsIntoExitCodes) {
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(app::run_program("program", [](app::processes&) { throw app::interrupted{2}; }), 130);
   EXPECT_NE(::testing::internal::GetCapturedStderr().find("--resume"), std::string::npos);
+}
+
+TEST(RunProgram, PrintsHelp) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(app::run_program("program", [](app::processes&) { throw app::help_wanted{"--x\n"}; }),
+            0);
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "--x\n");
+}
+
+TEST(RunProgramDeathTest, TellsMistakesInOptionsFromFailures) {
+  EXPECT_EXIT(
+      app::run_program("program", [](app::processes&) { throw app::usage_error("--x: no"); }),
+      testing::ExitedWithCode(2), "^program: --x: no .see --help.\n$");
+}
+
+TEST(RunProgramDeathTest, SaysWhatToDoWhereMemoryEnds) {
+  const auto all_of_it = [](app::processes&) { throw std::bad_alloc(); };
+  const auto more_than_a_vector = [](app::processes&) {
+    std::vector<double> impossible;
+    impossible.resize(impossible.max_size() + 1);
+  };
+  const auto of_torch = [](app::processes&) {
+    throw std::runtime_error("DefaultCPUAllocator: can't allocate memory: you tried …\nstack");
+  };
+  for (const std::function<void(app::processes&)>& body :
+       {std::function<void(app::processes&)>(all_of_it), {more_than_a_vector}, {of_torch}}) {
+    EXPECT_EXIT(app::run_program("program", body), testing::ExitedWithCode(1),
+                "^program: there is not enough memory: give a smaller --batch");
+  }
+}
+
+TEST(RunProgramDeathTest, EscapesWhatWouldDisturbTheTerminal) {
+  EXPECT_EXIT(
+      app::run_program("program",
+                       [](app::processes&) { throw std::runtime_error("no \x1b[2J\xc2\x9bx"); }),
+      testing::ExitedWithCode(1), "^program: no .x1b.2J.xc2.x9bx\n$");
+}
+
+TEST(RunProgramDeathTest, RefusesAnInstructionSetThatIsNone) {
+  setenv("ZO_INSTRUCTION_SET", "sse9", 1);
+  EXPECT_EXIT(app::run_program("program", [](app::processes&) {}), testing::ExitedWithCode(1),
+              "ZO_INSTRUCTION_SET must be generic, avx2 or avx512, got sse9\n$");
+  unsetenv("ZO_INSTRUCTION_SET");
+}
+
+TEST(RunProgramDeathTest, FailsWhereNobodyReadsTheResults) {
+  EXPECT_EXIT(
+      {
+        if (std::freopen("/dev/full", "w", stdout) == nullptr) std::abort();
+        app::run_program("program", [](app::processes&) { std::printf("results\n"); });
+      },
+      testing::ExitedWithCode(1), "^program: cannot print the results: No space left");
 }
 
 TEST(RunProgramDeathTest, SaysTheFirstLineOfAnError) {

@@ -1,58 +1,57 @@
 #!/bin/sh
-# command_line.sh PROGRAM: bad input gives one sentence, exit code 1, and changes nothing.
+# command_line.sh PROGRAM: wrong options give one sentence and exit code 2, what fails one sentence and
+# exit code 1; neither changes anything, and what was computed is kept.
 set -u
 program=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
 
-# refused PATTERN ARGUMENTS...: exits with 1, with one line on stderr that holds PATTERN.
+# refused CODE PATTERN ARGUMENTS...: exits with CODE, with one line on stderr that holds PATTERN.
 refused() {
-  pattern=$1
-  shift
+  code=$1
+  pattern=$2
+  shift 2
   "$program" "$@" >"$work/out" 2>"$work/err"
+  expect "$code" "$pattern" "$*"
+}
+
+# expect CODE PATTERN WHAT: of the program that was just run.
+expect() {
   status=$?
-  if [ "$status" -ne 1 ]; then
-    echo "exit $status: $*"
+  if [ "$status" -ne "$1" ]; then
+    echo "exit $status: $3"
+    cat "$work/err"
     failures=$((failures + 1))
-  elif ! grep -q -e "$pattern" "$work/err" || [ "$(wc -l <"$work/err")" -ne 1 ]; then
-    echo "wrong message for $*:"
+  elif ! grep -q -e "$2" "$work/err" || [ "$(wc -l <"$work/err")" -ne 1 ]; then
+    echo "wrong message for $3:"
     cat "$work/err"
     failures=$((failures + 1))
   fi
 }
 
-refused "no-such-flag" --no-such-flag
-refused "estimator" --estimator magic
-refused "device" --device tpu
-refused "--device cuda" --device cuda --estimator cge,rge
-if ! "$program" --help | grep -q -e "--epochs INT=6 "; then
-  echo "--help does not show the default epochs"
-  failures=$((failures + 1))
-fi
-refused "epochs: must be a whole number above 0, got 0" --epochs 0
-refused "epochs: must be a whole number above 0, got 2.5" --epochs 2.5
-refused "rate: must be a number above 0, got nan" --rate nan
-refused "mu: must be a number above 0, got -1" --smoothing -1
-refused "sparsity: must be a number from 0 to below 1, got 1" --sparsity 1
-refused "momentum: must be a number from 0 to below 1, got 1.5" --momentum 1.5
-refused "warmup must be below --epochs" --epochs 2 --warmup 2
-refused "threads" --threads 0
-refused "leave out --network" --study --network mlp
-refused "dataset-fashion-mnist" --data "$work/nowhere" --out "$work/run"
-refused "CIFAR-10 is missing" --dataset cifar10 --data "$work/nowhere" --out "$work/run"
+# Numbers and combinations of options: settings_test.
+refused 2 "no-such-flag" --no-such-flag
+refused 2 "estimator" --estimator magic
+refused 2 "--device cuda" --device cuda --estimator cge,rge
+refused 2 "epochs: must be a whole number from 1 to 1000000, got 0" --epochs 0
+refused 2 "mu: must be a number from 1e-12 to 1e+06, got 1e38" --smoothing 1e38
+refused 2 "warmup must be below --epochs" --epochs 2 --warmup 2
+refused 2 "leave out --network" --study --network mlp
+refused 1 "dataset-fashion-mnist" --data "$work/nowhere" --out "$work/run"
+refused 1 "CIFAR-10 is missing" --dataset cifar10 --data "$work/nowhere" --out "$work/run"
 
 mkdir "$work/cut"
 printf 'cut off' >"$work/cut/train-images-idx3-ubyte"
 printf 'cut off' >"$work/cut/train-labels-idx1-ubyte"
-refused "train-images" --data "$work/cut" --out "$work/run"
+refused 1 "train-images" --data "$work/cut" --out "$work/run"
 mkdir "$work/cifar"
 for k in 1 2 3 4 5; do printf 'cut off' >"$work/cifar/data_batch_$k.bin"; done
-refused "data_batch_1.bin" --data "$work/cifar" --out "$work/run"
+refused 1 "data_batch_1.bin" --data "$work/cifar" --out "$work/run"
 [ -e "$work/run" ] && { echo "a folder was made for a run that never began"; failures=$((failures + 1)); }
 
-"$program" --help >"$work/help" || failures=$((failures + 1))
-grep -q -- "--resume" "$work/help" || failures=$((failures + 1))
+"$program" --help >/dev/full 2>"$work/err"
+expect 1 "cannot print the results: No space left" "--help >/dev/full"
 
 # What follows needs images.
 small="--images 640 --test-images 200 --threads 1 --quiet --estimator cge --network mlp --channels 4"
@@ -66,23 +65,24 @@ for file in curve.csv summary.json accuracy_queries.csv accuracy_seconds.csv; do
   [ -s "$work/run/$file" ] || { echo "no $file"; failures=$((failures + 1)); }
 done
 
-refused "needs images of 3 x 32 x 32" --network resnet20 --out "$work/other"
-refused "network must be cnn" --network vgg --out "$work/other"
-refused "images must be at most 60000" --images 60001 --out "$work/other"
-refused "batch is 32" --images 10 --out "$work/other" --quiet
-refused "ZO-GraSP needs 25" --images 128 --estimator sparse-cge --out "$work/other" --quiet
+refused 2 "needs images of 3 x 32 x 32" --network resnet20 --out "$work/other"
+refused 2 "network must be cnn.*vgg.x1b" --network "$(printf 'vgg\033[2J')" --out "$work/other"
+refused 2 "images must be at most 60000" --images 60001 --out "$work/other"
+refused 2 "batch is 32" --images 10 --out "$work/other" --quiet
+refused 2 "ZO-GraSP needs 25" --images 128 --out "$work/other" --quiet
+[ -e "$work/other" ] && { echo "a folder was made for a run that never began"; failures=$((failures + 1)); }
 touch "$work/file"
-refused "file" --images 640 --out "$work/file" --quiet
+refused 1 "file" --images 640 --out "$work/file" --quiet
 [ -s "$work/file" ] && { echo "the file in the way was overwritten"; failures=$((failures + 1)); }
 
 # A checkpoint of other settings, and a damaged one, are refused and left alone.
 cp "$work/run/checkpoints/cge.safetensors" "$work/before"
 # shellcheck disable=SC2086
-refused "rate was 0.1" $small --depth 1 --epochs 1 --out "$work/run" --resume --rate 0.2
+refused 1 "rate was 0.1" $small --depth 1 --epochs 1 --out "$work/run" --resume --rate 0.2
 cmp -s "$work/before" "$work/run/checkpoints/cge.safetensors" || failures=$((failures + 1))
 head -c 1000 "$work/before" >"$work/run/checkpoints/cge.safetensors"
 # shellcheck disable=SC2086
-refused "damaged" $small --depth 1 --epochs 1 --out "$work/run" --resume
+refused 1 "damaged" $small --depth 1 --epochs 1 --out "$work/run" --resume
 [ "$(wc -c <"$work/run/checkpoints/cge.safetensors")" -eq 1000 ] || failures=$((failures + 1))
 
 # The study makes its table and figures.
@@ -93,30 +93,72 @@ refused "damaged" $small --depth 1 --epochs 1 --out "$work/run" --resume
 [ "$(grep -c '^cge\|^rge' "$work/study/study.csv")" -eq 8 ] ||
   { cat "$work/study/study.csv"; failures=$((failures + 1)); }
 
-# Ctrl-C saves a checkpoint, tells how to go on, and exits with 130.
+# What cannot be computed is said, with the option that is to blame, and no checkpoint holds it.
 # shellcheck disable=SC2086
-"$program" $small --depth 1 --epochs 10000 --out "$work/stopped" >/dev/null 2>"$work/err" &
-pid=$!
-for _ in $(seq 300); do
-  [ -e "$work/stopped/checkpoints/cge.safetensors" ] && break
-  kill -0 "$pid" 2>/dev/null || break
-  sleep 0.1
-done
-kill -INT "$pid" 2>/dev/null
-wait "$pid"
-status=$?
-if [ "$status" -ne 130 ] || ! grep -q -- "--resume" "$work/err"; then
-  echo "Ctrl-C: exit $status"
-  cat "$work/err"
+refused 1 "loss of step 1 is not a number; give a lower --rate" $small --depth 1 --epochs 1 --rate 1e30 \
+  --out "$work/diverged"
+
+# What nobody can read is a failure, and is in the files.
+# shellcheck disable=SC2086
+"$program" $small --depth 1 --epochs 1 --out "$work/run" >/dev/full 2>"$work/err"
+expect 1 "cannot print the results: No space left" ">/dev/full"
+rm "$work/run/summary.json"
+# shellcheck disable=SC2086
+"$program" $small --depth 1 --epochs 1 --out "$work/run" --resume >&- 2>"$work/err"
+expect 1 "cannot print the results" ">&-"
+[ -s "$work/run/summary.json" ] || { echo "no summary"; failures=$((failures + 1)); }
+# shellcheck disable=SC2086
+{ "$program" $small --depth 1 --epochs 1 --out "$work/run" --resume 2>"$work/err"; echo $? >"$work/code"; } | :
+[ "$(cat "$work/code")" -le 1 ] || { echo "a closed pipe killed the program"; failures=$((failures + 1)); }
+# A limit of 1 KiB a file.
+# shellcheck disable=SC2086
+(ulimit -f 2; exec "$program" $small --depth 1 --epochs 1 --out "$work/limited") >/dev/null 2>"$work/err"
+expect 1 "Cannot write .*larger than" "ulimit -f"
+# Without gnuplot there are no pictures, and all else.
+# shellcheck disable=SC2086
+PATH="$work" "$program" $small --depth 1 --epochs 1 --out "$work/plain" >"$work/out" 2>"$work/err" ||
+  { cat "$work/err"; failures=$((failures + 1)); }
+if ! grep -q "gnuplot" "$work/out" || [ ! -s "$work/plain/summary.json" ] || [ ! -s "$work/plain/curve.csv" ]; then
+  echo "without gnuplot:"
+  cat "$work/out"
   failures=$((failures + 1))
 fi
+
+# started FOLDER: waits for the first checkpoint of the program $pid.
+started() {
+  for _ in $(seq 300); do
+    [ -e "$1/checkpoints/cge.safetensors" ] && break
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+}
+
+# Ctrl-C and a closed terminal save a checkpoint, tell how to go on, and exit with 128 and the signal. No
+# second program can write to the same folder.
+for signal in 2 1; do
+  rm -rf "$work/stopped"
+  # shellcheck disable=SC2086
+  "$program" $small --depth 1 --epochs 10000 --out "$work/stopped" >/dev/null 2>"$work/stop" &
+  pid=$!
+  started "$work/stopped"
+  refused 1 "process $pid on .* is at work there; wait for it or choose another --out" $small --depth 1 \
+    --epochs 1 --out "$work/stopped"
+  kill -"$signal" "$pid" 2>/dev/null
+  wait "$pid"
+  status=$?
+  if [ "$status" -ne "$((128 + signal))" ] || ! grep -q -- "--resume" "$work/stop"; then
+    echo "signal $signal: exit $status"
+    cat "$work/stop"
+    failures=$((failures + 1))
+  fi
+done
 
 # A forgotten --resume costs nothing, and neither does --fresh.
 cp "$work/stopped/checkpoints/cge.safetensors" "$work/before"
 # shellcheck disable=SC2086
-refused "with --resume, begin anew with --fresh" $small --depth 1 --epochs 1 --out "$work/stopped"
+refused 1 "with --resume, begin anew with --fresh" $small --depth 1 --epochs 1 --out "$work/stopped"
 cmp -s "$work/before" "$work/stopped/checkpoints/cge.safetensors" || failures=$((failures + 1))
-refused "excludes" --resume --fresh --out "$work/stopped"
+refused 2 "excludes" --resume --fresh --out "$work/stopped"
 for begin in --fresh ""; do # the second time the run before is finished
   # shellcheck disable=SC2086
   "$program" $small --depth 1 --epochs 1 --out "$work/stopped" $begin >"$work/out" 2>"$work/err" ||
@@ -131,14 +173,14 @@ echo weights >"$work/mine/checkpoints/my_model.safetensors"
 ln -s "$work/mine/checkpoints" "$work/linked/checkpoints"
 for begin in --fresh ""; do
   # shellcheck disable=SC2086
-  refused "my_model.safetensors" $small --out "$work/mine" $begin
+  refused 1 "my_model.safetensors" $small --out "$work/mine" $begin
   # shellcheck disable=SC2086
-  refused "is a link" $small --out "$work/linked" $begin
+  refused 1 "is a link" $small --out "$work/linked" $begin
 done
 [ "$(cat "$work/mine/checkpoints/my_model.safetensors")" = weights ] || failures=$((failures + 1))
 
 # A data file that is no file is not waited for.
 mkdir "$work/pipes"
 mkfifo "$work/pipes/train-images-idx3-ubyte" "$work/pipes/train-labels-idx1-ubyte"
-refused "it is a pipe" --data "$work/pipes" --out "$work/other"
+refused 1 "it is a pipe" --data "$work/pipes" --out "$work/other"
 exit "$failures"

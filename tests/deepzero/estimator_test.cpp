@@ -245,4 +245,26 @@ TEST(estimators, running_statistics_follow_on_a_gpu_too) {
   EXPECT_NE(running[1], t.statistics);
 }
 
+TEST(estimators, say_which_option_is_to_blame) {
+  const settings s = test::small_settings();
+  const auto said = [&](double loss) {
+    try {
+      refuse_estimate(3, loss, s);
+    } catch (const std::runtime_error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(said(NAN), "the loss of step 3 is not a number; give a lower --rate or --weight-decay");
+  EXPECT_NE(said(2.5).find("give a --mu nearer to 0.005"), std::string::npos) << said(2.5);
+}
+
+// By it, processes notice that one of them is at another step.
+TEST(estimators, say_where_in_the_run_they_are) {
+  const settings s = test::small_settings();
+  const problem p = test::striped_problem();
+  const minibatch batch = scaled(p.train, 0, 2);
+  EXPECT_EQ(place_of({{}, {}, batch, 7}, s).step, 7U);
+}
+
 }  // namespace

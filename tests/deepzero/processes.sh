@@ -104,7 +104,7 @@ wait "$job" && fail "Ctrl-C: the job succeeded"
 "$program" $long --out "$work/long" --resume >"$work/log" 2>&1 || fail "resumed as one process"
 same alone long
 
-refused "epochs: must be a whole number above 0, got 0" -n 2 "$program" --epochs 0
+refused "epochs: must be a whole number from 1 to 1000000, got 0" -n 2 "$program" --epochs 0
 refused "dataset-fashion-mnist" -n 2 "$program" --data "$work/nowhere" --out "$work/never"
 # shellcheck disable=SC2086
 refused "rank 1: .*dataset-fashion-mnist" -n 1 "$program" $long --out "$work/never" \

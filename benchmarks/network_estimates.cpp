@@ -257,7 +257,7 @@ int run_plan(const settings& s, const problem& p, const nn::minibatch<float>& ba
   const nn::layered_problem<float> asked{
       p.net, batch, p.parameters, p.statistics, nn::norm_mode::train, static_cast<int>(s.threads)};
   nn::plan_options options;
-  if (!s.cosine.empty()) options.cosine = app::real_number(s.cosine);
+  if (!s.cosine.empty()) options.cosine = app::real_number(s.cosine).value();
   if (!s.passes.empty()) options.passes = app::real_number(s.passes);
   const zo::stream from{.seed = static_cast<std::uint64_t>(s.seed)};
   const nn::layer_plan plan = nn::plan_layers(asked, options, from);

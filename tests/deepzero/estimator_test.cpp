@@ -109,7 +109,7 @@ TEST(estimators, first_order_is_the_gradient_of_a_resnet) {
   minibatch batch{{}, 4, nn::cross_entropy(std::vector<index>{1, 2, 3, 4}, 10)};
   for (int i = 0; i < 4 * 3072; ++i)
     batch.inputs.push_back(static_cast<float>(i * 37 % 101) / 50 - 1);
-  (*make_first_order(net, 1))({p, statistics, batch, 0}, g);
+  (*make_first_order(net, test::small_settings()))({p, statistics, batch, 0}, g);
   nn::objective<float> f(
       net, [&](zo::sample_id) { return batch; }, std::span<const float>(statistics));
   std::vector<index> some;

@@ -8,6 +8,7 @@ namespace zo::cuda::detail {
 namespace {
 
 using zo::detail::gradient_of;
+using zo::detail::quotient;
 using zo::detail::side;
 using zo::detail::step_from;
 
@@ -68,13 +69,13 @@ struct moved_piece {
 // Counts failed answers, `stride` apart, and keeps the slope if it is a number.
 template <class T>
 __device__ void keep_slope(const double* answers, int sides, zo::index stride, double scale,
-                           double rise, double run, T* gradient, unsigned long long* survivors,
+                           double slope, T* gradient, unsigned long long* survivors,
                            const tally& known) {
   for (int side = 0; side < sides; ++side) {
     if (!__builtin_isfinite(answers[side * stride])) atomicAdd(known.failed, 1ULL);
   }
   bool good = false;
-  const T value = gradient_of<T>(scale, rise, run, good);
+  const T value = gradient_of<T>(scale, slope, good);
   if (!good) return;  // the coordinate stays at zero
   *gradient = value;
   atomicAdd(survivors, 1ULL);
@@ -93,15 +94,11 @@ struct slope_piece {
     const zo::index row = item % steps.rows;
     const zo::index j = item / steps.rows * steps.sides * steps.rows + row;
     const auto upper_x = static_cast<double>(moved(steps, j));
-    double rise = answers[j], run = upper_x;
-    if (steps.sides == 1) {
-      rise -= base[row];
-      run -= static_cast<double>(x_of(steps, j));
-    } else {
-      rise -= answers[j + steps.rows];
-      run -= static_cast<double>(moved(steps, j + steps.rows));
-    }
-    keep_slope(answers + j, steps.sides, steps.rows, scale, rise, run,
+    const bool single = steps.sides == 1;
+    const double lower = single ? base[row] : answers[j + steps.rows];
+    const T lower_x = single ? x_of(steps, j) : moved(steps, j + steps.rows);
+    const double slope = quotient(answers[j], lower, upper_x, static_cast<double>(lower_x));
+    keep_slope(answers + j, steps.sides, steps.rows, scale, slope,
                gradients + row * steps.dimension + coordinate_of(steps, j), known.survivors + row,
                known);
   }
@@ -134,13 +131,14 @@ struct rise_piece {
   tally known;
 
   __device__ void operator()(zo::index k) const {
-    double rise = differences[k];
-    auto run = static_cast<double>(lengths[k]);
+    double lower = 0, lower_length = 0;
     if (sides == 2) {
-      rise -= differences[count + k];
-      run -= static_cast<double>(lengths[count + k]);
+      lower = differences[count + k];
+      lower_length = static_cast<double>(lengths[count + k]);
     }
-    keep_slope(differences + k, sides, count, scale, rise, run, gradient + coordinates[k],
+    const double slope =
+        quotient(differences[k], lower, static_cast<double>(lengths[k]), lower_length);
+    keep_slope(differences + k, sides, count, scale, slope, gradient + coordinates[k],
                known.survivors, known);
   }
 };

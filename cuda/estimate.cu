@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(block_threads)
     add_answers_kernel(zo::index rows, zo::index each, const double* answers, tally known) {
   __shared__ double staged[block_threads];
   for (zo::index row = blockIdx.x; row < rows; row += gridDim.x) {
-    double sum = known.sums[row], count = known.counts[row];
+    double sum = known.sums[row], small_sum = known.small_sums[row], count = known.counts[row];
     for (zo::index first = 0; first < each; first += block_threads) {
       const zo::index j = first + threadIdx.x;
       if (j < each) staged[threadIdx.x] = answers[j * rows + row];
@@ -33,6 +33,7 @@ __global__ void __launch_bounds__(block_threads)
         for (int k = 0; k < here; ++k) {
           if (!__builtin_isfinite(staged[k])) continue;
           sum += staged[k];
+          small_sum += staged[k] * zo::detail::small;
           count += 1;
         }
       }
@@ -40,6 +41,7 @@ __global__ void __launch_bounds__(block_threads)
     }
     if (threadIdx.x == 0) {
       known.sums[row] = sum;
+      known.small_sums[row] = small_sum;
       known.counts[row] = count;
     }
   }
@@ -63,11 +65,55 @@ struct weight_piece {
       if (!__builtin_isfinite(mine[side * rows + row])) atomicAdd(known.failed, 1ULL);
     }
     const double factor = factors == nullptr ? 1.0 : factors[item];
-    const double slope = sides == 1 ? zo::detail::slope<forward>(mine, rows, row, base[row], step)
-                                    : zo::detail::slope<central>(mine, rows, row, 0, step);
+    double slope = sides == 1 ? zo::detail::slope<forward>(mine, rows, row, base[row], step)
+                              : zo::detail::slope<central>(mine, rows, row, 0, step);
+    if (known.faults(row) != 0) slope = __builtin_nan("");
     bool good = false;
     weights[row * count + k] = zo::detail::weight_of<T>(scale, slope, factor, good);
     if (good) atomicAdd(known.survivors + row, 1ULL);
+  }
+};
+
+template <class T>
+struct fault_piece {
+  zo::index dimension;
+  zo::detail::step_check<T> check;
+  const T* x;
+  tally known;
+
+  __device__ void operator()(zo::index row, zo::index i) const {
+    const unsigned faults = check(x[row * dimension + i]);
+    if (faults & zo::detail::step_is_lost) known.lost[row] = 1;
+    if (faults & zo::detail::beyond_range) known.beyond[row] = 1;
+  }
+};
+
+template <class T>
+struct infinite_piece {
+  const T* values;
+  unsigned long long* found;
+  __device__ void operator()(zo::index i) const {
+    if (!__builtin_isfinite(values[i])) *found = 1;
+  }
+};
+
+// What a row of a gradient is multiplied by at the end.
+template <class T>
+__device__ T factor_of(const ending& how, const tally& known, zo::index row) {
+  const auto good = static_cast<zo::index>(known.survivors[row]);
+  if (!how.rescale || good == how.asked || good == 0) return T(1);
+  return zo::detail::rescaling<T>(how.asked, good);
+}
+
+template <class T>
+struct gradient_piece {
+  ending how;
+  tally known;
+  zo::index dimension;
+  const T* gradients;
+  __device__ void operator()(zo::index row, zo::index i) const {
+    const T value = gradients[row * dimension + i] * factor_of<T>(how, known, row);
+    if (!__builtin_isfinite(value)) known.beyond[row] = 1;
   }
 };
 
@@ -76,19 +122,25 @@ struct weight_piece {
 __global__ void __launch_bounds__(block_threads, 1)
     close_kernel(ending how, tally known, const double* base, report* out, double* losses) {
   // A failed query leaves no slope, so that the slopes tell whether any failed.
-  int some_base = 0, some_enough = 0, some_short = 0;
+  int some_base = 0, some_enough = 0, some_short = 0, some_lost = 0, some_beyond = 0;
   const auto needed = static_cast<unsigned long long>(how.drop ? 1 : how.asked);
   for (zo::index row = threadIdx.x; row < how.rows; row += block_threads) {
     some_base |= how.uses_base && __builtin_isfinite(base[row]) ? 1 : 0;
-    const bool enough = known.survivors[row] >= needed;
+    const unsigned faults = known.faults(row);
+    const bool enough = faults == 0 && known.survivors[row] >= needed;
+    some_lost |= faults & zo::detail::step_is_lost ? 1 : 0;
+    some_beyond |= faults & zo::detail::beyond_range ? 1 : 0;
     some_enough |= enough ? 1 : 0;
     some_short |= enough ? 0 : 1;
   }
   some_base = __syncthreads_or(some_base);
   some_enough = __syncthreads_or(some_enough);
   some_short = __syncthreads_or(some_short);
+  some_lost = __syncthreads_or(some_lost);
+  some_beyond = __syncthreads_or(some_beyond);
   for (zo::index row = threadIdx.x; row < how.rows; row += block_threads) {
-    const double mean = known.sums[row] / known.counts[row];  // none: 0 / 0
+    const double mean =
+        zo::detail::mean_of(known.sums[row], known.small_sums[row], known.counts[row]);
     const double answer = how.uses_base ? base[row] : mean;
     const double loss = __builtin_isfinite(answer) ? answer : answer - answer;  // NaN
     if (losses != nullptr) losses[row] = loss;
@@ -96,9 +148,13 @@ __global__ void __launch_bounds__(block_threads, 1)
   }
   if (threadIdx.x == 0) {
     const bool base_is_there = !how.needs_base || some_base != 0;
-    const bool enough = how.drop ? some_enough != 0 : some_short == 0;
+    const bool finite = how.infinite == nullptr || *how.infinite == 0;
+    const bool enough = finite && (how.drop ? some_enough != 0 : some_short == 0);
     out->failed = *known.failed;
-    out->ok = base_is_there && enough ? 1 : 0;
+    const unsigned faults = (some_lost != 0 ? zo::detail::step_is_lost : 0U) |
+                            (some_beyond != 0 || !finite ? zo::detail::beyond_range : 0U);
+    const flaw why = zo::detail::flaw_of(faults, static_cast<zo::index>(*known.failed));
+    out->why = static_cast<unsigned long long>(base_is_there && enough ? flaw::none : why);
   }
 }
 
@@ -106,16 +162,16 @@ __global__ void __launch_bounds__(block_threads, 1)
 template <class T>
 __global__ void __launch_bounds__(block_threads, 1)
     mend_kernel(ending how, tally known, const report* from, zo::index dimension, T* gradients) {
-  const bool ok = from->ok != 0;
+  const bool ok = from->why == static_cast<unsigned long long>(flaw::none);
   const zo::index stride = static_cast<zo::index>(gridDim.x) * blockDim.x;
   for (zo::index row = blockIdx.y; row < how.rows; row += gridDim.y) {
-    const auto good = static_cast<zo::index>(known.survivors[row]);
-    if (ok && (!how.rescale || good == how.asked || good == 0)) continue;
+    const bool keeps = ok && known.faults(row) == 0;
     // The mean over the slopes that are left, or zeros.
-    const T factor = static_cast<T>(static_cast<double>(how.asked) / static_cast<double>(good));
+    const T factor = factor_of<T>(how, known, row);
+    if (keeps && factor == T(1)) continue;
     T* const g = gradients + row * dimension;
     zo::index i = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
-    for (; i < dimension; i += stride) g[i] = ok ? g[i] * factor : T(0);
+    for (; i < dimension; i += stride) g[i] = keeps ? g[i] * factor : T(0);
   }
 }
 
@@ -163,6 +219,26 @@ void find_weights(const place& at, zo::index rows, zo::index count, int sides,
       "launching the kernel of weights");
 }
 
+template <class T>
+void find_faults(const place& at, zo::index rows, zo::index dimension,
+                 const zo::detail::step_check<T>& check, const T* x, const tally& known) {
+  for_rows(at.stream, rows, dimension, fault_piece<T>{dimension, check, x, known},
+           "launching the kernel that looks at steps");
+}
+
+template <class T>
+void find_infinite(const place& at, zo::index count, const T* values, unsigned long long* found) {
+  for_items(at.stream, count, infinite_piece<T>{values, found},
+            "launching the kernel that looks for infinite numbers");
+}
+
+template <class T>
+void check_gradients(const place& at, const ending& how, const tally& known, zo::index dimension,
+                     const T* gradients) {
+  for_rows(at.stream, how.rows, dimension, gradient_piece<T>{how, known, dimension, gradients},
+           "launching the kernel that looks at gradients");
+}
+
 void close(const place& at, const ending& how, const tally& known, const double* base, report* out,
            double* losses) {
   const cudaLaunchConfig_t config = configuration(at.stream, {1, 1, block_threads});
@@ -194,12 +270,17 @@ void upload(const place& at, const zo::index* host, zo::index count, zo::index* 
   }
 }
 
-template void find_weights(const place&, zo::index, zo::index, int, const double*, const double*,
-                           const double*, double, double, float*, const tally&);
-template void find_weights(const place&, zo::index, zo::index, int, const double*, const double*,
-                           const double*, double, double, double*, const tally&);
-template void mend(const place&, const ending&, const tally&, const report*, zo::index, float*);
-template void mend(const place&, const ending&, const tally&, const report*, zo::index, double*);
+#define ZO_INSTANTIATE(T)                                                                         \
+  template void find_weights(const place&, zo::index, zo::index, int, const double*,              \
+                             const double*, const double*, double, double, T*, const tally&);     \
+  template void find_faults(const place&, zo::index, zo::index, const zo::detail::step_check<T>&, \
+                            const T*, const tally&);                                              \
+  template void find_infinite(const place&, zo::index, const T*, unsigned long long*);            \
+  template void check_gradients(const place&, const ending&, const tally&, zo::index, const T*);  \
+  template void mend(const place&, const ending&, const tally&, const report*, zo::index, T*);
+ZO_INSTANTIATE(float)
+ZO_INSTANTIATE(double)
+#undef ZO_INSTANTIATE
 
 }  // namespace zo::cuda::detail
 

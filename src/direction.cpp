@@ -8,6 +8,7 @@
 
 #include "direction_table.hpp"
 #include "zo/execution.hpp"
+#include "zo/rounding.hpp"
 
 namespace zo {
 namespace detail {
@@ -68,6 +69,15 @@ template <>
 void accumulate<double>(law kind, const stream& from, index directions, const double* weights,
                         index first, index count, double* g) {
   chosen().kernels.sum_double(kind, from, directions, weights, first, count, g, g);
+}
+
+template <>
+float largest_magnitude<float>(index count, const float* x) {
+  return chosen().kernels.largest_float(count, x);
+}
+template <>
+double largest_magnitude<double>(index count, const double* x) {
+  return chosen().kernels.largest_double(count, x);
 }
 
 double sum_of_squares(const stream& from, index first, index count) {

@@ -151,8 +151,25 @@ inline double squares_kernel(const stream& from, index first, index count) {
   return lane_tree(sum);
 }
 
+// Without their signs, the bits of floating-point numbers are ordered as the numbers are, and those
+// of NaN are above all.
+template <class T, class Bits>
+T largest_kernel(index count, const T* x) {
+  Bits most = 0;
+  for (index i = 0; i < count; ++i) {
+    Bits bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    bits = static_cast<Bits>(bits & ~(Bits{1} << (8 * sizeof(Bits) - 1)));
+    most = bits > most ? bits : most;
+  }
+  T value;
+  __builtin_memcpy(&value, &most, sizeof value);
+  return value;
+}
+
 inline kernel_table make_kernel_table() {
-  return {&sum_kernel<float>, &sum_kernel<double>, &squares_kernel};
+  return {&sum_kernel<float>, &sum_kernel<double>, &squares_kernel,
+          &largest_kernel<float, std::int32_t>, &largest_kernel<double, std::int64_t>};
 }
 
 }  // namespace

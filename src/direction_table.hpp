@@ -12,6 +12,9 @@ struct kernel_table {
   void (*sum_double)(law, const stream& from, index directions, const double* weights, index first,
                      index count, const double* x, double* out);
   double (*squares)(const stream& from, index first, index count);
+  // The largest |x[i]|; NaN where any is.
+  float (*largest_float)(index count, const float* x);
+  double (*largest_double)(index count, const double* x);
 };
 
 kernel_table generic_kernels();

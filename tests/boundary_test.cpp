@@ -274,4 +274,32 @@ TEST(boundary, asks_by_rows_also_where_the_objective_can_do_more) {
   EXPECT_TRUE(same_bits(r.losses, expected.losses));
 }
 
+// ---- rows that are large beside the smoothing
+
+TEST(boundary, a_row_that_is_too_large_has_no_gradient) {
+  auto f = [](points<double> at, std::span<const index>, std::span<double> losses) {
+    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = 2 * at[k][0];
+  };
+  for (const double first : {1e16, infinity, not_a_number}) {
+    const std::vector<double> z{1, 2, first, 4, 5, 6};
+    const auto ask = [&](const auto& how) {
+      return zo::boundary(zo::seq, f, points<double>{z, 3, 2}, how);
+    };
+    auto r = ask(rge({.directions = 4}));
+    EXPECT_FALSE(r.ok);
+    EXPECT_EQ(r.why, first == 1e16 ? zo::flaw::smoothing_lost : zo::flaw::out_of_range);
+    EXPECT_EQ(r.queries, 0);
+    EXPECT_EQ(r.gradients, std::vector<double>(6, 0.0));
+    r = ask(rge({.directions = 4, .failures = on_failure::drop}));
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.gradients[2], 0);
+    EXPECT_EQ(r.gradients[3], 0);
+    // The other rows have the bits they have alone.
+    const std::vector<double> sound{1, 2, 3, 4, 5, 6};
+    const auto expected =
+        zo::boundary(zo::seq, f, points<double>{sound, 3, 2}, rge({.directions = 4}));
+    for (const std::size_t i : {0, 1, 4, 5}) EXPECT_EQ(r.gradients[i], expected.gradients[i]);
+  }
+}
+
 }  // namespace

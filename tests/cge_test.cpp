@@ -390,4 +390,118 @@ TEST(cge, a_probe_that_evaluates_in_full_gives_the_same_estimate) {
   }
 }
 
+// ---- where the numbers end
+
+// The derivative of atan(x / scale), in __float128.
+double slope_of_atan(double x, double scale) {
+  const __float128 t = __float128(x) / scale;
+  return static_cast<double>(1 / (1 + t * t) / scale);
+}
+
+template <class T, class S>
+void check_ends(S scheme, bool relative, bool probes) {
+  constexpr double most = std::numeric_limits<T>::max(), scale = most / 3.4;
+  struct atan_probes {
+    std::span<const T> x{};
+    static double of(double v) { return std::atan(v / scale); }
+    double prepare(std::span<const T> at, zo::sample_id) { return x = at, of(double(at[0])); }
+    void probe(std::span<const index>, std::span<const T> steps,
+               std::span<double> differences) const {
+      for (std::size_t k = 0; k < steps.size(); ++k) {
+        EXPECT_TRUE(std::isfinite(steps[k]));
+        differences[k] = of(double(x[0]) + double(steps[k])) - of(double(x[0]));
+      }
+    }
+  };
+  auto plain = [](std::span<const T> x) {
+    EXPECT_TRUE(std::isfinite(x[0])) << "asked beyond the numbers";
+    return atan_probes::of(static_cast<double>(x[0]));
+  };
+  for (const double first : {most, -most, 0.999 * most, -0.999 * most}) {
+    for (const double mu : {1e-3, 1e-5 * (relative ? 1 : most), 0.01 * (relative ? 1 : most)}) {
+      const std::vector<T> x{static_cast<T>(first)};
+      std::vector<T> g{T(7)};
+      const cge how({.smoothing = mu, .relative = relative}, scheme);
+      atan_probes f;
+      const auto r =
+          probes ? zo::estimate(zo::seq, f, x, g, how) : zo::estimate(zo::seq, plain, x, g, how);
+      if (!r.ok) {
+        EXPECT_EQ(S::points, 2);
+        EXPECT_EQ(std::abs(first), most);
+        EXPECT_EQ(r.why, zo::flaw::out_of_range);
+        continue;
+      }
+      const double right = slope_of_atan(first, scale);
+      // f is so flat that its rounding shows where the step is a single spacing of x.
+      EXPECT_NEAR(static_cast<double>(g[0]), right,
+                  (mu == 1e-3 && !relative && sizeof(T) == 8 ? 1.5 : 0.02) * right)
+          << first << ' ' << mu;
+    }
+  }
+}
+
+TEST(cge, steps_where_the_numbers_end) {
+  for (const bool relative : {false, true}) {
+    for (const bool probes : {false, true}) {
+      check_ends<float>(forward{}, relative, probes);
+      check_ends<float>(central{}, relative, probes);
+      check_ends<double>(forward{}, relative, probes);
+      check_ends<double>(central{}, relative, probes);
+    }
+  }
+}
+
+TEST(cge, huge_steps_are_those_that_happen) {
+  auto f = [](std::span<const double> x) { return x[0] / 1e300; };
+  for (const double first : {0.0, 1e308, -1.7e308}) {
+    for (const double mu : {1e308, 1.7e308}) {
+      const std::vector<double> x{first};
+      for (const bool relative : {false, true}) {
+        const cge ahead({.smoothing = mu, .relative = relative});
+        const cge both({.smoothing = mu, .relative = relative}, central{});
+        EXPECT_NEAR(gradient_of(f, x, ahead)[0], 1e-300, 1e-314);
+        EXPECT_NEAR(gradient_of(f, x, both)[0], 1e-300, 1e-314);
+      }
+    }
+  }
+}
+
+TEST(cge, smoothing_beyond_the_scalar_type_is_refused) {
+  auto f = [](std::span<const float> x) { return std::atan(static_cast<double>(x[0])); };
+  std::vector<float> x{1}, g{0};
+  EXPECT_TRUE(contains(complaint([&] { zo::estimate(zo::seq, f, x, g, cge({.smoothing = 1e39})); }),
+                       "smoothing 1e+39 is infinite in this scalar type"));
+  EXPECT_TRUE(contains(complaint([&] {
+                         zo::minimize(zo::seq, f, x, cge({.smoothing = 1e39}), zo::sgd(),
+                                      {.max_queries = 9});
+                       }),
+                       "smoothing 1e+39 is infinite in this scalar type"));
+}
+
+TEST(cge, coordinates_that_are_no_numbers_have_no_slope) {
+  for (const double first : {infinity, -infinity, not_a_number}) {
+    const std::vector<double> x{first, 1};
+    std::vector<double> g(2);
+    auto sound = [](std::span<const double> at) { return at[1]; };
+    const auto r = zo::estimate(zo::seq, sound, x, g, cge());
+    EXPECT_FALSE(r.ok);
+    EXPECT_EQ(r.why, zo::flaw::out_of_range);
+    // One that is not asked is the objective's own affair.
+    EXPECT_TRUE(
+        zo::estimate(zo::seq, sound, x, g, cge({.coordinates = zo::coordinate_list{{1}}})).ok);
+    EXPECT_NEAR(g[1], 1, 1e-12);
+  }
+}
+
+TEST(cge, a_draw_beyond_any_dimension_is_refused) {
+  auto f = [](std::span<const double> x) { return x[0]; };
+  const std::vector<double> x{1, 2};
+  std::vector<double> g(2);
+  for (const index count : {index{3}, std::numeric_limits<index>::max(), index{0}, index{-1}}) {
+    const cge how({.coordinates = zo::random_coordinates{count}}, central{});
+    EXPECT_FALSE(complaint([&] { zo::estimate(zo::seq, f, x, g, how); }).empty()) << count;
+    EXPECT_LE(how.queries(2), index{1} << 40);
+  }
+}
+
 }  // namespace

@@ -323,11 +323,175 @@ TEST(minimize, bad_options_are_refused_with_a_sentence) {
 }
 
 TEST(minimize, every_reason_has_a_text) {
-  for (const status why : {status::target_reached, status::budget_spent, status::steps_done,
-                           status::callback_stopped, status::query_failed}) {
+  for (const status why :
+       {status::target_reached, status::budget_spent, status::steps_done, status::callback_stopped,
+        status::query_failed, status::smoothing_lost, status::out_of_range}) {
     EXPECT_GT(zo::to_string(why).size(), 5u);
     EXPECT_NE(zo::to_string(why), "unknown");
   }
+}
+
+// ---- the last good point
+
+// f is not defined below 1; steps of .4 (x - 0.2)' go there.
+template <class How>
+void check_cliff(const How& how, bool throws, minimize_options options) {
+  index asked = 0;
+  auto f = [&](std::span<const double> x) {
+    ++asked;
+    if (x[0] < 1 && throws) throw std::runtime_error("no answer");
+    return x[0] < 1 ? not_a_number : x[0] * x[0];
+  };
+  std::vector<double> x{2.0};
+  const auto run = [&] { return minimize(zo::seq, f, x, how, zo::sgd({.rate = 0.4}), options); };
+  if (throws) {
+    EXPECT_THROW(run(), std::runtime_error);
+  } else {
+    const auto r = run();
+    EXPECT_EQ(r.why, status::query_failed);
+    EXPECT_EQ(r.steps, 0u);
+    EXPECT_EQ(r.queries, asked);
+    EXPECT_GT(r.failed, 0);
+    if (options.max_queries > 6) {
+      EXPECT_EQ(r.value, 4.0);
+    }
+  }
+  EXPECT_EQ(x[0], 2.0);
+}
+
+TEST(minimize, goes_back_from_where_f_fails) {
+  for (const bool throws : {false, true}) {
+    check_cliff(cge(), throws, {.max_queries = 100});
+    check_cliff(cge({}, central{}), throws, {.max_queries = 100});
+    check_cliff(cge({}, central{}), throws, {.max_queries = 100, .target = -1.0});
+    check_cliff(rge({}, zo::rademacher{}, central{}), throws, {.max_queries = 100});
+    check_cliff(rge({}, zo::rademacher{}), throws, {.max_queries = 100});
+    // The step is the last one: nobody but the final value looks at its x.
+    check_cliff(cge(), throws, {.max_queries = 100, .max_steps = 1});
+    check_cliff(cge({}, central{}), throws, {.max_queries = 100, .max_steps = 1});
+    check_cliff(cge(), throws, {.max_queries = 4});
+    minimize_options stopped{.max_queries = 100};
+    stopped.on_step = [](const zo::step_report&) { return zo::verdict::stop; };
+    check_cliff(cge(), throws, stopped);
+  }
+}
+
+TEST(minimize, goes_back_under_drop_when_an_estimate_ends_the_run) {
+  auto f = [](std::span<const double> x) { return x[0] < 1 ? not_a_number : x[0] * x[0]; };
+  std::vector<double> x{2.0};
+  const auto r = minimize(zo::seq, f, x, cge({.failures = on_failure::drop}),
+                          zo::sgd({.rate = 0.4}), {.max_queries = 100});
+  EXPECT_EQ(r.why, status::query_failed);
+  EXPECT_EQ(x[0], 2.0);
+  EXPECT_EQ(r.value, 4.0);
+}
+
+template <class T, class How, class Optimizer>
+void check_diverged(const How& how, const Optimizer& optimizer, double by) {
+  auto f = [by](std::span<const T> x) { return by * std::abs(static_cast<double>(x[0])); };
+  std::vector<T> x{T(1), T(2)};
+  const auto before = x;
+  const auto r = minimize(zo::seq, f, x, how, optimizer, {.max_queries = 100});
+  EXPECT_EQ(r.why, status::out_of_range);
+  EXPECT_EQ(r.failed, 0);
+  EXPECT_EQ(r.steps, 0u);
+  EXPECT_EQ(x, before);
+  EXPECT_DOUBLE_EQ(r.value, by);
+}
+
+TEST(minimize, ends_where_the_numbers_do) {
+  check_diverged<float>(cge(), zo::sgd({.rate = 1e38}), 1e5);
+  check_diverged<float>(cge({}, central{}), zo::sgd({.rate = 1e38}), 1e5);
+  check_diverged<double>(cge(), zo::sgd({.rate = 1e300}), 1e100);
+  check_diverged<double>(cge(), zo::sgd({.rate = 1.0, .momentum = 0.5, .weight_decay = 1e308}),
+                         1.0);
+  check_diverged<float>(cge(), zo::sign_sgd({.rate = 3e38, .weight_decay = 10}), 1.0);
+  // The square of the slope is infinite: Adam would never move again.
+  check_diverged<float>(cge({}, central{}), zo::adam(), 1e20);
+  check_diverged<double>(cge({}, central{}), zo::adam(), 1e200);
+  // The slope, or the gradient, is.
+  check_diverged<float>(cge(), zo::sgd(), 1e45);
+  check_diverged<float>(rge({.directions = 3}, zo::gaussian{}, central{}), zo::sgd(), 1e39);
+}
+
+// A run that leaves the numbers later is at the point before.
+TEST(minimize, a_run_that_explodes_ends_at_a_number) {
+  auto f = [](std::span<const float> x) {
+    double sum = 0;
+    for (const float v : x) sum += static_cast<double>(v) * v;
+    return sum;
+  };
+  for (const bool both : {false, true}) {
+    auto x = ramp<float>(7);
+    const minimize_options options{.max_queries = 100000};
+    const auto r =
+        both ? minimize(zo::seq, f, x, cge({.relative = true}, central{}), zo::sgd({.rate = 3}),
+                        options)
+             : minimize(zo::seq, f, x, cge({.relative = true}), zo::sgd({.rate = 3}), options);
+    EXPECT_EQ(r.why, status::out_of_range);
+    EXPECT_EQ(r.failed, 0);
+    EXPECT_GT(r.steps, 10u);
+    for (const float v : x) EXPECT_TRUE(std::isfinite(v));
+    EXPECT_EQ(r.value, f(std::span<const float>(x)));
+  }
+  auto x = ramp<float>(7);
+  const auto r = minimize(zo::seq, f, x, rge({.directions = 9}), zo::sgd({.rate = 3}),
+                          {.max_queries = 100000});
+  EXPECT_EQ(r.why, status::smoothing_lost);
+  EXPECT_EQ(r.value, f(std::span<const float>(x)));
+}
+
+struct own_updater {
+  void step(const auto&, std::span<double> x, std::span<const double>) { x[0] = infinity; }
+};
+
+TEST(minimize, looks_at_x_after_steps_of_any_updater) {
+  auto f = [](std::span<const double>) { return 1.0; };
+  std::vector<double> x{3};
+  own_updater updater;
+  const auto r = minimize(zo::seq, f, x, rge(), updater, {.max_queries = 100});
+  EXPECT_EQ(r.why, status::out_of_range);
+  EXPECT_EQ(x[0], 3);
+}
+
+TEST(minimize, selections_are_checked_before_the_budget) {
+  auto f = [](std::span<const double> x) { return x[0]; };
+  const auto said = [&](zo::coordinate_selection some) {
+    return complaint([&] {
+      std::vector<double> x(2, 1.0);
+      minimize(zo::seq, f, x, cge({.coordinates = std::move(some)}), zo::sgd(), {.max_queries = 2});
+    });
+  };
+  EXPECT_TRUE(
+      contains(said(zo::random_coordinates{128}), "cannot draw 128 different coordinates of 2"));
+  EXPECT_TRUE(
+      contains(said(zo::random_coordinates{std::numeric_limits<index>::max()}), "cannot draw"));
+  EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1 coordinate"));
+  EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(500, true)}), "got 500 for 2"));
+  EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(2)}), "at least 1 coordinate"));
+  EXPECT_TRUE(contains(said(zo::coordinate_list{{0, 2}}), "coordinate 2 is not in"));
+  EXPECT_TRUE(contains(said(zo::coordinate_list{{1, 1}}), "listed twice"));
+  EXPECT_EQ(said(zo::coordinate_list{{1}}), "");
+}
+
+TEST(minimize, numbers_beyond_the_scalar_type_are_refused_before_the_budget) {
+  auto f = [](std::span<const float> x) { return static_cast<double>(x[0]); };
+  std::vector<float> x{1, 2};
+  const minimize_options little{.max_queries = 1};
+  EXPECT_TRUE(contains(
+      complaint([&] { minimize(zo::seq, f, x, cge({.smoothing = 1e39}), zo::sgd(), little); }),
+      "infinite in this scalar type"));
+  EXPECT_TRUE(contains(
+      complaint([&] { minimize(zo::seq, f, x, rge({.smoothing = 1e39}), zo::sgd(), little); }),
+      "zero or infinite"));
+  EXPECT_TRUE(contains(
+      complaint([&] { minimize(zo::seq, f, x, rge(), zo::adam({.epsilon = 1e-46}), little); }),
+      "epsilon"));
+  EXPECT_TRUE(contains(complaint([&] {
+                         minimize(zo::seq, f, x, rge(), zo::sgd(),
+                                  {.max_queries = 1, .chunk_bytes = 0});
+                       }),
+                       "chunk_bytes"));
 }
 
 }  // namespace

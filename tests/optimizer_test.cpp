@@ -233,4 +233,85 @@ TEST(schedules, refuse_what_is_no_rate) {
   EXPECT_TRUE(contains(complaint([&] { negative(2); }), "the rate at step 2"));
 }
 
+// ---- numbers that the scalar type does not hold
+
+template <class T, class Optimizer>
+std::string start_says(const Optimizer& optimizer, index dimension = 2) {
+  return complaint([&] { optimizer.template start<T>(dimension); });
+}
+
+TEST(optimizers, refuse_numbers_that_the_scalar_type_does_not_hold) {
+  EXPECT_TRUE(
+      contains(start_says<float>(adam({.epsilon = 1e-46})), "epsilon 1e-46 is zero or infinite"));
+  EXPECT_TRUE(
+      contains(start_says<float>(adam({.epsilon = 1e39})), "epsilon 1e+39 is zero or infinite"));
+  EXPECT_TRUE(contains(start_says<float>(adam({.beta2 = 1 - 1e-9})), "is 1 in this scalar type"));
+  EXPECT_TRUE(contains(start_says<float>(adam({.beta1 = 1 - 1e-9})), "is 1 in this scalar type"));
+  EXPECT_TRUE(contains(start_says<float>(sgd({.momentum = 1 - 1e-9})), "is 1 in this scalar type"));
+  EXPECT_TRUE(contains(start_says<float>(sgd({.weight_decay = 1e39})), "weight_decay 1e+39"));
+  EXPECT_TRUE(contains(start_says<float>(adam({.weight_decay = 1e39})), "weight_decay 1e+39"));
+  EXPECT_TRUE(contains(start_says<float>(sign_sgd({.weight_decay = 1e39})), "weight_decay 1e+39"));
+  EXPECT_EQ(start_says<double>(adam({.beta2 = 1 - 1e-9, .epsilon = 1e-46, .weight_decay = 1e39})),
+            "");
+  for (const double bad : {infinity, not_a_number, -1.0}) {
+    EXPECT_FALSE(complaint([&] { sgd({.weight_decay = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { sign_sgd({.weight_decay = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { adam({.weight_decay = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { adam({.epsilon = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { zo::cosine({.peak = bad, .steps = 3}); }).empty());
+    EXPECT_FALSE(complaint([&] { zo::cosine({.steps = 3, .last = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { zo::step_decay({.start = bad}); }).empty());
+    EXPECT_FALSE(complaint([&] { zo::step_decay({.factor = bad}); }).empty());
+  }
+}
+
+TEST(optimizers, refuse_a_rate_that_the_scalar_type_does_not_hold) {
+  const auto check_rate = [](const auto& optimizer) {
+    std::vector<float> x{0, 0};
+    const std::vector<float> g{0, 1};
+    auto updater = optimizer.template start<float>(2);
+    EXPECT_TRUE(contains(complaint([&] { updater.step(zo::seq, std::span(x), std::span(g)); }),
+                         "which is infinite in this scalar type"));
+    EXPECT_EQ(x, (std::vector<float>{0, 0}));
+    EXPECT_EQ(updater.steps(), 0u);
+  };
+  check_rate(sgd({.rate = 1e39}));
+  check_rate(sign_sgd({.rate = 1e39}));
+  check_rate(adam({.rate = 1e39}));
+  check_rate(adam({.rate = 1e38, .beta1 = 0.99}));  // divided by 1 - beta1 at first
+}
+
+TEST(optimizers, refuse_sizes_and_steps_that_cannot_be) {
+  for (const index bad : {index{-1}, index{0}, std::numeric_limits<index>::max()}) {
+    EXPECT_FALSE(start_says<float>(adam(), bad).empty()) << bad;
+    EXPECT_FALSE(start_says<float>(sign_sgd(), bad).empty()) << bad;
+  }
+  auto updater = adam().start<double>(1);
+  EXPECT_TRUE(contains(complaint([&] { updater.resume_at(~std::uint64_t{0}); }), "below 2^56"));
+  updater.resume_at((std::uint64_t{1} << 56) - 1);
+  std::vector<double> x{1};
+  const std::vector<double> g{1};
+  EXPECT_TRUE(updater.step(zo::seq, std::span(x), std::span(g)));
+  EXPECT_TRUE(std::isfinite(x[0]));
+}
+
+TEST(optimizers, say_when_a_step_leaves_the_numbers) {
+  const auto step = [](const auto& optimizer, float slope) {
+    std::vector<float> x(40000, 1.0f), g(x.size(), 0.5f);
+    g[30000] = slope;
+    auto updater = optimizer.template start<float>(40000);
+    const bool finite = updater.step(zo::seq, std::span(x), std::span<const float>(g));
+    auto other = optimizer.template start<float>(40000);
+    std::vector<float> y(40000, 1.0f);
+    EXPECT_EQ(other.step(zo::par.with_threads(3), std::span(y), std::span<const float>(g)), finite);
+    return finite;
+  };
+  for (const float huge : {1e20f, 3e38f}) EXPECT_FALSE(step(adam(), huge));  // v is infinite
+  EXPECT_TRUE(step(adam(), 1e18f));
+  EXPECT_TRUE(step(sgd(), 1e20f));
+  EXPECT_FALSE(step(sgd({.rate = 1e20}), 1e20f));
+  EXPECT_FALSE(step(sgd({.momentum = 0.5, .weight_decay = 1e38}), 3.4e38f));
+  EXPECT_TRUE(step(sign_sgd(), 3e38f));
+}
+
 }  // namespace

@@ -336,4 +336,211 @@ TEST(rge, a_smoothing_that_float_cannot_hold_is_refused) {
   }
 }
 
+// ---- x that is large beside the smoothing
+
+template <class T>
+double sum_of(std::span<const T> x) {
+  double sum = 0;
+  for (const T v : x) sum += static_cast<double>(v);
+  return sum;
+}
+
+// f is linear and knows no rounding of its own: the same directions give slopes that differ by
+// rounding alone. Either their mean is within a twentieth (and five standard deviations of what
+// dithers, at most a spacing of twice the step each), or there is no estimate.
+template <class T, class D, class S>
+void check_large(D law, S scheme, index d) {
+  const index q = 5000;
+  index refused = 0, right = 0;
+  for (double x = 1; x < 1e20; x *= 2.37) {
+    const double spacing = std::abs(std::nextafter(T(x), T(1e30)) - T(x));
+    for (const double steps : {0.3, 0.7, 1.3, 2.6, 11.4, 200.5}) {
+      const rge how({.directions = q, .smoothing = steps * spacing}, law, scheme);
+      const std::vector<T> at(static_cast<std::size_t>(d), T(x));
+      std::vector<T> g(at.size());
+      auto f = [&](std::span<const T> v) {
+        double sum = 0;
+        for (const T one : v) sum += static_cast<double>(one - at[0]);
+        return sum;
+      };
+      const auto r = zo::estimate(zo::seq, f, at, g, how);
+      if (!r.ok) {
+        ++refused;
+        EXPECT_EQ(r.why, zo::flaw::smoothing_lost);
+        EXPECT_EQ(r.queries, 0);
+        EXPECT_EQ(sum_of<T>(g), 0);
+        continue;
+      }
+      ++right;
+      std::vector<double> exact(at.size()), zero(at.size());
+      zo::estimate(zo::seq, sum_of<double>, zero, exact, rge({.directions = q}, law, scheme));
+      const double expected = sum_of<double>(exact);
+      EXPECT_NEAR(sum_of<T>(g), expected, 0.08 * std::abs(expected)) << x << " by " << steps;
+    }
+    if (x > 1e3) x *= 1e3;
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_GT(right, 0);
+}
+
+TEST(rge, is_right_or_no_estimate_where_x_is_large) {
+  check_large<float>(gaussian{}, forward{}, 24);
+  check_large<double>(gaussian{}, central{}, 24);
+  check_large<float>(rademacher{}, forward{}, 24);
+  check_large<double>(rademacher{}, central{}, 24);
+  for (const index d : {1, 2, 3, 24}) {
+    check_large<float>(sphere{}, central{}, d);
+    check_large<double>(sphere{}, forward{}, d);
+  }
+}
+
+TEST(rge, one_large_coordinate_is_enough_for_no_estimate) {
+  for_each_kind([](auto law, auto scheme) {
+    std::vector<float> x(3000, 0.5f), g(x.size(), 7.0f);
+    x[2500] = 1e8f;
+    for (const int threads : {1, 3}) {
+      const auto r = zo::estimate(zo::par.with_threads(threads), sum_of<float>, x, g,
+                                  rge({.directions = 5}, law, scheme));
+      EXPECT_FALSE(r.ok);
+      EXPECT_EQ(r.why, zo::flaw::smoothing_lost);
+      EXPECT_EQ(r.queries, 0);
+      EXPECT_TRUE(std::isnan(r.value));
+      EXPECT_EQ(g, std::vector<float>(x.size(), 0.0f));
+    }
+    x[2500] = 100.0f;
+    EXPECT_TRUE(zo::estimate(zo::seq, sum_of<float>, x, g, rge({}, law, scheme)).ok);
+  });
+}
+
+TEST(rge, x_beyond_the_scalar_type_is_no_estimate) {
+  auto bounded = [](std::span<const float> x) {
+    return std::atan(static_cast<double>(x[0]) / 1e38);
+  };
+  for_each_kind([&](auto law, auto scheme) {
+    const rge how({.directions = 8, .smoothing = 1e38}, law, scheme);
+    for (const double first : {3.3e38, -3.3e38, infinity, not_a_number}) {
+      const std::vector<float> x{static_cast<float>(first), 0};
+      std::vector<float> g(2);
+      const auto r = zo::estimate(zo::seq, bounded, x, g, how);
+      EXPECT_FALSE(r.ok);
+      EXPECT_EQ(r.why, zo::flaw::out_of_range);
+    }
+  });
+}
+
+// ---- answers near the largest number
+
+TEST(rge, slopes_of_huge_answers_are_right_or_no_estimate) {
+  const double huge = 1.7e308;
+  auto f = [&](std::span<const double> x) { return x[0] > 0 ? huge : -huge; };
+  const std::vector<double> x{0};
+  std::vector<double> g(1);
+  // One sign: f(x + u) - f(x - u) = 3.4e308 u.
+  auto r = zo::estimate(zo::seq, f, x, g, rge({.smoothing = 4}, rademacher{}, central{}));
+  EXPECT_TRUE(r.ok);
+  EXPECT_DOUBLE_EQ(g[0], huge / 4);
+  EXPECT_EQ(r.value, 0);
+  // A step whose double is no number.
+  r = zo::estimate(zo::seq, f, x, g, rge({.smoothing = 1e308}, rademacher{}, central{}));
+  EXPECT_TRUE(r.ok);
+  EXPECT_DOUBLE_EQ(g[0], 1.7);
+  r = zo::estimate(zo::seq, f, x, g, rge({.smoothing = 0.1}, rademacher{}, central{}));
+  EXPECT_FALSE(r.ok);
+  EXPECT_EQ(r.failed, 0);
+  EXPECT_EQ(r.why, zo::flaw::out_of_range);
+  EXPECT_EQ(g[0], 0);
+}
+
+TEST(rge, what_is_ok_is_finite_and_right) {
+  std::uint64_t state = 7;
+  const auto random = [&] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<double>(state >> 11) * 0x1p-53;
+  };
+  index good = 0, refused = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    const index d = 1 + trial % 5, q = 1 + trial % 7;
+    const auto failures = trial % 3 == 0 ? zo::on_failure::drop : zo::on_failure::stop;
+    std::vector<double> answers;
+    auto f = [&](std::span<const double>) {
+      const double sign = random() < 0.5 ? -1 : 1;
+      const bool fails = failures == zo::on_failure::drop && random() < 0.2;
+      answers.push_back(fails ? not_a_number
+                              : sign * random() * std::numeric_limits<double>::max());
+      return answers.back();
+    };
+    const std::vector<double> x(static_cast<std::size_t>(d), 0.5);
+    std::vector<double> g(x.size());
+    const double mu = 0.5 + 4 * random();
+    const zo::estimate_options place{.seed = 3, .step = std::uint64_t(trial)};
+    const auto r = zo::estimate(
+        zo::seq, f, x, g,
+        rge({.directions = q, .smoothing = mu, .failures = failures}, gaussian{}, central{}),
+        place);
+    (r.ok ? good : refused) += 1;
+    EXPECT_EQ(r.ok, r.why == zo::flaw::none);
+    if (!r.ok) continue;
+    std::vector<__float128> expected(x.size());
+    __float128 sum = 0;
+    index answered = 0, slopes = 0;
+    for (index k = 0; k < q; ++k) {
+      const __float128 upper = answers[static_cast<std::size_t>(2 * k)];
+      const __float128 lower = answers[static_cast<std::size_t>(2 * k + 1)];
+      for (const __float128 one : {upper, lower}) {
+        if (one == one) sum += one, ++answered;
+      }
+      if (!(upper == upper && lower == lower)) continue;
+      if (!std::isfinite(static_cast<double>((upper - lower) / (2 * mu)))) continue;  // left out
+      ++slopes;
+      const auto u = direction<double>(gaussian{},
+                                       {3, std::uint64_t(trial), static_cast<std::uint32_t>(k)}, d);
+      for (std::size_t i = 0; i < x.size(); ++i) expected[i] += (upper - lower) / (2 * mu) * u[i];
+    }
+    EXPECT_NEAR(r.value / 1e300, static_cast<double>(sum / answered / 1e300), 1e-14 * 2e8);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_TRUE(std::isfinite(g[i]));
+      EXPECT_NEAR(g[i] / 1e300, static_cast<double>(expected[i] / slopes / 1e300), 1e-12 * 2e8);
+    }
+  }
+  EXPECT_GT(good, 100);
+  EXPECT_GT(refused, 100);
+}
+
+TEST(rge, a_gradient_beyond_float_is_no_estimate) {
+  index asked = 0;
+  auto f = [&](std::span<const float>) { return ++asked == 2 ? 3e35 : 0.0; };
+  const std::vector<float> x(200, 1.0f);
+  std::vector<float> g(x.size());
+  const auto r = zo::estimate(zo::seq, f, x, g, rge());
+  EXPECT_FALSE(r.ok);
+  EXPECT_EQ(r.why, zo::flaw::out_of_range);
+  EXPECT_EQ(g, std::vector<float>(200, 0.0f));
+}
+
+TEST(rge, a_mean_of_huge_answers_is_a_number) {
+  for (const double answer : {1e308, -1.7e308, std::numeric_limits<double>::max()}) {
+    auto f = [&](std::span<const double>) { return answer; };
+    const std::vector<double> x(3, 1.0);
+    std::vector<double> g(3);
+    const auto r = zo::estimate(zo::seq, f, x, g, rge({.directions = 50}, gaussian{}, central{}));
+    EXPECT_TRUE(r.ok);
+    EXPECT_NEAR(r.value / answer, 1, 1e-14);
+    EXPECT_NEAR(zo::estimate(zo::seq, f, x, g, zo::cge({}, central{})).value / answer, 1, 1e-14);
+  }
+}
+
+struct no_threads {
+  int threads() const { return 0; }
+};
+
+TEST(rge, a_policy_without_threads_is_refused) {
+  auto f = [](std::span<const double> x) { return x[0]; };
+  std::vector<double> x{1}, g{0};
+  EXPECT_TRUE(contains(complaint([&] { zo::estimate(no_threads{}, f, x, g, rge()); }),
+                       "at least 1 thread, got 0"));
+  EXPECT_TRUE(contains(
+      complaint([&] { zo::minimize(no_threads{}, f, x, rge(), zo::sgd(), {.max_queries = 9}); }),
+      "at least 1 thread, got 0"));
+}
+
 }  // namespace

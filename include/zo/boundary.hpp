@@ -26,6 +26,7 @@ struct boundary_result {
   index queries = 0;           ///< rows answered, candidates and base points together
   index failed = 0;            ///< failed answers among them
   bool ok = true;              ///< false: no gradient; all zeros
+  flaw why = flaw::none;       ///< of an estimate that is not ok
 };
 
 /// Estimates loss and gradient of every row of `z` under a rowwise black box. Rows are independent
@@ -64,6 +65,7 @@ requires(detail::rule(rowwise_objective<F, T>,
   result.queries = estimated.queries;
   result.failed = estimated.failed;
   result.ok = estimated.ok;
+  result.why = estimated.why;
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "zo/finite.hpp"
 #include "zo/objective.hpp"
 #include "zo/rge.hpp"
+#include "zo/rounding.hpp"
 
 namespace zo {
 
@@ -75,21 +76,42 @@ void describe(const cge<S>& how, fingerprint& print) {
   }
 }
 
-// The neighbour of x on one side, mu away as nearly as the scalar type allows but never x itself.
+// The smoothing must be a number of the scalar type; where it is too small for that, the next
+// number is asked.
+template <class T>
+void check_smoothing(double smoothing) {
+  require(is_finite(static_cast<T>(smoothing)), "zo::cge: smoothing ", smoothing,
+          " is infinite in this scalar type; use a smaller one or double");
+}
+
+// The neighbour of x on one side, step * size away as nearly as the scalar type allows; x itself
+// only where the numbers end.
+template <class T>
+ZO_HD T neighbour(T x, T side, T step, T size) {
+  // An explicit fma: a product and a sum would round as the program's own flags say.
+  const T moved = fused(side * step, size, x);
+  const T end = side * largest<T>();
+  if (moved != x) return is_finite(moved) ? moved : end;
+  return x == end ? x : std::nextafter(x, side * static_cast<T>(__builtin_inff()));
+}
+
+// The same mu away, never x itself: where the numbers end, the neighbour on the other side.
 template <class T>
 ZO_HD T step_from(T x, double side, double smoothing, bool relative) {
-  const T magnitude = x < T(0) ? -x : x;
-  const T size = relative && magnitude > T(1) ? magnitude : T(1);
-  // An explicit fma: a product and a sum would round as the program's own flags say.
-  const T moved = fused(static_cast<T>(side * smoothing), size, x);
-  if (moved != x) return moved;
-  return std::nextafter(x, static_cast<T>(side) * static_cast<T>(__builtin_inff()));
+  T size = relative && magnitude(x) > T(1) ? magnitude(x) : T(1);
+  auto step = static_cast<T>(smoothing);
+  if (!is_finite(step * size)) {
+    step = largest<T>();
+    size = T(1);
+  }
+  const T moved = neighbour(x, static_cast<T>(side), step, size);
+  return moved != x ? moved : neighbour(x, static_cast<T>(-side), step, size);
 }
 
 // What a step along a coordinate makes of an estimate: its slope, and whether that is a number.
 template <class T>
-ZO_HD T gradient_of(double scale, double rise, double run, bool& good) {
-  const T value = static_cast<T>(scale * (rise / run));
+ZO_HD T gradient_of(double scale, double slope, bool& good) {
+  const T value = static_cast<T>(scale * slope);
   good = is_finite(value);
   return value;
 }
@@ -134,9 +156,9 @@ class slope_writer {
   slope_writer(const row_problem<T>& problem, double scale, buffers<T>& memory)
       : problem_(problem), scale_(scale), survivors_(cleared(memory.survivors, problem.rows)) {}
 
-  void write(index row, index coordinate, double rise, double run) {
+  void write(index row, index coordinate, double slope) {
     bool good = false;
-    const T value = gradient_of<T>(scale_, rise, run, good);
+    const T value = gradient_of<T>(scale_, slope, good);
     if (!good) return;  // the coordinate stays at zero
     problem_.gradients[row * problem_.dimension + coordinate] = value;
     survivors_[static_cast<std::size_t>(row)] += 1;
@@ -162,10 +184,12 @@ class cge_run {
         chosen_(
             choose_coordinates(how_.coordinates, problem.dimension, options.seed, options.step)),
         asker_(policy, f, problem.dimension, options, how_.failures, memory),
-        base_(cleared(memory.buffers().base, problem.rows)),
+        base_(unanswered(memory.buffers().base, problem.rows)),
         means_(problem.rows, memory.buffers()),
         writer_(problem, chosen_.scale, memory.buffers()),
-        answers_(memory.buffers().answers) {}
+        answers_(memory.buffers().answers) {
+    check_smoothing<T>(how_.smoothing);
+  }
 
   estimate_result operator()() {
     std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
@@ -217,12 +241,12 @@ class cge_run {
     means_.add(b, upper);
     if constexpr (S::points == 1) {
       const auto x = static_cast<double>(problem_.x[b * problem_.dimension + i]);
-      writer_.write(b, i, upper - base_[static_cast<std::size_t>(b)], upper_x - x);
+      writer_.write(b, i, quotient(upper, base_[static_cast<std::size_t>(b)], upper_x, x));
     } else {
       const double lower = answers_[static_cast<std::size_t>(j + problem_.rows)];
       const auto lower_x = static_cast<double>(maker.value(j + problem_.rows));
       means_.add(b, lower);
-      writer_.write(b, i, upper - lower, upper_x - lower_x);
+      writer_.write(b, i, quotient(upper, lower, upper_x, lower_x));
     }
   }
 
@@ -293,14 +317,17 @@ class probe_run {
         chosen_(
             choose_coordinates(how_.coordinates, problem_.dimension, options.seed, options.step)),
         writer_(problem_, chosen_.scale, memory.buffers()),
+        base_(unanswered(memory.buffers().base, 1)),
         coordinates_(memory.buffers().rows),
         steps_(memory.buffers().weights),
-        differences_(memory.buffers().answers) {}
+        differences_(memory.buffers().answers) {
+    check_smoothing<T>(how_.smoothing);
+  }
 
   estimate_result operator()() {
     std::ranges::fill(gradient_, T(0));
     result_.queries = 1;
-    result_.value = prepared_value(policy_, f_, x_, options_, how_.failures);
+    base_[0] = result_.value = prepared_value(policy_, f_, x_, options_, how_.failures);
     if (is_nan(result_.value)) {
       result_.failed = 1;
       return give_up(result_, gradient_);
@@ -374,13 +401,13 @@ class probe_run {
 
   void write_slopes(std::size_t count) {
     for (std::size_t k = 0; k < count; ++k) {
-      double rise = differences_[k];
-      double run = static_cast<double>(steps_[k]);
+      double lower = 0, lower_step = 0;
       if constexpr (S::points == 2) {
-        rise -= differences_[count + k];
-        run -= static_cast<double>(steps_[count + k]);
+        lower = differences_[count + k];
+        lower_step = static_cast<double>(steps_[count + k]);
       }
-      writer_.write(0, coordinates_[k], rise, run);
+      const auto step = static_cast<double>(steps_[k]);
+      writer_.write(0, coordinates_[k], quotient(differences_[k], lower, step, lower_step));
     }
   }
 
@@ -394,6 +421,7 @@ class probe_run {
   row_problem<T> problem_;
   chosen_coordinates chosen_;
   slope_writer<T> writer_;
+  std::vector<double>& base_;
   std::vector<index>& coordinates_;
   std::vector<T>& steps_;
   std::vector<double>& differences_;

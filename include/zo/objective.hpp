@@ -23,6 +23,7 @@
 #include <optional>
 #include <ranges>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@
 #include "zo/execution.hpp"
 #include "zo/finite.hpp"
 #include "zo/lazy.hpp"
+#include "zo/rounding.hpp"
 #include "zo/team.hpp"
 
 namespace zo {
@@ -170,12 +172,35 @@ struct estimate_options {
   index chunk_bytes = index{64} << 20;  ///< candidates in memory at once for batch objectives
 };
 
+/// Why an estimate is none.
+enum class flaw {
+  none,
+  query_failed,    ///< a query failed (on_failure::stop), or too many did (drop)
+  smoothing_lost,  ///< mu is not far enough above the distance of x to its next number
+  out_of_range,    ///< a number of x, a slope or the gradient is not finite in the scalar type
+};
+
+inline constexpr std::string_view to_string(flaw why) {
+  switch (why) {
+    case flaw::none:
+      return "none";
+    case flaw::query_failed:
+      return "a query failed";
+    case flaw::smoothing_lost:
+      return "smoothing is lost in the rounding of x: use a larger one, double, or zo::cge";
+    case flaw::out_of_range:
+      return "a number is beyond the scalar type";
+  }
+  return "unknown";
+}
+
 /// What an estimate reports. Queries are those really made.
 struct estimate_result {
-  double value = 0;   ///< f(x); under central differences the mean of the answers
-  index queries = 0;  ///< evaluations of the objective
-  index failed = 0;   ///< those among them that failed
-  bool ok = true;     ///< false: the gradient is all zeros and must not be used
+  double value = 0;       ///< f(x); under central differences the mean of the answers
+  index queries = 0;      ///< evaluations of the objective
+  index failed = 0;       ///< those among them that failed
+  bool ok = true;         ///< false: the gradient is all zeros and must not be used
+  flaw why = flaw::none;  ///< of an estimate that is not ok
 };
 
 namespace detail {
@@ -192,6 +217,8 @@ struct buffers {
   std::vector<T> weights;            // by row and direction
   std::vector<index> survivors;      // slopes that could be used, by row
   std::vector<double> sums, counts;  // of the answers, by row
+  std::vector<double> small_sums;    // of the answers / 2^64
+  std::vector<unsigned> faults;      // of rows: step_is_lost, beyond_range
 };
 
 template <class Value>
@@ -219,6 +246,18 @@ class workspace {
 namespace detail {
 
 inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
+
+// f(x) of rows that have not been asked.
+inline std::vector<double>& unanswered(std::vector<double>& values, index count) {
+  values.assign(static_cast<std::size_t>(count), failed_query);
+  return values;
+}
+
+ZO_HD constexpr flaw flaw_of(unsigned faults, index failed) {
+  if (faults & beyond_range) return flaw::out_of_range;
+  if (faults & step_is_lost) return flaw::smoothing_lost;
+  return failed > 0 ? flaw::query_failed : flaw::out_of_range;
+}
 
 inline void check_options(const char* who, const estimate_options& options) {
   require(options.step < (std::uint64_t{1} << 56), who, ": step must be below 2^56, got ",
@@ -568,9 +607,10 @@ void agree_on_estimate(team& others, std::span<const T> x, index rows, const How
 
 // A failed base point or no surviving slope leaves nothing to estimate from.
 template <class T>
-estimate_result give_up(estimate_result result, std::span<T> gradient) {
+estimate_result give_up(estimate_result result, std::span<T> gradient, unsigned faults = 0) {
   std::ranges::fill(gradient, T(0));
   result.ok = false;
+  result.why = flaw_of(faults, result.failed);
   return result;
 }
 

@@ -1,5 +1,6 @@
 // What an optimizer does to one coordinate: the work of one GPU thread, and the body of the loops
 // of src/optimizer.cpp. Compile without contraction: a run must have the same bits everywhere.
+// False where that left a number that is not finite.
 #pragma once
 
 #include <cmath>
@@ -25,15 +26,16 @@ struct sgd_element {
         x(point),
         velocity(state[0]) {}
 
-  ZO_HD void operator()(index i, T g) const {
+  ZO_HD bool operator()(index i, T g) const {
     const T slope = g + decay * x[i];
     if (velocity == nullptr) {
       x[i] -= rate * slope;
-      return;
+      return __builtin_isfinite(x[i]);
     }
     const T v = first ? slope : momentum * velocity[i] + slope;
     velocity[i] = v;
     x[i] -= rate * (nesterov ? slope + momentum * v : v);
+    return __builtin_isfinite(x[i]) && __builtin_isfinite(v);
   }
 };
 
@@ -45,9 +47,10 @@ struct sign_sgd_element {
   sign_sgd_element(const update_numbers& n, T* point, T* const[2])
       : rate(static_cast<T>(n.rate)), decay(static_cast<T>(n.decay)), x(point) {}
 
-  ZO_HD void operator()(index i, T g) const {
+  ZO_HD bool operator()(index i, T g) const {
     const T sign = static_cast<T>((g > T(0)) - (g < T(0)));
     x[i] -= rate * (sign + decay * x[i]);
+    return __builtin_isfinite(x[i]);
   }
 };
 
@@ -71,13 +74,14 @@ struct adam_element {
         first(state[0]),
         second(state[1]) {}
 
-  ZO_HD void operator()(index i, T g) const {
+  ZO_HD bool operator()(index i, T g) const {
     const T slope = g + decay * x[i];
     const T m = beta1 * first[i] + rest1 * slope;
     const T v = beta2 * second[i] + rest2 * (slope * slope);
     first[i] = m;
     second[i] = v;
     x[i] -= rate * m / (std::sqrt(v) / root2 + epsilon);
+    return __builtin_isfinite(x[i]) && __builtin_isfinite(m) && __builtin_isfinite(v);
   }
 };
 

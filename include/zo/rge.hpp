@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "zo/direction.hpp"
 #include "zo/finite.hpp"
 #include "zo/objective.hpp"
+#include "zo/rounding.hpp"
 
 namespace zo {
 
@@ -26,7 +28,8 @@ struct rge_options {
 ///   g = (1/q) sum_i c(d)/mu [f(x + mu u_i) - f(x)] u_i                        (forward)
 ///   g = (1/q) sum_i c(d)/(2 mu) [f(x + mu u_i) - f(x - mu u_i)] u_i           (central)
 /// with c(d) E[u uᵀ] = I stated by the distribution, so that E[g] is the gradient of the smoothed
-/// objective, whatever the distribution, q, mu and d.
+/// objective, whatever the distribution, q, mu and d. Where x is so large beside mu that rounding
+/// x + mu u would spoil this by more than a twentieth, there is no estimate (flaw::smoothing_lost).
 ///
 /// Queries: 1 + q forward, 2 q central. Memory: O(d) whatever q is, for each thread (scalar
 /// objectives) or for a chunk of `chunk_bytes` (batch objectives); directions are never stored.
@@ -118,33 +121,54 @@ struct direction_points {
   }
 };
 
+// Of sums that overflow, those of answers * small are used. A mean is no larger than what it is of.
+inline constexpr double small = 0x1p-64;
+ZO_HD inline double mean_of(double sum, double small_sum, double count) {
+  if (!(count > 0)) return __builtin_nan("");
+  if (is_finite(sum)) return sum / count;
+  const double most = largest<double>() * small, wide = small_sum / count;
+  return (wide > most ? most : wide < -most ? -most : wide) / small;
+}
+
 // Mean of the answers of each row, for the reported loss where f(x) itself is not asked.
 class answer_means {
  public:
   template <class T>
   answer_means(index rows, buffers<T>& memory)
-      : sums_(cleared(memory.sums, rows)), counts_(cleared(memory.counts, rows)) {}
+      : sums_(cleared(memory.sums, rows)),
+        small_sums_(cleared(memory.small_sums, rows)),
+        counts_(cleared(memory.counts, rows)) {}
   void add(index row, double answer) {
     if (is_nan(answer)) return;
-    sums_[static_cast<std::size_t>(row)] += answer;
-    counts_[static_cast<std::size_t>(row)] += 1;
+    const auto b = static_cast<std::size_t>(row);
+    sums_[b] += answer;
+    small_sums_[b] += answer * small;
+    counts_[b] += 1;
   }
   double mean(index row) const {
     const auto b = static_cast<std::size_t>(row);
-    return counts_[b] == 0 ? failed_query : sums_[b] / counts_[b];
+    return mean_of(sums_[b], small_sums_[b], counts_[b]);
   }
 
  private:
   std::vector<double>& sums_;
+  std::vector<double>& small_sums_;
   std::vector<double>& counts_;
 };
+
+// Any thread's fault of a row.
+inline void add_fault(unsigned& faults, unsigned one) {
+  std::atomic_ref(faults).fetch_or(one, std::memory_order_relaxed);
+}
 
 // g (+)= sum over k of weights[k] * raw values of direction from.number + k, for every row: row b
 // has `count` weights, and its directions lie per_row apart from the next row's. `fresh` starts
 // from zero. Threads own disjoint tiles, so that the order of summation depends on nothing.
+// `faults`, by row, may be null.
 template <class Policy, class T>
 void combine(const Policy& policy, law kind, const stream& from, index per_row, index count,
-             const T* weights, index rows, index dimension, bool fresh, T* g) {
+             const T* weights, index rows, index dimension, bool fresh, T* g,
+             unsigned* faults = nullptr) {
   parallel_tiles(policy, rows, dimension, worth_a_thread(kind) / count,
                  [&](index b, index first, index length) {
                    stream direction = from;
@@ -154,6 +178,9 @@ void combine(const Policy& policy, law kind, const stream& from, index per_row, 
                      T* const to = g + b * dimension + at;
                      if (fresh) std::fill_n(to, here, T(0));
                      accumulate<T>(kind, direction, count, weights + b * count, at, here, to);
+                     if (faults != nullptr && !all_finite(here, to)) {
+                       add_fault(faults[b], beyond_range);
+                     }
                    }
                  });
 }
@@ -197,8 +224,8 @@ inline void check_row_directions(index rows, index directions) {
 // another.
 template <difference_scheme S>
 ZO_HD double slope(const double* answers, index rows, index row, double base, double step) {
-  if constexpr (S::points == 1) return (answers[row] - base) / step;
-  return (answers[row] - answers[rows + row]) / (2 * step);
+  if constexpr (S::points == 1) return quotient(answers[row], base, step, 0);
+  return quotient(answers[row], answers[rows + row], step, -step);
 }
 
 // Weight of a direction's raw values in the estimate: (c(d) / q) slope / norm; zero and not
@@ -208,6 +235,12 @@ ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
   const T weight = static_cast<T>(rounded(scale * slope) * factor);
   good = is_finite(weight);
   return good ? weight : T(0);
+}
+
+// From a mean over all directions to one over those that are left.
+template <class T>
+ZO_HD T rescaling(index asked, index good) {
+  return static_cast<T>(static_cast<double>(asked) / static_cast<double>(good));
 }
 
 // Whether the slopes that are left make an estimate: all of them (stop), some of any row (drop). A
@@ -230,8 +263,9 @@ class rge_run {
         asker_(policy, f, problem.dimension, options, how_.failures, memory),
         from_{options.seed, options.step, 0, purpose::direction},
         step_(checked_step<T>(how_.smoothing)),
-        base_(cleared(memory.buffers().base, problem.rows)),
+        base_(unanswered(memory.buffers().base, problem.rows)),
         survivors_(cleared(memory.buffers().survivors, problem.rows)),
+        faults_(cleared(memory.buffers().faults, problem.rows)),
         means_(problem.rows, memory.buffers()),
         factors_(memory.buffers().factors),
         partial_(memory.buffers().partial),
@@ -241,6 +275,8 @@ class rge_run {
   }
 
   estimate_result operator()() {
+    find_faults();
+    if (!may_begin()) return finish(false);
     bool ok = !S::uses_base || base_comes_along || ask_base();
     const index group = std::min(
         how_.directions, std::max<index>(1, answers_of(policy_) / (problem_.rows * S::points)));
@@ -252,6 +288,22 @@ class rge_run {
 
  private:
   static constexpr bool base_comes_along = S::uses_base && team_policy<Policy>;
+
+  // Rows at which a step along a direction is not what it was meant to be.
+  void find_faults() {
+    const step_check<T> check = check_of<T>(D{}, step_, problem_.dimension);
+    parallel_tiles(policy_, problem_.rows, problem_.dimension,
+                   detail::worth_a_thread(law::rademacher), [&](index b, index first, index count) {
+                     const T* const x = problem_.x + b * problem_.dimension + first;
+                     const unsigned faults = step_faults(check, count, x);
+                     if (faults != 0) add_fault(faults_[static_cast<std::size_t>(b)], faults);
+                   });
+  }
+  bool may_begin() const {
+    const auto sound = [](unsigned faults) { return faults == 0; };
+    return how_.failures == on_failure::stop ? std::ranges::all_of(faults_, sound)
+                                             : std::ranges::any_of(faults_, sound);
+  }
 
   bool may_go_on() const { return how_.failures == on_failure::drop || asker_.failed == 0; }
 
@@ -275,7 +327,7 @@ class rge_run {
     find_weights(count);
     if (!may_go_on()) return false;
     combine(policy_, D::law, direction(0, first), how_.directions, count, weights_.data(), rows,
-            problem_.dimension, first == 0, problem_.gradients);
+            problem_.dimension, first == 0, problem_.gradients, faults_.data());
     return true;
   }
 
@@ -319,8 +371,11 @@ class rge_run {
         const double factor = D::unit_norm ? factors_[static_cast<std::size_t>(k * rows + b)] : 1.0;
         const double base = base_[static_cast<std::size_t>(b)];
         bool good = false;
+        const double slope_of_k = faults_[static_cast<std::size_t>(b)] == 0
+                                      ? slope<S>(answers, rows, b, base, step_)
+                                      : failed_query;
         weights_[static_cast<std::size_t>(b * count + k)] =
-            weight_of<T>(scale, slope<S>(answers, rows, b, base, step_), factor, good);
+            weight_of<T>(scale, slope_of_k, factor, good);
         survivors_[static_cast<std::size_t>(b)] += good ? 1 : 0;
       }
     }
@@ -328,23 +383,31 @@ class rge_run {
 
   estimate_result finish(bool ok) {
     estimate_result result{0, asker_.queries, asker_.failed, ok};
+    unsigned faults = 0;
     for (index b = 0; b < problem_.rows; ++b) {
-      const index good = survivors_[static_cast<std::size_t>(b)];
-      if (ok && good > 0 && good < how_.directions) rescale(b, good);
+      if (ok) end_row(b);
       problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
+      faults |= faults_[static_cast<std::size_t>(b)];
     }
     result.value = problem_.losses[0];
     const auto all = static_cast<std::size_t>(problem_.rows * problem_.dimension);
     const bool enough = enough_slopes(how_.failures, survivors_, how_.directions);
-    return ok && enough ? result : give_up(result, std::span<T>{problem_.gradients, all});
+    return ok && enough ? result : give_up(result, std::span<T>{problem_.gradients, all}, faults);
   }
 
-  // The mean over the directions that are left.
-  void rescale(index b, index good) {
-    const T factor =
-        static_cast<T>(static_cast<double>(how_.directions) / static_cast<double>(good));
+  // The mean over the directions that are left; zeros where it is no number.
+  void end_row(index b) {
+    index& good = survivors_[static_cast<std::size_t>(b)];
+    unsigned& faults = faults_[static_cast<std::size_t>(b)];
     T* const g = problem_.gradients + b * problem_.dimension;
-    for (index i = 0; i < problem_.dimension; ++i) g[i] *= factor;
+    if (faults == 0 && good > 0 && good < how_.directions) {
+      const T factor = rescaling<T>(how_.directions, good);
+      for (index i = 0; i < problem_.dimension; ++i) g[i] *= factor;
+      if (!all_finite(problem_.dimension, g)) faults = beyond_range;
+    }
+    if (faults == 0) return;
+    good = 0;
+    std::fill_n(g, problem_.dimension, T(0));
   }
 
   const Policy& policy_;
@@ -355,6 +418,7 @@ class rge_run {
   double step_;
   std::vector<double>& base_;
   std::vector<index>& survivors_;
+  std::vector<unsigned>& faults_;
   answer_means means_;
   std::vector<double>& factors_;
   std::vector<double>& partial_;

@@ -60,11 +60,22 @@ double power(double base, std::uint64_t exponent);  // by squaring
 
 }  // namespace detail
 
+namespace detail {
+
+inline void check_rate_of(const char* who, const char* what, double value) {
+  require(value >= 0 && std::isfinite(value), who, ": ", what,
+          " must be a number of at least 0, got ", value);
+}
+
+}  // namespace detail
+
 /// Linear warm-up to `peak`, then half a cosine down to `last`.
 /// Source: Loshchilov and Hutter, ICLR 2017, without restarts.
 inline schedule cosine(cosine_options options) {
   detail::require(options.steps > options.warmup, "zo::cosine: steps must exceed warmup, got ",
                   options.steps, " and ", options.warmup);
+  detail::check_rate_of("zo::cosine", "peak", options.peak);
+  detail::check_rate_of("zo::cosine", "last", options.last);
   return schedule([options](std::uint64_t step) {
     if (step < options.warmup) {
       return options.peak * static_cast<double>(step + 1) / static_cast<double>(options.warmup);
@@ -81,6 +92,8 @@ inline schedule cosine(cosine_options options) {
 inline schedule step_decay(step_decay_options options) {
   detail::require(options.every >= 1, "zo::step_decay: every must be at least 1, got ",
                   options.every);
+  detail::check_rate_of("zo::step_decay", "start", options.start);
+  detail::check_rate_of("zo::step_decay", "factor", options.factor);
   return schedule([options](std::uint64_t step) {
     return options.start * detail::power(options.factor, step / options.every);
   });

@@ -116,4 +116,32 @@ TEST_F(gpu_cge, bad_coordinates_are_refused_before_any_query) {
   EXPECT_EQ(calls, 0);
 }
 
+TEST_F(gpu_cge, where_the_numbers_end) {
+  const auto check_type = [&]<class T>(T most) {
+    for (const T first : {most, -most, T(most / 2), static_cast<T>(infinity)}) {
+      std::vector<T> x = ramp<T>(5);
+      x[2] = first;
+      for (const bool relative : {false, true}) {
+        const zo::cge one({.smoothing = 0.75, .relative = relative});
+        const zo::cge two({.smoothing = 0.75, .relative = relative}, zo::central{});
+        const auto compare = [&](const auto& how) {
+          const auto host = on_host<T>(lazy_chain{}, x, how);
+          const auto device = on_gpu<T>(on(), lazy_chain{}, x, how);
+          EXPECT_EQ(device.result.why, host.result.why);
+          EXPECT_TRUE(same_bits(device.gradient, host.gradient));
+        };
+        compare(one);
+        compare(two);
+      }
+    }
+  };
+  check_type(std::numeric_limits<float>::max());
+  check_type(std::numeric_limits<double>::max());
+  EXPECT_TRUE(contains(complaint([&] {
+                         on_gpu<float>(on(), lazy_chain{}, ramp<float>(3),
+                                       zo::cge({.smoothing = 1e39}));
+                       }),
+                       "infinite in this scalar type"));
+}
+
 }  // namespace

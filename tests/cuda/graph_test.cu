@@ -61,7 +61,7 @@ void expect_replays_are_steps(cudaStream_t stream, const How& how, F f, cudaGrap
         replayed, memory.take<zo::cuda::detail::report>(zo::cuda::detail::room::report, 1),
         sizeof found, &found);
     EXPECT_EQ(found.value, values[static_cast<std::size_t>(s)]) << s;
-    EXPECT_EQ(found.ok, 1U);
+    EXPECT_EQ(found.why, 0U);
   }
   EXPECT_TRUE(same_bits(x.to_host(), expected.to_host()));
   EXPECT_EQ(counter.to_host()[0], 4U);
@@ -194,7 +194,7 @@ TEST_F(gpu_graph, estimates_and_steps_never_wait) {
   EXPECT_EQ(after.copies_host_to_device_bytes, before.copies_host_to_device_bytes);
 }
 
-// A run reads 24 bytes a step, and the 8 of its last value.
+// A run reads 24 bytes a step, and at its end whether x is finite, and its value.
 TEST_F(gpu_graph, a_run_leaves_x_on_the_device) {
   zo::cuda::array<float> x(on(), ramp<float>(3000));
   const auto before = cuda_emulator::statistics();
@@ -202,9 +202,9 @@ TEST_F(gpu_graph, a_run_leaves_x_on_the_device) {
                                 {.max_queries = 16});
   const auto after = cuda_emulator::statistics();
   EXPECT_EQ(run.steps, 5U);
-  EXPECT_EQ(after.copies_device_to_host_bytes - before.copies_device_to_host_bytes, 5U * 24 + 8);
+  EXPECT_EQ(after.copies_device_to_host_bytes - before.copies_device_to_host_bytes, 5U * 24 + 16);
   EXPECT_EQ(after.copies_host_to_device_bytes, before.copies_host_to_device_bytes);
-  EXPECT_EQ(after.synchronizations - before.synchronizations, 6U);
+  EXPECT_EQ(after.synchronizations - before.synchronizations, 7U);
 }
 #endif
 

@@ -114,4 +114,62 @@ TEST_F(gpu_minimize, a_kept_updater_continues_a_run) {
   EXPECT_TRUE(same_bits(parts.to_host(), whole.to_host()));
 }
 
+TEST_F(gpu_minimize, goes_back_to_the_last_good_point) {
+  const fault where{-0.69, not_a_number};  // from -0.7 there in a step
+  for (const zo::minimize_options& options :
+       {zo::minimize_options{.max_queries = 500}, {.max_queries = 500, .max_steps = 1}}) {
+    const auto compare = [&](const auto& how) {
+      std::vector<double> host = ramp<double>(30);
+      host_scalar<double> f{where};
+      const zo::sgd steps({.rate = 1e-2});
+      const auto expected = zo::minimize(zo::seq, f, host, how, steps, options);
+      zo::cuda::array<double> x(on(), ramp<double>(30));
+      const auto got = zo::minimize(on(), device_batch<double>{where}, x, how, steps, options);
+      EXPECT_EQ(got.why, zo::status::query_failed);
+      EXPECT_EQ(got.why, expected.why);
+      EXPECT_EQ(got.steps, expected.steps);
+      EXPECT_EQ(got.value, expected.value);
+      EXPECT_TRUE(same_bits(x.to_host(), host));
+      EXPECT_TRUE(same_bits(host, ramp<double>(30)));
+    };
+    compare(zo::cge());
+    compare(zo::cge({}, zo::central{}));
+  }
+}
+
+TEST_F(gpu_minimize, ends_where_the_numbers_do) {
+  const auto compare = [&](const auto& optimizer, zo::minimize_options options) {
+    std::vector<float> host = ramp<float>(30);
+    const zo::cge how;
+    const auto expected =
+        zo::minimize(zo::seq, host_scalar<float>{}, host, how, optimizer, options);
+    zo::cuda::array<float> x(on(), ramp<float>(30));
+    const auto got = zo::minimize(on(), device_batch<float>{}, x, how, optimizer, options);
+    EXPECT_EQ(got.why, zo::status::out_of_range);
+    EXPECT_EQ(got.why, expected.why);
+    EXPECT_EQ(got.steps, expected.steps);
+    EXPECT_EQ(got.value, expected.value);
+    EXPECT_TRUE(same_bits(x.to_host(), host));
+  };
+  for (const zo::index queries : {500, 32}) {
+    compare(zo::sgd({.rate = 3e38}), {.max_queries = queries});
+    compare(zo::sgd({.rate = 1e-30, .momentum = 0.5, .weight_decay = 3e38}),
+            {.max_queries = queries});
+    compare(zo::sign_sgd({.rate = 3e38, .weight_decay = 100}), {.max_queries = queries});
+    compare(zo::adam({.rate = 1e-3, .weight_decay = 1e25}), {.max_queries = queries});
+  }
+}
+
+TEST_F(gpu_minimize, optimizers_refuse_what_the_scalar_type_does_not_hold) {
+  const auto said = [&](const auto& optimizer, zo::index dimension = 3) {
+    return complaint([&] { zo::cuda::updater<zo::adam, float>(on(), optimizer, dimension); });
+  };
+  EXPECT_TRUE(contains(said(zo::adam({.epsilon = 1e-46})), "epsilon"));
+  EXPECT_FALSE(said(zo::adam(), -1).empty());
+  zo::cuda::updater<zo::sgd, float> fast(on(), zo::sgd({.rate = 1e39}), 2);
+  zo::cuda::array<float> x(on(), {0.0F, 0.0F}), g(on(), {0.0F, 1.0F});
+  EXPECT_TRUE(contains(complaint([&] { fast.step(on(), x, g); }), "infinite in this scalar type"));
+  EXPECT_TRUE(contains(complaint([&] { fast.resume_at(~std::uint64_t{0}); }), "below 2^56"));
+}
+
 }  // namespace

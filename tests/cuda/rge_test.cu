@@ -164,4 +164,48 @@ TEST_F(gpu_rge, unwritten_answers_fail) {
   EXPECT_EQ(result.failed, 4);
 }
 
+// What is no estimate on the CPU is none on the device, for the same reason.
+template <class T>
+void expect_same_flaw(found<T> device, const found<T>& host) {
+  EXPECT_EQ(device.result.why, host.result.why);
+  EXPECT_EQ(device.result.ok, host.result.ok);
+  EXPECT_TRUE(same_bits(device.gradient, host.gradient));
+}
+
+TEST_F(gpu_rge, x_that_is_large_beside_the_smoothing) {
+  for (const double first : {1e8, 1e6, 1e4, 1e2, infinity, -infinity, not_a_number}) {
+    for (const zo::index at : {zo::index{0}, zo::index{2500}}) {
+      std::vector<float> x = ramp<float>(2600);
+      x[static_cast<std::size_t>(at)] = static_cast<float>(first);
+      const auto check_law = [&](auto law, auto scheme) {
+        const zo::rge how({.directions = 3}, law, scheme);
+        const auto host = on_host<float>(lazy_chain{}, x, how);
+        expect_same_flaw(on_gpu<float>(on(), lazy_chain{}, x, how), host);
+        EXPECT_EQ(host.result.ok, first == 1e2);
+      };
+      check_law(zo::gaussian{}, zo::forward{});
+      check_law(zo::rademacher{}, zo::central{});
+      if (first != 1e2 && first != 1e4) check_law(zo::sphere{}, zo::central{});
+    }
+  }
+}
+
+TEST_F(gpu_rge, gradients_and_means_of_huge_answers) {
+  const std::vector<float> x = ramp<float>(40);
+  for (const double answer : {3e35, 3e38, 1e300, 1.7e308, -1.7e308}) {
+    for (const auto failures : {zo::on_failure::stop, zo::on_failure::drop}) {
+      const fault where{-0.7, answer};
+      const zo::rge one({.directions = 12, .failures = failures});
+      expect_same_flaw(on_gpu<float>(on(), device_batch<float>{where}, x, one),
+                       on_host<float>(host_scalar<float>{where}, x, one));
+      const fault all{-1000, answer};
+      const zo::rge two({.directions = 12, .failures = failures}, zo::rademacher{}, zo::central{});
+      const auto device = on_gpu<float>(on(), device_batch<float>{all}, x, two);
+      expect_same(device, on_host<float>(host_scalar<float>{all}, x, two), "the mean");
+      EXPECT_TRUE(device.result.ok);
+      EXPECT_NEAR(device.result.value / answer, 1, 1e-14);
+    }
+  }
+}
+
 }  // namespace

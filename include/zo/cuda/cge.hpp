@@ -45,6 +45,7 @@ class chosen_on_device {
                                                options.step)),
         steps_{problem.x, problem.rows,  problem.dimension, nullptr,
                0,         how.smoothing, how.relative,      sides} {
+    zo::detail::check_smoothing<T>(how.smoothing);
     zo::detail::require(
         on.options().step_counter == nullptr ||
             !std::holds_alternative<random_coordinates>(how.coordinates),
@@ -107,8 +108,9 @@ index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const
     write_slopes(at, steps, count, answers, base, chosen.scale(), problem.gradients, known);
     if constexpr (!S::uses_base) add_answers(at, rows, count * S::points, answers, known);
   }
-  const ending end{rows,         chosen.count(), asked.failures == on_failure::drop,
-                   S::uses_base, S::uses_base,   false};
+  const ending end{
+      rows,  chosen.count(),  asked.failures == on_failure::drop, S::uses_base, S::uses_base,
+      false, memory.watched()};
   close(at, end, known, base, out, problem.losses);
   mend(at, end, known, out, problem.dimension, problem.gradients);
   return ask.queries;
@@ -232,7 +234,8 @@ index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, con
     write_rises(at, count, S::points, coordinates, lengths, differences, chosen.scale(),
                 problem.gradients, known);
   }
-  const ending end{1, chosen.count(), asked.failures == on_failure::drop, true, true, false};
+  const ending end{1,     chosen.count(),  asked.failures == on_failure::drop, true, true,
+                   false, memory.watched()};
   close(at, end, known, base, out, problem.losses);
   mend(at, end, known, out, problem.dimension, problem.gradients);
   return 1 + chosen.count() * S::points;

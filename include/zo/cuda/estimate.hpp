@@ -34,7 +34,8 @@ class pending_estimate {
                         "result is not kept; give zo::estimate a zo::cuda::workspace");
     detail::report found{};
     detail::copy_to_host(on_, report_, sizeof found, &found);
-    return {found.value, queries_, static_cast<index>(found.failed), found.ok != 0};
+    const auto why = static_cast<flaw>(found.why);
+    return {found.value, queries_, static_cast<index>(found.failed), why == flaw::none, why};
   }
 
   pending_estimate(const policy& on, index queries, const detail::report* report,

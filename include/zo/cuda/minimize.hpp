@@ -23,18 +23,53 @@ concept running_updater = requires(U& u, const policy& on, span<T> x, span<const
 template <class T, class F, class How, class Updater>
 class device_machine {
  public:
+  using value_type = T;
   static constexpr bool probes = coordinate_objective<F, T>;
 
   device_machine(const policy& on, F& f, span<T> x, const How& how, Updater& updater)
-      : on_(on), f_(f), x_(x), how_(how), updater_(updater), gradient_(on, x.size()), memory_(on) {}
+      : on_(on),
+        f_(f),
+        x_(x),
+        how_(how),
+        updater_(updater),
+        gradient_(on, x.size()),
+        last_(on, x.size()),
+        infinite_(on, 1),
+        memory_(on) {
+    fill_zero(on.stream(), infinite_.data(), sizeof(unsigned long long));
+    memory_.watch(infinite_.data());
+  }
 
   index dimension() const { return x_.size(); }
+  bool drops() const { return how_.options().failures == on_failure::drop; }
 
   estimate_result estimate(const estimate_options& place) {
     return zo::estimate(on_, f_, x_, gradient_, how_, place, memory_).get();
   }
 
-  void step() { updater_.step(on_, x_, gradient_); }
+  bool base_answered() {
+    double base = 0;
+    copy_to_host(on_, memory_.take<double>(room::base, 1), sizeof base, &base);
+    return std::isfinite(base);
+  }
+
+  // Always true: whether it was is known to the next estimate, and to finite().
+  bool step() {
+    copy_on_device(on_.stream(), x_.data(), bytes(), last_.data());
+    if constexpr (requires { updater_.step(on_, x_, gradient_, infinite_.data()); }) {
+      updater_.step(on_, x_, gradient_, infinite_.data());
+    } else {
+      updater_.step(on_, x_, gradient_);
+      find_infinite(on_, x_.size(), static_cast<const T*>(x_.data()), infinite_.data());
+    }
+    return true;
+  }
+  bool finite() {
+    unsigned long long found = 0;
+    copy_to_host(on_, infinite_.data(), sizeof found, &found);
+    return found == 0;
+  }
+  void step_back() { copy_on_device(on_.stream(), last_.data(), bytes(), x_.data()); }
 
   zo::detail::team* others() const { return on_.team(); }
   std::uint64_t point() const { return fingerprint_of(on_, span<const T>(x_)); }
@@ -57,12 +92,16 @@ class device_machine {
   }
 
  private:
+  index bytes() const { return x_.size() * static_cast<index>(sizeof(T)); }
+
   const policy& on_;
   F& f_;
   span<T> x_;
   const How& how_;
   Updater& updater_;
   array<T> gradient_;
+  array<T> last_;  // x before the last step
+  array<unsigned long long> infinite_;
   workspace memory_;
 };
 
@@ -72,7 +111,8 @@ class device_machine {
 /// has the same budget, target, status and bits. `optimizer`: zo::sgd, zo::adam, … or a
 /// zo::cuda::updater that is kept between calls. Waits for the stream once a step, to read 24
 /// bytes; x and the gradient stay on the device. After a failed query, the queries of its whole
-/// estimate are counted, because all of them were made.
+/// estimate are counted, because all of them were made; that a step left the finite numbers is
+/// known after the estimate that follows it.
 template <class F, cuda::writable_device_vector X, class How, class Optimizer>
 requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<X>>
     minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,

@@ -12,6 +12,7 @@
 #include "zo/direction.hpp"
 #include "zo/optimizer.hpp"
 #include "zo/random.hpp"
+#include "zo/rounding.hpp"
 
 namespace zo::cuda::detail {
 
@@ -87,17 +88,37 @@ constexpr index group_of(index rows, index slopes, int sides) {
 /// What is known of each row, and of all rows.
 struct tally {
   double* sums;                   // of the answers, by row
+  double* small_sums;             // of them / 2^64
   double* counts;                 // of them
   unsigned long long* survivors;  // slopes that could be used, by row
+  unsigned long long* lost;       // rows with a step that is lost in rounding: not 0
+  unsigned long long* beyond;     // rows with a number that is not finite: not 0
   unsigned long long* failed;     // queries, one number
 
-  static index numbers(index rows) { return 3 * rows + 1; }  // of 8 bytes, to be zeroed
+  static index numbers(index rows) { return 6 * rows + 1; }  // of 8 bytes, to be zeroed
   tally(double* memory, index rows)
       : sums(memory),
-        counts(memory + rows),
-        survivors(reinterpret_cast<unsigned long long*>(memory + 2 * rows)),
-        failed(survivors + rows) {}
+        small_sums(memory + rows),
+        counts(memory + 2 * rows),
+        survivors(reinterpret_cast<unsigned long long*>(memory + 3 * rows)),
+        lost(survivors + rows),
+        beyond(lost + rows),
+        failed(beyond + rows) {}
+
+  ZO_HD unsigned faults(index row) const {
+    return (lost[row] != 0 ? zo::detail::step_is_lost : 0U) |
+           (beyond[row] != 0 ? zo::detail::beyond_range : 0U);
+  }
 };
+
+/// Notes the rows of x at which a step along a direction is not what it was meant to be.
+template <class T>
+void find_faults(const place& at, index rows, index dimension,
+                 const zo::detail::step_check<T>& check, const T* x, const tally& known);
+
+/// *found = 1 where a number is not finite.
+template <class T>
+void find_infinite(const place& at, index count, const T* values, unsigned long long* found);
 
 /// Counts the values that are not finite as failed queries.
 void count_failed(const place& at, index count, const double* values, const tally& known);
@@ -120,7 +141,13 @@ struct ending {
   bool uses_base = true;   // f(x) was asked: base[b] is the loss, else the mean of the answers
   bool needs_base = true;  // without any f(x) there is no estimate
   bool rescale = false;    // mean over the slopes that are left
+  const unsigned long long* infinite = nullptr;  // not 0: x is not finite, see workspace::watch
 };
+
+/// Notes the rows whose gradient, as mend() will leave it, is not finite.
+template <class T>
+void check_gradients(const place& at, const ending& how, const tally& known, index dimension,
+                     const T* gradients);
 
 /// Writes the report, and losses (null or by row).
 void close(const place& at, const ending& how, const tally& known, const double* base, report* out,
@@ -179,15 +206,16 @@ void write_rows(const place& at, index first, index count, index rows, index* ou
 /// captured graph holds them itself.
 void upload(const place& at, const index* host, index count, index* out);
 
-/// One step of an optimizer: zo::detail::…_update.
+/// One step of an optimizer: zo::detail::…_update. *infinite = 1 (unless null) where that left a
+/// number that is not finite.
 template <class T>
 void sgd_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
-                T* const state[2], T* x);
+                T* const state[2], T* x, unsigned long long* infinite);
 template <class T>
 void sign_sgd_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
-                     T* const state[2], T* x);
+                     T* const state[2], T* x, unsigned long long* infinite);
 template <class T>
 void adam_update(const place& at, const zo::detail::update_numbers& n, index count, const T* g,
-                 T* const state[2], T* x);
+                 T* const state[2], T* x, unsigned long long* infinite);
 
 }  // namespace zo::cuda::detail

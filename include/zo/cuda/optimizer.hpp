@@ -16,18 +16,18 @@ namespace detail {
 
 template <class T>
 void update(const place& at, const sgd&, const zo::detail::update_numbers& n, index count,
-            const T* g, T* const state[2], T* x) {
-  sgd_update(at, n, count, g, state, x);
+            const T* g, T* const state[2], T* x, unsigned long long* infinite) {
+  sgd_update(at, n, count, g, state, x, infinite);
 }
 template <class T>
 void update(const place& at, const sign_sgd&, const zo::detail::update_numbers& n, index count,
-            const T* g, T* const state[2], T* x) {
-  sign_sgd_update(at, n, count, g, state, x);
+            const T* g, T* const state[2], T* x, unsigned long long* infinite) {
+  sign_sgd_update(at, n, count, g, state, x, infinite);
 }
 template <class T>
 void update(const place& at, const adam&, const zo::detail::update_numbers& n, index count,
-            const T* g, T* const state[2], T* x) {
-  adam_update(at, n, count, g, state, x);
+            const T* g, T* const state[2], T* x, unsigned long long* infinite) {
+  adam_update(at, n, count, g, state, x, infinite);
 }
 
 }  // namespace detail
@@ -40,7 +40,7 @@ class updater {
  public:
   updater(const policy& on, Rule rule, index dimension)
       : rule_(std::move(rule)),
-        dimension_(dimension),
+        dimension_(checked(dimension)),
         state_{array<T>(on, rule_.state_vectors() > 0 ? dimension : 0),
                array<T>(on, rule_.state_vectors() > 1 ? dimension : 0)} {
     for (array<T>& one : state_) {
@@ -51,8 +51,10 @@ class updater {
   }
 
   /// Moves x by one step against `gradient` (both d numbers of device memory). Enqueued; the same
-  /// bits as on the CPU.
-  void step(const policy& on, span<T> x, span<const T> gradient) {
+  /// bits as on the CPU. `infinite`, in device memory, becomes 1 if that leaves a number of x or of
+  /// the state that is not finite.
+  void step(const policy& on, span<T> x, span<const T> gradient,
+            unsigned long long* infinite = nullptr) {
     zo::detail::require(x.size() == dimension_ && gradient.size() == x.size(),
                         "zo::cuda::updater: x and gradient must have ", dimension_,
                         " coordinates, got ", x.size(), " and ", gradient.size());
@@ -60,7 +62,9 @@ class updater {
     detail::check_device_pointer(on, "zo::cuda::updater", "x", x.data());
     detail::check_device_pointer(on, "zo::cuda::updater", "gradient", gradient.data());
     T* const state[2] = {state_[0].data(), state_[1].data()};
-    detail::update(on, rule_, rule_.numbers(steps_), dimension_, gradient.data(), state, x.data());
+    const zo::detail::update_numbers numbers = rule_.numbers(steps_);
+    zo::detail::check_rate<T>(numbers, steps_);
+    detail::update(on, rule_, numbers, dimension_, gradient.data(), state, x.data(), infinite);
     ++steps_;
   }
 
@@ -68,9 +72,18 @@ class updater {
   std::uint64_t steps() const { return steps_; }
   std::array<span<T>, 2> state() { return {span<T>(state_[0]), span<T>(state_[1])}; }
   /// Continues from `steps` steps done; the state arrays are written through state().
-  void resume_at(std::uint64_t steps) { steps_ = steps; }
+  void resume_at(std::uint64_t steps) {
+    zo::detail::check_steps(steps);
+    steps_ = steps;
+  }
 
  private:
+  index checked(index dimension) const {
+    zo::detail::check_dimension("zo::cuda::updater", dimension);
+    rule_.template check<T>();
+    return dimension;
+  }
+
   Rule rule_;
   index dimension_;
   std::uint64_t steps_ = 0;

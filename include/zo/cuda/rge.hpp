@@ -37,6 +37,7 @@ class rge_run {
       : at_(on),
         problem_(problem),
         how_(how.options()),
+        watched_(memory.watched()),
         step_(zo::detail::checked_step<T>(how_.smoothing)),
         group_(group_of(problem.rows, how_.directions, S::points)),
         norms_(norms_at_once(memory)),
@@ -65,11 +66,15 @@ class rge_run {
     const index rows = problem_.rows;
     fill_zero(at_.stream, known_, tally::numbers(rows) * 8);
     const tally known(known_, rows);
+    find_faults(at_, rows, problem_.dimension,
+                zo::detail::check_of<T>(D{}, step_, problem_.dimension), problem_.x, known);
     for (index first = 0; first < how_.directions; first += group_) {
       add_directions(first, std::min(group_, how_.directions - first), known);
     }
     const ending end{rows,         how_.directions, how_.failures == on_failure::drop,
-                     S::uses_base, S::uses_base,    true};
+                     S::uses_base, S::uses_base,    true,
+                     watched_};
+    check_gradients(at_, end, known, problem_.dimension, problem_.gradients);
     close(at_, end, known, base_, report_, problem_.losses);
     mend(at_, end, known, report_, problem_.dimension, problem_.gradients);
     return asker_.queries;
@@ -116,6 +121,7 @@ class rge_run {
   place at_;
   const row_problem<T>& problem_;
   const rge_options& how_;
+  const unsigned long long* watched_;
   double step_;
   index group_, norms_;
   asker<T, F> asker_;

@@ -19,7 +19,7 @@ namespace detail {
 struct report {
   double value;
   unsigned long long failed;
-  unsigned long long ok;
+  unsigned long long why;  // a zo::flaw
 };
 
 enum class room : std::size_t {
@@ -75,6 +75,10 @@ class workspace {
     return std::min(wanted, bound - std::min(bound, others));
   }
 
+  /// For runs: while this number (device memory, or null) is not 0, estimates are out of range.
+  void watch(const unsigned long long* infinite) { infinite_ = infinite; }
+  const unsigned long long* watched() const { return infinite_; }
+
   /// For captured estimates without a workspace of the user's: memory is taken from the graph.
   void allow_capture() { from_graph_ = true; }
   /// Gives everything back but the report.
@@ -89,7 +93,8 @@ class workspace {
   zo::detail::in_use use_;
   std::array<detail::buffer, static_cast<std::size_t>(detail::room::count)> buffers_;
   std::array<bool, static_cast<std::size_t>(detail::room::count)> taken_{};  // by this estimate
-  bool captured_ = false;                                                    // this estimate
+  const unsigned long long* infinite_ = nullptr;
+  bool captured_ = false;    // this estimate
   bool from_graph_ = false;  // memory belongs to the graph that is being captured
   bool in_a_graph_ = false;  // some graph replays with this memory
 };

@@ -500,7 +500,7 @@ TEST(cge, a_draw_beyond_any_dimension_is_refused) {
   for (const index count : {index{3}, std::numeric_limits<index>::max(), index{0}, index{-1}}) {
     const cge how({.coordinates = zo::random_coordinates{count}}, central{});
     EXPECT_FALSE(complaint([&] { zo::estimate(zo::seq, f, x, g, how); }).empty()) << count;
-    EXPECT_LE(how.queries(2), index{1} << 40);
+    EXPECT_FALSE(complaint([&] { how.queries(2); }).empty()) << count;
   }
 }
 

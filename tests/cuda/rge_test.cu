@@ -181,7 +181,7 @@ TEST_F(gpu_rge, x_that_is_large_beside_the_smoothing) {
         const zo::rge how({.directions = 3}, law, scheme);
         const auto host = on_host<float>(lazy_chain{}, x, how);
         expect_same_flaw(on_gpu<float>(on(), lazy_chain{}, x, how), host);
-        EXPECT_EQ(host.result.ok, first == 1e2);
+        EXPECT_EQ(host.result.ok, first == 1e2 || first == 1e4);
       };
       check_law(zo::gaussian{}, zo::forward{});
       check_law(zo::rademacher{}, zo::central{});

@@ -77,7 +77,7 @@ add_executable(random_oracles random_oracles.cpp)
 target_link_libraries(random_oracles PRIVATE zo::zo)
 target_compile_options(random_oracles PRIVATE -O1)
 zo_warnings(random_oracles)
-add_test(NAME random_oracles COMMAND random_oracles 40000)
+add_test(NAME random_oracles COMMAND random_oracles 100000)
 set_tests_properties(random_oracles PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 
 # Every header compiles alone, and all of them link together twice over.

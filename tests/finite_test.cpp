@@ -113,6 +113,12 @@ TEST(options, that_are_no_numbers_are_refused) {
     EXPECT_NE(complaint([&] { zo::cge({.smoothing = bad}); }), "");
     EXPECT_NE(complaint([&] { zo::sgd({.rate = bad}); }), "");
     EXPECT_NE(complaint([&] { zo::sgd({.momentum = bad}); }), "");
+    EXPECT_NE(complaint([&] { zo::sgd({.weight_decay = bad}); }), "");
+    EXPECT_NE(complaint([&] { zo::sign_sgd({.weight_decay = bad}); }), "");
+    EXPECT_NE(complaint([&] { zo::adam({.epsilon = bad}); }), "");
+    EXPECT_NE(complaint([&] { zo::adam({.weight_decay = bad}); }), "");
+    EXPECT_NE(complaint([&] { zo::cosine({.peak = bad, .steps = 3}); }), "");
+    EXPECT_NE(complaint([&] { zo::step_decay({.start = bad}); }), "");
     EXPECT_NE(complaint([&] { zo::adam({.beta1 = bad}); }), "");
     EXPECT_NE(complaint([&] { zo::adam({.beta2 = bad}); }), "");
   }

@@ -141,8 +141,8 @@ class answer_means {
   void add(index row, double answer) {
     if (is_nan(answer)) return;
     const auto b = static_cast<std::size_t>(row);
-    sums_[b] += answer;
-    small_sums_[b] += answer * small;
+    sums_[b] = rounded(sums_[b] + answer);
+    small_sums_[b] = rounded(small_sums_[b] + answer * small);
     counts_[b] += 1;
   }
   double mean(index row) const {

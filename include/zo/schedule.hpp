@@ -63,8 +63,8 @@ double power(double base, std::uint64_t exponent);  // by squaring
 namespace detail {
 
 inline void check_rate_of(const char* who, const char* what, double value) {
-  require(value >= 0 && std::isfinite(value), who, ": ", what,
-          " must be a number of at least 0, got ", value);
+  require(value >= 0 && is_finite(value), who, ": ", what, " must be a number of at least 0, got ",
+          value);
 }
 
 }  // namespace detail

@@ -50,7 +50,7 @@ class device_machine {
   bool base_answered() {
     double base = 0;
     copy_to_host(on_, memory_.take<double>(room::base, 1), sizeof base, &base);
-    return std::isfinite(base);
+    return zo::detail::is_finite(base);
   }
 
   // Always true: whether it was is known to the next estimate, and to finite().

@@ -170,10 +170,10 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
   std::vector<prospect> prospects;
   double of_norms = 0;
   by_coordinates<T, Loss> coordinates(p);
-  const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
-                                                p.threads);
   require(std::isfinite(coordinates.value()), who, ": the loss of the batch is ",
           coordinates.value(), "; there is nothing to plan for");
+  const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
+                                                p.threads);
   std::vector<T> a(static_cast<std::size_t>(p.net.parameter_count())), b = a;
   for (index id = static_cast<index>(p.net.nodes().size()) - 1; id > 0; --id) {
     if (at(p.net, id).weight < 0) continue;

@@ -100,7 +100,8 @@ TEST(settings, help_tells_the_values) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{}, {"--dataset", "cifar10"}, {"--study"}}) {
     const auto lines = help_of(words);
-    for (const auto& [name, value] : deepzero::to_json(parsed(words)).items()) {
+    const nlohmann::json told = deepzero::to_json(parsed(words));
+    for (const auto& [name, value] : told.items()) {
       if (value.is_null()) continue;
       const std::string text = value.is_array()          ? "[" + value[0].get<std::string>()
                                : value.is_string()       ? value.get<std::string>()

@@ -135,7 +135,8 @@ TEST(Settings, HelpTellsTheValues) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{}, {"--dataset", "cifar10"}, {"--n", "1000"}}) {
     const auto lines = help_of(words);
-    for (const auto& [name, value] : defense::to_json(parsed(words)).items()) {
+    const nlohmann::json told = defense::to_json(parsed(words));
+    for (const auto& [name, value] : told.items()) {
       if (value.is_null()) continue;
       const std::string text = value.is_array()          ? "[" + value[0].get<std::string>() + "]"
                                : value.is_string()       ? value.get<std::string>()

@@ -36,7 +36,8 @@ namespace detail {
 namespace {
 
 std::string text_of(double value, std::chars_format format, int digits) {
-  std::array<char, 512> text{};  // the largest double has 309 digits before the point
+  if (value != value) return "nan";  // its sign means nothing
+  std::array<char, 512> text{};      // the largest double has 309 digits before the point
   const auto written = std::to_chars(text.data(), text.data() + text.size(), value, format, digits);
   return {text.data(), written.ptr};
 }

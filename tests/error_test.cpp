@@ -21,6 +21,8 @@ TEST(require, throws_the_parts_as_one_sentence) {
       "a: 3 of 0.001 b1");
   EXPECT_EQ(zo::detail::number_text(1e-12), "1e-12");
   EXPECT_EQ(zo::detail::number_text(not_a_number), "nan");
+  EXPECT_EQ(zo::detail::number_text(-not_a_number),
+            "nan");  // as 0 * infinity is on many processors
 }
 
 // A program may set a locale, and the messages are read by people and by scripts.

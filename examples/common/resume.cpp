@@ -88,6 +88,14 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder, bool others) {
   return found;
 }
 
+/// A file that cannot be resumed is refused by name when its turn comes.
+bool has_checkpoint_names(const fs::path& folder) {
+  return type_of(folder) == fs::file_type::directory &&
+         std::ranges::any_of(entries_of(folder), [](const fs::path& path) {
+           return path.extension() == ".safetensors";
+         });
+}
+
 /// Results belong to a run where some folder beside them holds checkpoints.
 void require_no_results(const run_files& files) {
   std::error_code ignored;
@@ -131,9 +139,8 @@ std::string open_run(const run_files& files, beginning how) {
   bool any = false;
   for (const fs::path& folder : files.checkpoints) {
     require_no_link(folder);
-    // A file that cannot be resumed is refused by name when its turn comes.
     found.push_back(checkpoints_in(folder, resumed));
-    any = any || !found.back().empty();
+    any = any || !found.back().empty() || (resumed && has_checkpoint_names(folder));
     if (found.back().empty() || how != beginning::careful || is_finished(folder)) continue;
     throw std::runtime_error("There are checkpoints of an unfinished run in " +
                              in_quotes(folder.string()) +

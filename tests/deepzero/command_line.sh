@@ -84,6 +84,7 @@ head -c 1000 "$work/before" >"$work/run/checkpoints/cge.safetensors"
 # shellcheck disable=SC2086
 refused 1 "damaged" $small --depth 1 --epochs 1 --out "$work/run" --resume
 [ "$(wc -c <"$work/run/checkpoints/cge.safetensors")" -eq 1000 ] || failures=$((failures + 1))
+cp "$work/before" "$work/run/checkpoints/cge.safetensors"
 
 # The study makes its table and figures.
 # shellcheck disable=SC2086

@@ -138,7 +138,7 @@ TEST(Settings, HelpTellsTheValues) {
     const nlohmann::json told = defense::to_json(parsed(words));
     for (const auto& [name, value] : told.items()) {
       if (value.is_null()) continue;
-      const std::string text = value.is_array()          ? "[" + value[0].get<std::string>() + "]"
+      const std::string text = value.is_array()          ? value[0].get<std::string>()
                                : value.is_string()       ? value.get<std::string>()
                                : value.is_number_float() ? app::shortest(value.get<double>())
                                                          : value.dump();

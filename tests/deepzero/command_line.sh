@@ -101,7 +101,7 @@ refused 1 "loss of step 1 is not a number; give a lower --rate" $small --depth 1
 
 # What nobody can read is a failure, and is in the files.
 # shellcheck disable=SC2086
-"$program" $small --depth 1 --epochs 1 --out "$work/run" >/dev/full 2>"$work/err"
+"$program" $small --depth 1 --epochs 1 --out "$work/run" --fresh >/dev/full 2>"$work/err"
 expect 1 "cannot print the results: No space left" ">/dev/full"
 rm "$work/run/summary.json"
 # shellcheck disable=SC2086

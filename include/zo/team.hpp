@@ -174,7 +174,8 @@ std::exception_ptr caught(const Call& call) {
 template <class Ask>
 void ask_share(team& others, std::span<double> answers, const Ask& ask, index piece = 1) {
   const auto items = static_cast<index>(answers.size());
-  std::vector<index> ends = even_shares(items / piece + (items % piece > 0 ? 1 : 0), others.ranks());
+  std::vector<index> ends =
+      even_shares(items / piece + (items % piece > 0 ? 1 : 0), others.ranks());
   for (index& end : ends) end = std::min(items, end * piece);
   const share_range mine = share_of(ends, others.rank());
   const std::exception_ptr thrown = caught([&] {

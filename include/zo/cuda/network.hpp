@@ -65,9 +65,9 @@ class network_objective {
   network_objective& operator=(network_objective&&) noexcept;
   ~network_objective();
 
-  /// Throws std::invalid_argument where a batch does not fit the network, a batch norm in train mode
-  /// sees one number a channel, the pass and one probe do not fit into max_bytes, or the stream is
-  /// not the policy's.
+  /// Throws std::invalid_argument where a batch does not fit the network, a batch norm in train
+  /// mode sees one number a channel, the pass and one probe do not fit into max_bytes, or the
+  /// stream is not the policy's.
   void prepare(span<const T> x, span<double> loss, cudaStream_t stream, sample_id sample);
 
   /// `known` are the coordinates in host memory: what goes together is decided there. zo::cge calls

@@ -1,5 +1,5 @@
-// Minimizes a bowl through an installed or embedded zo; fails where a flag of zo's build leaks in, or
-// where one of this project changes zo's numbers.
+// Minimizes a bowl through an installed or embedded zo; fails where a flag of zo's build leaks in,
+// or where one of this project changes zo's numbers.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>

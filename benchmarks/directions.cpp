@@ -21,7 +21,7 @@ void count(benchmark::State& state, double elements, double bytes) {
 
 template <class T>
 void perturb(benchmark::State& state, law kind) {
-  const zo::index d = state.range(0);
+  const zo::index_t d = state.range(0);
   const std::vector<T> x(static_cast<std::size_t>(d), T(1));
   std::vector<T> out(x.size());
   std::uint64_t step = 0;
@@ -34,7 +34,7 @@ void perturb(benchmark::State& state, law kind) {
 
 template <class T, class Policy>
 void accumulate(benchmark::State& state, law kind, const Policy& policy) {
-  const zo::index d = state.range(0), q = state.range(1);
+  const zo::index_t d = state.range(0), q = state.range(1);
   const std::vector<T> weights(static_cast<std::size_t>(q), T(1e-3));
   std::vector<T> g(static_cast<std::size_t>(d));
   std::uint64_t step = 0;
@@ -46,7 +46,7 @@ void accumulate(benchmark::State& state, law kind, const Policy& policy) {
 }
 
 void norm(benchmark::State& state) {
-  const zo::index d = state.range(0);
+  const zo::index_t d = state.range(0);
   std::uint64_t step = 0;
   for (auto _ : state) benchmark::DoNotOptimize(zo::detail::inverse_norm({1, step++}, d));
   count(state, static_cast<double>(d), 0);

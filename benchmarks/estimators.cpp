@@ -15,7 +15,7 @@ using benchmark::Counter;
 template <class T, class Policy, class How>
 void run(benchmark::State& state, const Policy& policy, const How& how) {
   auto free = [](std::span<const T> x) { return static_cast<double>(x[0]); };
-  const zo::index d = state.range(0);
+  const zo::index_t d = state.range(0);
   const std::vector<T> x(static_cast<std::size_t>(d), T(0.5));
   std::vector<T> gradient(x.size());
   zo::workspace<T> memory;

@@ -9,16 +9,16 @@
 namespace bench {
 namespace {
 
-constexpr zo::index directions = 16;
+constexpr zo::index_t directions = 16;
 
-constexpr double elements(zo::index dimension) {
+constexpr double elements(zo::index_t dimension) {
   return static_cast<double>(dimension) * static_cast<double>(directions);
 }
 
 // g = sum over the directions of weight * direction, as an estimate does it.
 class accumulation {
  public:
-  accumulation(zo::detail::law kind, zo::index dimension, int threads)
+  accumulation(zo::detail::law kind, zo::index_t dimension, int threads)
       : kind_(kind),
         dimension_(dimension),
         threads_(threads),
@@ -33,19 +33,19 @@ class accumulation {
 
  private:
   zo::detail::law kind_;
-  zo::index dimension_;
+  zo::index_t dimension_;
   int threads_;
   std::uint64_t step_ = 0;
   std::vector<float> weights_, g_;
 };
 
 outcome against_torch(zo::detail::law kind, const effort& how) {
-  constexpr zo::index dimension = 100'000;  // in the second-level cache for both sides
+  constexpr zo::index_t dimension = 100'000;  // in the second-level cache for both sides
   auto normals = peers::torch_normal(dimension);
   if (!normals) return skip("peer not installed: LibTorch (Debian: libtorch-dev)");
   accumulation ours(kind, dimension, 1);
   const auto theirs = [&] {
-    for (zo::index k = 0; k < directions; ++k) normals();
+    for (zo::index_t k = 0; k < directions; ++k) normals();
   };
   return times_as_fast(compare(
                            timing::thread, how, [&] { ours(); }, theirs),
@@ -54,7 +54,7 @@ outcome against_torch(zo::detail::law kind, const effort& how) {
 
 outcome two_threads(const effort& how) {
   if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
-  const zo::index dimension = how.smoke ? 10'000 : 1'000'000;
+  const zo::index_t dimension = how.smoke ? 10'000 : 1'000'000;
   constexpr auto law = zo::detail::law::gaussian;
   accumulation two(law, dimension, 2), one(law, dimension, 1);
   return times_as_fast(compare(

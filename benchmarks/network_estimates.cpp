@@ -32,13 +32,13 @@
 
 namespace {
 
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 struct settings {
   std::string network = "cnn", state = "init", share = "sensitivity", coupling = "known";
   std::string cosine, passes, data, json;
-  index batch = 256, directions = 32, threads = 1, seed = 1;
+  index_t batch = 256, directions = 32, threads = 1, seed = 1;
 };
 
 constexpr const char* help =
@@ -53,10 +53,10 @@ settings read(int count, char** values) {
       {"--network", &s.network},   {"--state", &s.state},   {"--share", &s.share},
       {"--coupling", &s.coupling}, {"--cosine", &s.cosine}, {"--passes", &s.passes},
       {"--data", &s.data},         {"--json", &s.json}};
-  const std::vector<std::pair<std::string, index*>> numbers{{"--batch", &s.batch},
-                                                            {"--directions", &s.directions},
-                                                            {"--threads", &s.threads},
-                                                            {"--seed", &s.seed}};
+  const std::vector<std::pair<std::string, index_t*>> numbers{{"--batch", &s.batch},
+                                                              {"--directions", &s.directions},
+                                                              {"--threads", &s.threads},
+                                                              {"--seed", &s.seed}};
   for (int k = 1; k < count; k += 2) {
     const std::string name = values[k];
     const std::string value = k + 1 < count ? values[k + 1] : "";
@@ -66,8 +66,8 @@ settings read(int count, char** values) {
     if (text != texts.end() && !value.empty()) {
       *text->second = value;
     } else if (number != numbers.end() && !value.empty()) {
-      constexpr index most = 1'000'000'000;
-      *number->second = app::whole_number<index>(value).value_or(0);
+      constexpr index_t most = 1'000'000'000;
+      *number->second = app::whole_number<index_t>(value).value_or(0);
       if (*number->second < 1 || *number->second > most) {
         throw std::invalid_argument(name + " takes a whole number from 1 to " +
                                     std::to_string(most) + ", got " + value);
@@ -99,7 +99,7 @@ settings read(int count, char** values) {
 // A small network of 9,098 parameters without batch norm.
 nn::network cnn() {
   nn::network net({1, 28, 28});
-  index x = net.convolution(0, "conv1", {.channels = 8, .bias = true});
+  index_t x = net.convolution(0, "conv1", {.channels = 8, .bias = true});
   x = net.max_pool(net.relu(x));
   x = net.convolution(x, "conv2", {.channels = 16, .bias = true});
   x = net.max_pool(net.relu(x));
@@ -110,8 +110,8 @@ nn::network cnn() {
 struct problem {
   nn::network net;
   std::vector<float> parameters, statistics;
-  std::function<nn::minibatch<float>(index)> batch;
-  std::function<std::vector<index>(index)> targets;
+  std::function<nn::minibatch<float>(index_t)> batch;
+  std::function<std::vector<index_t>(index_t)> targets;
 };
 
 problem make(const settings& s) {
@@ -126,18 +126,18 @@ problem make(const settings& s) {
       p.net, small ? nn::initialization::kaiming_uniform : nn::initialization::kaiming_normal,
       static_cast<std::uint64_t>(s.seed), p.parameters);
   nn::initialize_statistics<float>(p.net, p.statistics);
-  p.targets = [images, s](index number) {
-    std::vector<index> targets;
-    for (index k = 0; k < s.batch; ++k) {
+  p.targets = [images, s](index_t number) {
+    std::vector<index_t> targets;
+    for (index_t k = 0; k < s.batch; ++k) {
       targets.push_back(
           images->labels[static_cast<std::size_t>((number * s.batch + k) % images->count)]);
     }
     return targets;
   };
-  p.batch = [images, s, small, targets = p.targets](index number) {
+  p.batch = [images, s, small, targets = p.targets](index_t number) {
     constexpr float means[3] = {0.485F, 0.456F, 0.406F}, deviations[3] = {0.229F, 0.224F, 0.225F};
     std::vector<float> x;
-    for (index k = 0; k < s.batch; ++k) {
+    for (index_t k = 0; k < s.batch; ++k) {
       const auto image = images->image((number * s.batch + k) % images->count);
       for (std::size_t i = 0; i < image.size(); ++i) {
         const float v = static_cast<float>(image[i]) / 255.0F;
@@ -150,7 +150,7 @@ problem make(const settings& s) {
   if (s.state == "trained" && small) {
     // By the yardstick, so that the state needs no file: 600 steps of gradient descent.
     nn::forward_pass<float> pass(p.net);
-    for (index step = 1; step <= 600; ++step) {
+    for (index_t step = 1; step <= 600; ++step) {
       pass.run(p.parameters, p.statistics, p.batch(step).inputs, s.batch, nn::norm_mode::train,
                static_cast<int>(s.threads));
       const auto g = bench::back_propagate(p.net, pass, p.parameters, p.targets(step),
@@ -191,10 +191,10 @@ struct products {
 };
 
 // RGE with exact slopes: what q whole forward passes could tell at best.
-double cosine_of_rge(const std::vector<double>& gradient, index directions, std::uint64_t seed) {
+double cosine_of_rge(const std::vector<double>& gradient, index_t directions, std::uint64_t seed) {
   std::vector<float> u(gradient.size());
   std::vector<double> sum(gradient.size());
-  for (index k = 0; k < directions; ++k) {
+  for (index_t k = 0; k < directions; ++k) {
     zo::fill_direction(zo::rademacher{}, {seed, 77, static_cast<std::uint32_t>(k)},
                        std::span<float>(u));
     double slope = 0;
@@ -207,11 +207,11 @@ double cosine_of_rge(const std::vector<double>& gradient, index directions, std:
 }
 
 double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) {
-  const auto d = static_cast<index>(gradient.size());
+  const auto d = static_cast<index_t>(gradient.size());
   products p;
   const auto chosen = zo::random_subset(d, d / 10, {seed, 0, 0, zo::purpose::coordinates});
   auto next = chosen.begin();
-  for (index i = 0; i < d; ++i) {
+  for (index_t i = 0; i < d; ++i) {
     const double g = gradient[static_cast<std::size_t>(i)];
     const bool asked = next != chosen.end() && *next == i;
     if (asked) ++next;
@@ -228,7 +228,7 @@ double error_of_yardstick(const problem& p, nn::forward_pass<float>& pass,
   batch.loss.prepare<float>(pass.outputs());
   double off = 0, size = 0;
   for (const nn::view& v : p.net.parameters()) {
-    for (const index i : {v.offset, v.offset + v.size / 2, v.offset + v.size - 1}) {
+    for (const index_t i : {v.offset, v.offset + v.size / 2, v.offset + v.size - 1}) {
       const float h = 1e-6F;
       const double slope = batch.loss.difference(follow(i, h).data()) / static_cast<double>(h);
       const double g = gradient[static_cast<std::size_t>(i)];
@@ -240,12 +240,12 @@ double error_of_yardstick(const problem& p, nn::forward_pass<float>& pass,
 }
 
 // Of the weights of one layer.
-products compare(const nn::network& net, index node, const std::vector<float>& found,
+products compare(const nn::network& net, index_t node, const std::vector<float>& found,
                  const std::vector<double>& gradient) {
   const nn::node& n = net.nodes()[static_cast<std::size_t>(node)];
   const nn::view& v = net.parameters()[static_cast<std::size_t>(n.weight)];
   products own;
-  for (index i = v.offset; i < v.offset + v.size; ++i) {
+  for (index_t i = v.offset; i < v.offset + v.size; ++i) {
     const auto k = static_cast<std::size_t>(i);
     own.add(static_cast<double>(found[k]), gradient[k]);
   }
@@ -315,7 +315,7 @@ int run(const settings& s) {
   for (const nn::view& v : p.net.parameters()) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(v.node)];
     if (n.what != nn::operation::batch_norm || s.coupling != "known") continue;
-    for (index i = v.offset; i < v.offset + v.size; ++i) {
+    for (index_t i = v.offset; i < v.offset + v.size; ++i) {
       found[static_cast<std::size_t>(i)] =
           static_cast<float>(gradient[static_cast<std::size_t>(i)]);
     }
@@ -333,7 +333,7 @@ int run(const settings& s) {
   products whole;
   double passes = 0;
   const double per_pass = static_cast<double>(p.net.multiplications() * batch.count);
-  for (auto layer = static_cast<index>(p.net.nodes().size()) - 1; layer > 0; --layer) {
+  for (auto layer = static_cast<index_t>(p.net.nodes().size()) - 1; layer > 0; --layer) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(layer)];
     const bool norm = n.what == nn::operation::batch_norm;
     if (n.weight < 0 || (norm && s.coupling != "estimated")) continue;
@@ -344,7 +344,7 @@ int run(const settings& s) {
     whole.add(own);
     const double cost = static_cast<double>(did.multiplications) / per_pass;
     passes += cost;
-    const auto of_sample = [&](index all) {
+    const auto of_sample = [&](index_t all) {
       return static_cast<double>(all) / static_cast<double>(batch.count);
     };
     std::printf("%-24s %8ld %8.0f %9.1f %9.2f %8.3f\n", v.name.c_str(), static_cast<long>(v.size),
@@ -357,7 +357,7 @@ int run(const settings& s) {
             ", \"passes\": " + std::to_string(cost) +
             ", \"cosine\": " + std::to_string(own.cosine()) + "}";
   }
-  const auto rge_passes = std::max<index>(1, std::llround(passes));
+  const auto rge_passes = std::max<index_t>(1, std::llround(passes));
   const double rge = cosine_of_rge(gradient, rge_passes, static_cast<std::uint64_t>(s.seed));
   const double tenth = cosine_of_tenth(gradient, static_cast<std::uint64_t>(s.seed));
   std::printf("all layers%55.2f %8.3f\n", passes, whole.cosine());

@@ -15,24 +15,24 @@ struct one_by_one {
   busy_work work;
   double operator()(std::span<const float> x) const { return work(x); }
   void bare(zo::points<float> candidates) const {
-    for (zo::index k = 0; k < candidates.count; ++k) keep(work(candidates[k]));
+    for (zo::index_t k = 0; k < candidates.count; ++k) keep(work(candidates[k]));
   }
 };
 
 struct in_batches {
   busy_work work;
   void operator()(zo::points<float> candidates, std::span<double> losses) const {
-    for (zo::index k = 0; k < candidates.count; ++k) {
+    for (zo::index_t k = 0; k < candidates.count; ++k) {
       losses[static_cast<std::size_t>(k)] = work(candidates[k]);
     }
   }
   void bare(zo::points<float> candidates) const {
-    for (zo::index k = 0; k < candidates.count; ++k) keep(work(candidates[k]));
+    for (zo::index_t k = 0; k < candidates.count; ++k) keep(work(candidates[k]));
   }
 };
 
 template <class Objective, class How>
-outcome overhead(const Objective& objective, zo::index dimension, const How& how,
+outcome overhead(const Objective& objective, zo::index_t dimension, const How& how,
                  const effort& effort) {
   const std::vector<float> x(static_cast<std::size_t>(dimension), 0.5f);
   std::vector<float> gradient(x.size());
@@ -41,7 +41,7 @@ outcome overhead(const Objective& objective, zo::index dimension, const How& how
   const auto ours = [&] {
     zo::estimate(zo::seq, objective, x, gradient, how, {.seed = 1, .step = step++}, memory);
   };
-  const zo::index queries = how.queries(dimension);
+  const zo::index_t queries = how.queries(dimension);
   const std::vector<float> copies(static_cast<std::size_t>(queries * dimension), 0.5f);
   const auto bare = [&] { objective.bare({copies, queries, dimension}); };
   return times_the_bare_cost(compare(timing::thread, effort, ours, bare),
@@ -56,7 +56,7 @@ void keep_worse(outcome& worst, const outcome& next, const std::string& which) {
 
 // All distributions and schemes; the time of one claim is shared among them.
 template <class Objective>
-outcome worst_rge(double seconds, zo::index dimension, zo::index directions, effort effort) {
+outcome worst_rge(double seconds, zo::index_t dimension, zo::index_t directions, effort effort) {
   effort.total_seconds /= 3;
   const Objective objective{busy_work::lasting(seconds)};
   const zo::rge_options options{.directions = directions, .smoothing = 1e-3};
@@ -76,7 +76,7 @@ outcome worst_rge(double seconds, zo::index dimension, zo::index directions, eff
 }
 
 template <class Objective>
-outcome worst_cge(double seconds, zo::index dimension, zo::cge_options options, effort effort) {
+outcome worst_cge(double seconds, zo::index_t dimension, zo::cge_options options, effort effort) {
   const Objective objective{busy_work::lasting(seconds)};
   outcome worst;
   keep_worse(worst, overhead(objective, dimension, zo::cge(options, zo::forward{}), effort),
@@ -98,7 +98,7 @@ double allocations_per_query(const How& how) {
   };
   estimate(0);
   const long before = allocations();
-  zo::index queries = 0;
+  zo::index_t queries = 0;
   for (std::uint64_t step = 1; step <= 100; ++step) queries += estimate(step);
   return static_cast<double>(allocations() - before) / static_cast<double>(queries);
 }

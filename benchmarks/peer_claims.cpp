@@ -40,7 +40,7 @@ outcome against(Peer& peer, const std::vector<float>& x, How how, const effort& 
   const auto theirs = [&] { keep(peer.estimate(peers::shifted_squares)[0]); };
   return times_as_fast(compare(
                            timing::thread, effort, [&] { ours(); }, theirs),
-                       static_cast<double>(how.queries(static_cast<zo::index>(x.size()))) * 1e3);
+                       static_cast<double>(how.queries(static_cast<zo::index_t>(x.size()))) * 1e3);
 }
 
 outcome against_spsa(std::size_t dimension, const effort& how) {
@@ -51,7 +51,7 @@ outcome against_spsa(std::size_t dimension, const effort& how) {
 }
 
 outcome against_stored(std::size_t dimension, const effort& how) {
-  constexpr zo::index directions = 4;
+  constexpr zo::index_t directions = 4;
   const std::vector<float> x(dimension, 0.5f);
   peers::stored_rge peer(x, directions, 1e-2f);
   return against(peer, x, zo::rge({.directions = directions, .smoothing = 1e-2}), how);

@@ -13,9 +13,9 @@ constexpr const char* launch = "launching a convolution";
 
 // Where the window of an output row lies in its image.
 struct row_window {
-  zo::index image;  // first row of it
+  index_t image;  // first row of it
   int top, left;
-  __device__ row_window(const window& w, zo::index sample, int position)
+  __device__ row_window(const window& w, index_t sample, int position)
       : image(sample * w.in_area()),
         top(position / w.out_width * w.stride - w.padding),
         left(position % w.out_width * w.stride - w.padding) {}
@@ -27,7 +27,7 @@ struct row_window {
     const int y = top + dy, x = left + dx;
     return y >= 0 && y < w.in_height && x >= 0 && x < w.in_width;
   }
-  __device__ zo::index in_row(const window& w, int dy, int dx) const {
+  __device__ index_t in_row(const window& w, int dy, int dx) const {
     return image + (top + dy) * w.in_width + left + dx;
   }
 };
@@ -40,14 +40,14 @@ struct full_piece {
   static constexpr int rows_of_a_thread = 4;
 
   window w;
-  zo::index rows;
+  index_t rows;
   change<T> d;
   const T *weights, *bias;
   sink<T> out;
 
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const int blocks = w.out_channels / Outs;
-    const zo::index group = item / blocks, first = group * rows_of_a_thread;
+    const index_t group = item / blocks, first = group * rows_of_a_thread;
     const int o = static_cast<int>(item - group * blocks) * Outs;
     const row_window windows[rows_of_a_thread] = {window_of(first), window_of(first + 1),
                                                   window_of(first + 2), window_of(first + 3)};
@@ -60,7 +60,7 @@ struct full_piece {
     const T* weight = weights + o;
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
-        zo::index from[rows_of_a_thread];  // negative: padding
+        index_t from[rows_of_a_thread];  // negative: padding
         for (int r = 0; r < rows_of_a_thread; ++r) {
           const bool there = first + r < rows && windows[r].inside(w, dy, dx);
           from[r] = there ? windows[r].in_row(w, dy, dx) * w.in_channels : -1;
@@ -72,7 +72,7 @@ struct full_piece {
       if (first + r < rows) put_several(out, (first + r) * w.out_channels + o, sums[r]);
     }
   }
-  __device__ void add_products(int i, const zo::index (&from)[rows_of_a_thread], const T*& weight,
+  __device__ void add_products(int i, const index_t (&from)[rows_of_a_thread], const T*& weight,
                                several<T, Outs> (&sums)[rows_of_a_thread]) const {
     several<T, Ins> in[rows_of_a_thread];
     for (int r = 0; r < rows_of_a_thread; ++r) {
@@ -89,8 +89,8 @@ struct full_piece {
       }
     }
   }
-  __device__ row_window window_of(zo::index row) const {
-    const zo::index sample = row / w.out_area();
+  __device__ row_window window_of(index_t row) const {
+    const index_t sample = row / w.out_area();
     return {w, sample, static_cast<int>(row - sample * w.out_area())};
   }
 };
@@ -109,19 +109,19 @@ struct channel_piece {
 
   ZO_HD int blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
 
-  __device__ void operator()(zo::index probe, zo::index item) const {
+  __device__ void operator()(index_t probe, index_t item) const {
     const int groups = w.out_channels / Outs;
     const int row = static_cast<int>(item) / groups, o = static_cast<int>(item) % groups * Outs;
     const int step = blocks();  // to the next row of this thread
     const row_window windows[rows_of_a_thread] = {
         {w, row}, {w, row + step}, {w, row + 2 * step}, {w, row + 3 * step}};
     const T* const from = d.exact + probe * d.rows;
-    const T* weight = weights + static_cast<zo::index>(d.channel(probe)) * w.out_channels + o;
+    const T* weight = weights + static_cast<index_t>(d.channel(probe)) * w.out_channels + o;
     several<T, Outs> sums[rows_of_a_thread] = {};
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
         const auto factors = load_several<Outs>(weight);
-        weight += static_cast<zo::index>(w.in_channels) * w.out_channels;
+        weight += static_cast<index_t>(w.in_channels) * w.out_channels;
         for (int r = 0; r < rows_of_a_thread; ++r) {
           if (row + r * step >= rows || !windows[r].inside(w, dy, dx)) continue;
           const T by = from[windows[r].in_row(w, dy, dx)];
@@ -131,9 +131,9 @@ struct channel_piece {
         }
       }
     }
-    const zo::index first = (probe * rows + row) * w.out_channels + o;
+    const index_t first = (probe * rows + row) * w.out_channels + o;
     for (int r = 0; r < rows_of_a_thread; ++r) {
-      const zo::index beyond = static_cast<zo::index>(r) * step;
+      const index_t beyond = static_cast<index_t>(r) * step;
       if (row + beyond < rows) put_several(out, first + beyond * w.out_channels, sums[r]);
     }
   }
@@ -152,7 +152,7 @@ struct round_piece {
   const float* weights;
   bfloat16* out;
 
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     auto rest = static_cast<int>(item);
     const auto next = [&](int size) {
       const int low = rest % size;
@@ -164,7 +164,7 @@ struct round_piece {
     const int tap = rest;
     const int o = block * 8 + lane / 4;
     const int i = (chunk * 4 + lane % 4) * 4 * steps + step * 4 + word * 2 + half;
-    out[item] = bfloat16(weights[(static_cast<zo::index>(o) * w.in_channels + i) * w.taps() + tap]);
+    out[item] = bfloat16(weights[(static_cast<index_t>(o) * w.in_channels + i) * w.taps() + tap]);
   }
 };
 
@@ -173,14 +173,14 @@ constexpr int warp = 32, tensor_threads = 128;
 // A warp makes 16 x Tiles rows of 8 x Blocks output channels, all of one probe, because sums are.
 template <int Tiles, int Blocks, int Steps>
 __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 : 3)
-    convolve_tiles(window w, zo::index probes, int rows, const bfloat16* d, const bfloat16* weights,
+    convolve_tiles(window w, index_t probes, int rows, const bfloat16* d, const bfloat16* weights,
                    sink<float> out, sums_after after) {
   constexpr int rows_of_a_warp = 16 * Tiles;
   const int tiles = (rows + rows_of_a_warp - 1) / rows_of_a_warp;
-  const zo::index number =
-      static_cast<zo::index>(blockIdx.x) * (tensor_threads / warp) + threadIdx.x / warp;
+  const index_t number =
+      static_cast<index_t>(blockIdx.x) * (tensor_threads / warp) + threadIdx.x / warp;
   if (number >= probes * tiles) return;  // the whole warp
-  const zo::index probe = number / tiles;
+  const index_t probe = number / tiles;
   const int first = static_cast<int>(number - probe * tiles) * rows_of_a_warp;
   const int lane = static_cast<int>(threadIdx.x) % warp, row_of_lane = lane / 4;
   const int first_block = static_cast<int>(blockIdx.y) * Blocks;
@@ -209,7 +209,7 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
 
   const int chunks = w.in_channels / (16 * Steps), blocks = w.out_channels / 8;
   constexpr int block_numbers = warp * 4 * Steps;  // of weights
-  const bfloat16* from = weights + (static_cast<zo::index>(first_block) * warp + lane) * 4 * Steps;
+  const bfloat16* from = weights + (static_cast<index_t>(first_block) * warp + lane) * 4 * Steps;
   for (int dy = 0; dy < w.height; ++dy) {
     for (int dx = 0; dx < w.width; ++dx) {
       int place[2 * Tiles];  // of the row's channels; negative: padding
@@ -221,7 +221,7 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
       }
 #pragma unroll 1
       for (int chunk = 0; chunk < chunks;
-           ++chunk, from += static_cast<zo::index>(blocks) * block_numbers) {
+           ++chunk, from += static_cast<index_t>(blocks) * block_numbers) {
         words<2 * Steps> a[2 * Tiles];
 #pragma unroll
         for (int r = 0; r < 2 * Tiles; ++r) {
@@ -256,7 +256,7 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
     for (int half = 0; half < 2; ++half) {
       const int row = first + (2 * t + half) * 8 + row_of_lane;
       if (row >= rows) continue;
-      const zo::index to = (probe * rows + row) * w.out_channels + first_channel;
+      const index_t to = (probe * rows + row) * w.out_channels + first_channel;
 #pragma unroll
       for (int b = 0; b < Blocks; ++b) {
         const float left_one = sums[t][b][2 * half], right_one = sums[t][b][2 * half + 1];
@@ -285,7 +285,7 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
       const int row = first + r * 8 + row_of_lane;
       if (row >= rows) continue;
       const auto x =
-          load_several<2>(after.x + static_cast<zo::index>(row) * w.out_channels + channel);
+          load_several<2>(after.x + static_cast<index_t>(row) * w.out_channels + channel);
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         const float by = sums[r / 2][b][r % 2 * 2 + n];
@@ -301,20 +301,20 @@ __global__ void __launch_bounds__(tensor_threads, Tiles == 4 && Blocks == 4 ? 2 
         squares[n] += __shfl_xor_sync(0xffffffffU, squares[n], apart);
       }
       if (row_of_lane == 0) {
-        partial[static_cast<zo::index>(b * 8 + n) * tiles] = sum[n];
-        partial[static_cast<zo::index>(w.out_channels + b * 8 + n) * tiles] = squares[n];
+        partial[static_cast<index_t>(b * 8 + n) * tiles] = sum[n];
+        partial[static_cast<index_t>(w.out_channels + b * 8 + n) * tiles] = squares[n];
       }
     }
   }
 }
 
 template <int Tiles, int Blocks, int Steps>
-void launch_tiles(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void launch_tiles(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                   const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                   const sums_after& sums) {
-  const zo::index rows = samples * w.out_area();
-  const zo::index warps = probes * ((rows + 16 * Tiles - 1) / (16 * Tiles));
-  constexpr zo::index warps_of_a_block = tensor_threads / warp;
+  const index_t rows = samples * w.out_area();
+  const index_t warps = probes * ((rows + 16 * Tiles - 1) / (16 * Tiles));
+  constexpr index_t warps_of_a_block = tensor_threads / warp;
   cudaLaunchConfig_t config{};
   config.stream = stream;
   config.blockDim = dim3(tensor_threads, 1, 1);
@@ -326,7 +326,7 @@ void launch_tiles(cudaStream_t stream, zo::index probes, zo::index samples, cons
 }
 
 template <int Steps>
-void launch_steps(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void launch_steps(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                   const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                   const sums_after& sums) {
   switch (tensor_blocks(w)) {
@@ -344,20 +344,20 @@ void launch_steps(cudaStream_t stream, zo::index probes, zo::index samples, cons
 }  // namespace
 
 template <class T>
-void convolve(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void convolve(cudaStream_t stream, index_t probes, index_t samples, const window& w,
               const change<T>& d, const T* weights, const T* bias, const sink<T>& out) {
-  const zo::index rows = samples * w.out_area();
+  const index_t rows = samples * w.out_area();
   using one = std::integral_constant<int, 1>;
   using four = std::integral_constant<int, 4>;
   const auto one_channel = [&](auto outs) {
     constexpr int wide = decltype(outs)::value;
     const channel_piece<T, wide> piece{w, d, static_cast<int>(rows), weights, out};
-    for_rows(stream, probes, zo::index{piece.blocks()} * (w.out_channels / wide), piece, launch);
+    for_rows(stream, probes, index_t{piece.blocks()} * (w.out_channels / wide), piece, launch);
   };
   const auto all_channels = [&](auto outs, auto ins) {
     constexpr int wide = decltype(outs)::value;
     using piece = full_piece<T, wide, decltype(ins)::value>;
-    constexpr zo::index together = piece::rows_of_a_thread;
+    constexpr index_t together = piece::rows_of_a_thread;
     for_items(stream, (probes * rows + together - 1) / together * (w.out_channels / wide),
               piece{w, probes * rows, d, weights, bias, out}, launch);
   };
@@ -367,17 +367,17 @@ void convolve(cudaStream_t stream, zo::index probes, zo::index samples, const wi
   wide_ins ? all_channels(one(), four()) : all_channels(one(), one());
 }
 
-template void convolve(cudaStream_t, zo::index, zo::index, const window&, const change<float>&,
+template void convolve(cudaStream_t, index_t, index_t, const window&, const change<float>&,
                        const float*, const float*, const sink<float>&);
-template void convolve(cudaStream_t, zo::index, zo::index, const window&, const change<double>&,
+template void convolve(cudaStream_t, index_t, index_t, const window&, const change<double>&,
                        const double*, const double*, const sink<double>&);
 
 void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out) {
-  for_items(stream, static_cast<zo::index>(w.taps()) * w.in_channels * w.out_channels,
+  for_items(stream, static_cast<index_t>(w.taps()) * w.in_channels * w.out_channels,
             round_piece{w, steps_of(w), weights, out}, launch);
 }
 
-void convolve_rounded(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void convolve_rounded(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                       const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                       const sums_after& sums) {
   if (steps_of(w) == 2) return launch_steps<2>(stream, probes, samples, w, d, weights, out, sums);

@@ -14,20 +14,20 @@ using zo::detail::step_from;
 
 // Candidate j of the coordinates `steps` starts at: coordinates outermost, then sides, then rows.
 template <class T>
-__device__ zo::index row_of(const coordinate_steps<T>& steps, zo::index j) {
+__device__ index_t row_of(const coordinate_steps<T>& steps, index_t j) {
   return j % steps.rows;
 }
 template <class T>
-__device__ zo::index coordinate_of(const coordinate_steps<T>& steps, zo::index j) {
-  const zo::index k = steps.first + j / (steps.rows * steps.sides);
+__device__ index_t coordinate_of(const coordinate_steps<T>& steps, index_t j) {
+  const index_t k = steps.first + j / (steps.rows * steps.sides);
   return steps.list == nullptr ? k : steps.list[k];
 }
 template <class T>
-__device__ T x_of(const coordinate_steps<T>& steps, zo::index j) {
+__device__ T x_of(const coordinate_steps<T>& steps, index_t j) {
   return steps.x[row_of(steps, j) * steps.dimension + coordinate_of(steps, j)];
 }
 template <class T>
-__device__ T moved(const coordinate_steps<T>& steps, zo::index j) {
+__device__ T moved(const coordinate_steps<T>& steps, index_t j) {
   const double side_of_j = side(static_cast<int>(j / steps.rows % steps.sides));
   return step_from(x_of(steps, j), side_of_j, steps.smoothing, steps.relative);
 }
@@ -36,7 +36,7 @@ template <class T>
 struct slot_piece {
   coordinate_steps<T> steps;
   T* slots;
-  __device__ void operator()(zo::index slot, zo::index i) const {
+  __device__ void operator()(index_t slot, index_t i) const {
     slots[slot * steps.dimension + i] = steps.x[i];
   }
 };
@@ -44,11 +44,11 @@ struct slot_piece {
 template <class T>
 struct move_piece {
   coordinate_steps<T> steps;
-  zo::index first;
+  index_t first;
   bool back;
   T* slots;
-  __device__ void operator()(zo::index k) const {
-    const zo::index j = first + k;
+  __device__ void operator()(index_t k) const {
+    const index_t j = first + k;
     slots[k * steps.dimension + coordinate_of(steps, j)] = back ? x_of(steps, j) : moved(steps, j);
   }
 };
@@ -56,10 +56,10 @@ struct move_piece {
 template <class T>
 struct moved_piece {
   coordinate_steps<T> steps;
-  zo::index first;
+  index_t first;
   T* slots;
-  __device__ void operator()(zo::index k, zo::index i) const {
-    const zo::index j = first + k;
+  __device__ void operator()(index_t k, index_t i) const {
+    const index_t j = first + k;
     slots[k * steps.dimension + i] = i == coordinate_of(steps, j)
                                          ? moved(steps, j)
                                          : steps.x[row_of(steps, j) * steps.dimension + i];
@@ -68,7 +68,7 @@ struct moved_piece {
 
 // Counts failed answers, `stride` apart, and keeps the slope if it is a number.
 template <class T>
-__device__ void keep_slope(const double* answers, int sides, zo::index stride, double scale,
+__device__ void keep_slope(const double* answers, int sides, index_t stride, double scale,
                            double slope, T* gradient, unsigned long long* survivors,
                            const tally& known) {
   for (int side = 0; side < sides; ++side) {
@@ -90,9 +90,9 @@ struct slope_piece {
   T* gradients;
   tally known;
 
-  __device__ void operator()(zo::index item) const {
-    const zo::index row = item % steps.rows;
-    const zo::index j = item / steps.rows * steps.sides * steps.rows + row;
+  __device__ void operator()(index_t item) const {
+    const index_t row = item % steps.rows;
+    const index_t j = item / steps.rows * steps.sides * steps.rows + row;
     const auto upper_x = static_cast<double>(moved(steps, j));
     const bool single = steps.sides == 1;
     const double lower = single ? base[row] : answers[j + steps.rows];
@@ -107,12 +107,12 @@ struct slope_piece {
 template <class T>
 struct probe_piece {
   coordinate_steps<T> steps;
-  zo::index count;
-  zo::index* coordinates;
+  index_t count;
+  index_t* coordinates;
   T* lengths;
-  __device__ void operator()(zo::index j) const {
-    const zo::index k = steps.first + j % count;
-    const zo::index i = steps.list == nullptr ? k : steps.list[k];
+  __device__ void operator()(index_t j) const {
+    const index_t k = steps.first + j % count;
+    const index_t i = steps.list == nullptr ? k : steps.list[k];
     const double side_of_j = side(static_cast<int>(j / count));
     coordinates[j] = i;
     lengths[j] = step_from(steps.x[i], side_of_j, steps.smoothing, steps.relative) - steps.x[i];
@@ -121,16 +121,16 @@ struct probe_piece {
 
 template <class T>
 struct rise_piece {
-  zo::index count;
+  index_t count;
   int sides;
-  const zo::index* coordinates;
+  const index_t* coordinates;
   const T* lengths;
   const double* differences;
   double scale;
   T* gradient;
   tally known;
 
-  __device__ void operator()(zo::index k) const {
+  __device__ void operator()(index_t k) const {
     double lower = 0, lower_length = 0;
     if (sides == 2) {
       lower = differences[count + k];
@@ -146,27 +146,27 @@ struct rise_piece {
 }  // namespace
 
 template <class T>
-void begin_slots(const place& at, const coordinate_steps<T>& steps, zo::index count, T* slots) {
+void begin_slots(const place& at, const coordinate_steps<T>& steps, index_t count, T* slots) {
   for_rows(at.stream, count, steps.dimension, slot_piece<T>{steps, slots},
            "launching the kernel that copies x");
 }
 
 template <class T>
-void move_coordinates(const place& at, const coordinate_steps<T>& steps, zo::index first,
-                      zo::index count, bool back, T* slots) {
+void move_coordinates(const place& at, const coordinate_steps<T>& steps, index_t first,
+                      index_t count, bool back, T* slots) {
   for_items(at.stream, count, move_piece<T>{steps, first, back, slots},
             "launching the kernel that moves coordinates");
 }
 
 template <class T>
-void write_moved(const place& at, const coordinate_steps<T>& steps, zo::index first,
-                 zo::index count, T* slots) {
+void write_moved(const place& at, const coordinate_steps<T>& steps, index_t first, index_t count,
+                 T* slots) {
   for_rows(at.stream, count, steps.dimension, moved_piece<T>{steps, first, slots},
            "launching the kernel of candidates");
 }
 
 template <class T>
-void write_slopes(const place& at, const coordinate_steps<T>& steps, zo::index count,
+void write_slopes(const place& at, const coordinate_steps<T>& steps, index_t count,
                   const double* answers, const double* base, double scale, T* gradients,
                   const tally& known) {
   for_items(at.stream, count * steps.rows,
@@ -175,14 +175,14 @@ void write_slopes(const place& at, const coordinate_steps<T>& steps, zo::index c
 }
 
 template <class T>
-void write_probes(const place& at, const coordinate_steps<T>& steps, zo::index count,
-                  zo::index* coordinates, T* lengths) {
+void write_probes(const place& at, const coordinate_steps<T>& steps, index_t count,
+                  index_t* coordinates, T* lengths) {
   for_items(at.stream, count * steps.sides, probe_piece<T>{steps, count, coordinates, lengths},
             "launching the kernel of probes");
 }
 
 template <class T>
-void write_rises(const place& at, zo::index count, int sides, const zo::index* coordinates,
+void write_rises(const place& at, index_t count, int sides, const index_t* coordinates,
                  const T* lengths, const double* differences, double scale, T* gradient,
                  const tally& known) {
   for_items(at.stream, count,
@@ -191,15 +191,15 @@ void write_rises(const place& at, zo::index count, int sides, const zo::index* c
 }
 
 #define ZO_INSTANTIATE(T)                                                                          \
-  template void begin_slots(const place&, const coordinate_steps<T>&, zo::index, T*);              \
-  template void move_coordinates(const place&, const coordinate_steps<T>&, zo::index, zo::index,   \
-                                 bool, T*);                                                        \
-  template void write_moved(const place&, const coordinate_steps<T>&, zo::index, zo::index, T*);   \
-  template void write_slopes(const place&, const coordinate_steps<T>&, zo::index, const double*,   \
+  template void begin_slots(const place&, const coordinate_steps<T>&, index_t, T*);                \
+  template void move_coordinates(const place&, const coordinate_steps<T>&, index_t, index_t, bool, \
+                                 T*);                                                              \
+  template void write_moved(const place&, const coordinate_steps<T>&, index_t, index_t, T*);       \
+  template void write_slopes(const place&, const coordinate_steps<T>&, index_t, const double*,     \
                              const double*, double, T*, const tally&);                             \
-  template void write_probes(const place&, const coordinate_steps<T>&, zo::index, zo::index*, T*); \
-  template void write_rises(const place&, zo::index, int, const zo::index*, const T*,              \
-                            const double*, double, T*, const tally&);
+  template void write_probes(const place&, const coordinate_steps<T>&, index_t, index_t*, T*);     \
+  template void write_rises(const place&, index_t, int, const index_t*, const T*, const double*,   \
+                            double, T*, const tally&);
 ZO_INSTANTIATE(float)
 ZO_INSTANTIATE(double)
 #undef ZO_INSTANTIATE

@@ -11,7 +11,7 @@ struct count_failed_piece {
   const double* values;
   tally known;
 
-  __device__ void operator()(zo::index k) const {
+  __device__ void operator()(index_t k) const {
     if (!__builtin_isfinite(values[k])) atomicAdd(known.failed, 1ULL);
   }
 };
@@ -19,16 +19,16 @@ struct count_failed_piece {
 // A block a row: its answers are added one after another, as on the CPU, by one thread; the others
 // bring them, so that it never waits for memory.
 __global__ void __launch_bounds__(block_threads)
-    add_answers_kernel(zo::index rows, zo::index each, const double* answers, tally known) {
+    add_answers_kernel(index_t rows, index_t each, const double* answers, tally known) {
   __shared__ double staged[block_threads];
-  for (zo::index row = blockIdx.x; row < rows; row += gridDim.x) {
+  for (index_t row = blockIdx.x; row < rows; row += gridDim.x) {
     double sum = known.sums[row], small_sum = known.small_sums[row], count = known.counts[row];
-    for (zo::index first = 0; first < each; first += block_threads) {
-      const zo::index j = first + threadIdx.x;
+    for (index_t first = 0; first < each; first += block_threads) {
+      const index_t j = first + threadIdx.x;
       if (j < each) staged[threadIdx.x] = answers[j * rows + row];
       __syncthreads();
       if (threadIdx.x == 0) {
-        const zo::index left = each - first;
+        const index_t left = each - first;
         const int here = left < block_threads ? static_cast<int>(left) : block_threads;
         for (int k = 0; k < here; ++k) {
           if (!__builtin_isfinite(staged[k])) continue;
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(block_threads)
 
 template <class T>
 struct weight_piece {
-  zo::index rows, count;
+  index_t rows, count;
   int sides;
   const double* answers;
   const double* base;
@@ -58,8 +58,8 @@ struct weight_piece {
   T* weights;
   tally known;
 
-  __device__ void operator()(zo::index item) const {
-    const zo::index k = item / rows, row = item % rows;
+  __device__ void operator()(index_t item) const {
+    const index_t k = item / rows, row = item % rows;
     const double* const mine = answers + k * sides * rows;
     for (int side = 0; side < sides; ++side) {
       if (!__builtin_isfinite(mine[side * rows + row])) atomicAdd(known.failed, 1ULL);
@@ -76,12 +76,12 @@ struct weight_piece {
 
 template <class T>
 struct fault_piece {
-  zo::index dimension;
+  index_t dimension;
   zo::detail::step_check<T> check;
   const T* x;
   tally known;
 
-  __device__ void operator()(zo::index row, zo::index i) const {
+  __device__ void operator()(index_t row, index_t i) const {
     const unsigned faults = check(x[row * dimension + i]);
     if (faults & zo::detail::step_is_lost) known.lost[row] = 1;
     if (faults & zo::detail::beyond_range) known.beyond[row] = 1;
@@ -92,15 +92,15 @@ template <class T>
 struct infinite_piece {
   const T* values;
   unsigned long long* found;
-  __device__ void operator()(zo::index i) const {
+  __device__ void operator()(index_t i) const {
     if (!__builtin_isfinite(values[i])) *found = 1;
   }
 };
 
 // What a row of a gradient is multiplied by at the end.
 template <class T>
-__device__ T factor_of(const ending& how, const tally& known, zo::index row) {
-  const auto good = static_cast<zo::index>(known.survivors[row]);
+__device__ T factor_of(const ending& how, const tally& known, index_t row) {
+  const auto good = static_cast<index_t>(known.survivors[row]);
   if (!how.rescale || good == how.asked || good == 0) return T(1);
   return zo::detail::rescaling<T>(how.asked, good);
 }
@@ -109,9 +109,9 @@ template <class T>
 struct gradient_piece {
   ending how;
   tally known;
-  zo::index dimension;
+  index_t dimension;
   const T* gradients;
-  __device__ void operator()(zo::index row, zo::index i) const {
+  __device__ void operator()(index_t row, index_t i) const {
     const T value = gradients[row * dimension + i] * factor_of<T>(how, known, row);
     if (!__builtin_isfinite(value)) known.beyond[row] = 1;
   }
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(block_threads, 1)
   // A failed query leaves no slope, so that the slopes tell whether any failed.
   int some_base = 0, some_enough = 0, some_short = 0, some_lost = 0, some_beyond = 0;
   const auto needed = static_cast<unsigned long long>(how.drop ? 1 : how.asked);
-  for (zo::index row = threadIdx.x; row < how.rows; row += block_threads) {
+  for (index_t row = threadIdx.x; row < how.rows; row += block_threads) {
     some_base |= how.uses_base && __builtin_isfinite(base[row]) ? 1 : 0;
     const unsigned faults = known.faults(row);
     const bool enough = faults == 0 && known.survivors[row] >= needed;
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(block_threads, 1)
   some_short = __syncthreads_or(some_short);
   some_lost = __syncthreads_or(some_lost);
   some_beyond = __syncthreads_or(some_beyond);
-  for (zo::index row = threadIdx.x; row < how.rows; row += block_threads) {
+  for (index_t row = threadIdx.x; row < how.rows; row += block_threads) {
     const double mean =
         zo::detail::mean_of(known.sums[row], known.small_sums[row], known.counts[row]);
     const double answer = how.uses_base ? base[row] : mean;
@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(block_threads, 1)
     out->failed = *known.failed;
     const unsigned faults = (some_lost != 0 ? zo::detail::step_is_lost : 0U) |
                             (some_beyond != 0 || !finite ? zo::detail::beyond_range : 0U);
-    const flaw why = zo::detail::flaw_of(faults, static_cast<zo::index>(*known.failed));
+    const flaw why = zo::detail::flaw_of(faults, static_cast<index_t>(*known.failed));
     out->why = static_cast<unsigned long long>(base_is_there && enough ? flaw::none : why);
   }
 }
@@ -161,58 +161,58 @@ __global__ void __launch_bounds__(block_threads, 1)
 // Most estimates need nothing here: each thread looks once a row, and goes.
 template <class T>
 __global__ void __launch_bounds__(block_threads, 1)
-    mend_kernel(ending how, tally known, const report* from, zo::index dimension, T* gradients) {
+    mend_kernel(ending how, tally known, const report* from, index_t dimension, T* gradients) {
   const bool ok = from->why == static_cast<unsigned long long>(flaw::none);
-  const zo::index stride = static_cast<zo::index>(gridDim.x) * blockDim.x;
-  for (zo::index row = blockIdx.y; row < how.rows; row += gridDim.y) {
+  const index_t stride = static_cast<index_t>(gridDim.x) * blockDim.x;
+  for (index_t row = blockIdx.y; row < how.rows; row += gridDim.y) {
     const bool keeps = ok && known.faults(row) == 0;
     // The mean over the slopes that are left, or zeros.
     const T factor = factor_of<T>(how, known, row);
     if (keeps && factor == T(1)) continue;
     T* const g = gradients + row * dimension;
-    zo::index i = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+    index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     for (; i < dimension; i += stride) g[i] = keeps ? g[i] * factor : T(0);
   }
 }
 
 struct row_piece {
-  zo::index first, rows;
-  zo::index* out;
-  __device__ void operator()(zo::index k) const { out[k] = (first + k) % rows; }
+  index_t first, rows;
+  index_t* out;
+  __device__ void operator()(index_t k) const { out[k] = (first + k) % rows; }
 };
 
-constexpr zo::index carried = 480;  // numbers in the arguments of one launch, of 4 KiB in all
+constexpr index_t carried = 480;  // numbers in the arguments of one launch, of 4 KiB in all
 
 struct upload_piece {
-  zo::index values[carried];
-  zo::index* out;
-  __device__ void operator()(zo::index k) const { out[k] = values[k]; }
+  index_t values[carried];
+  index_t* out;
+  __device__ void operator()(index_t k) const { out[k] = values[k]; }
 };
 
 struct advance_piece {
   std::uint64_t* counter;
-  __device__ void operator()(zo::index) const { ++*counter; }
+  __device__ void operator()(index_t) const { ++*counter; }
 };
 
 }  // namespace
 
-void count_failed(const place& at, zo::index count, const double* values, const tally& known) {
+void count_failed(const place& at, index_t count, const double* values, const tally& known) {
   for_items(at.stream, count, count_failed_piece{values, known},
             "launching the kernel that counts failed queries");
 }
 
-void add_answers(const place& at, zo::index rows, zo::index each, const double* answers,
+void add_answers(const place& at, index_t rows, index_t each, const double* answers,
                  const tally& known) {
-  const auto blocks = static_cast<unsigned>(std::min(rows, zo::index{1} << 16));
+  const auto blocks = static_cast<unsigned>(std::min(rows, index_t{1} << 16));
   const cudaLaunchConfig_t config = configuration(at.stream, {blocks, 1, block_threads});
   check(cudaLaunchKernelEx(&config, add_answers_kernel, rows, each, answers, known),
         "launching the kernel that adds answers");
 }
 
 template <class T>
-void find_weights(const place& at, zo::index rows, zo::index count, int sides,
-                  const double* answers, const double* base, const double* factors, double scale,
-                  double step, T* weights, const tally& known) {
+void find_weights(const place& at, index_t rows, index_t count, int sides, const double* answers,
+                  const double* base, const double* factors, double scale, double step, T* weights,
+                  const tally& known) {
   for_items(
       at.stream, rows * count,
       weight_piece<T>{rows, count, sides, answers, base, factors, scale, step, weights, known},
@@ -220,20 +220,20 @@ void find_weights(const place& at, zo::index rows, zo::index count, int sides,
 }
 
 template <class T>
-void find_faults(const place& at, zo::index rows, zo::index dimension,
+void find_faults(const place& at, index_t rows, index_t dimension,
                  const zo::detail::step_check<T>& check, const T* x, const tally& known) {
   for_rows(at.stream, rows, dimension, fault_piece<T>{dimension, check, x, known},
            "launching the kernel that looks at steps");
 }
 
 template <class T>
-void find_infinite(const place& at, zo::index count, const T* values, unsigned long long* found) {
+void find_infinite(const place& at, index_t count, const T* values, unsigned long long* found) {
   for_items(at.stream, count, infinite_piece<T>{values, found},
             "launching the kernel that looks for infinite numbers");
 }
 
 template <class T>
-void check_gradients(const place& at, const ending& how, const tally& known, zo::index dimension,
+void check_gradients(const place& at, const ending& how, const tally& known, index_t dimension,
                      const T* gradients) {
   for_rows(at.stream, how.rows, dimension, gradient_piece<T>{how, known, dimension, gradients},
            "launching the kernel that looks at gradients");
@@ -248,7 +248,7 @@ void close(const place& at, const ending& how, const tally& known, const double*
 
 template <class T>
 void mend(const place& at, const ending& how, const tally& known, const report* from,
-          zo::index dimension, T* gradients) {
+          index_t dimension, T* gradients) {
   launch_shape shape = shape_for(dimension, how.rows);
   shape.blocks = std::min(shape.blocks, 1024U);
   const cudaLaunchConfig_t config = configuration(at.stream, shape);
@@ -256,28 +256,28 @@ void mend(const place& at, const ending& how, const tally& known, const report* 
         "launching the kernel that mends gradients");
 }
 
-void write_rows(const place& at, zo::index first, zo::index count, zo::index rows, zo::index* out) {
+void write_rows(const place& at, index_t first, index_t count, index_t rows, index_t* out) {
   for_items(at.stream, count, row_piece{first, rows, out}, "launching the kernel of row numbers");
 }
 
-void upload(const place& at, const zo::index* host, zo::index count, zo::index* out) {
-  for (zo::index first = 0; first < count; first += carried) {
+void upload(const place& at, const index_t* host, index_t count, index_t* out) {
+  for (index_t first = 0; first < count; first += carried) {
     upload_piece piece{};
     piece.out = out + first;
-    const zo::index here = std::min(carried, count - first);
+    const index_t here = std::min(carried, count - first);
     std::copy_n(host + first, here, piece.values);
     for_items(at.stream, here, piece, "launching the kernel that uploads coordinates");
   }
 }
 
-#define ZO_INSTANTIATE(T)                                                                         \
-  template void find_weights(const place&, zo::index, zo::index, int, const double*,              \
-                             const double*, const double*, double, double, T*, const tally&);     \
-  template void find_faults(const place&, zo::index, zo::index, const zo::detail::step_check<T>&, \
-                            const T*, const tally&);                                              \
-  template void find_infinite(const place&, zo::index, const T*, unsigned long long*);            \
-  template void check_gradients(const place&, const ending&, const tally&, zo::index, const T*);  \
-  template void mend(const place&, const ending&, const tally&, const report*, zo::index, T*);
+#define ZO_INSTANTIATE(T)                                                                       \
+  template void find_weights(const place&, index_t, index_t, int, const double*, const double*, \
+                             const double*, double, double, T*, const tally&);                  \
+  template void find_faults(const place&, index_t, index_t, const zo::detail::step_check<T>&,   \
+                            const T*, const tally&);                                            \
+  template void find_infinite(const place&, index_t, const T*, unsigned long long*);            \
+  template void check_gradients(const place&, const ending&, const tally&, index_t, const T*);  \
+  template void mend(const place&, const ending&, const tally&, const report*, index_t, T*);
 ZO_INSTANTIATE(float)
 ZO_INSTANTIATE(double)
 #undef ZO_INSTANTIATE

@@ -64,7 +64,7 @@ void workspace::begin(const char* who) {
   captured_ = detail::capturing(on_.stream());
 }
 
-void* workspace::bytes_for(detail::room which, index bytes) {
+void* workspace::bytes_for(detail::room which, index_t bytes) {
   const auto number = static_cast<std::size_t>(which);
   detail::buffer& place = buffers_[number];
   taken_[number] = true;
@@ -113,7 +113,7 @@ void check_device(const policy& on, const char* who) {
                       on.device(), ") first");
 }
 
-buffer::buffer(const policy& on, index bytes, const char* what)
+buffer::buffer(const policy& on, index_t bytes, const char* what)
     : bytes_(bytes), stream_(on.stream()), device_(on.device()) {
   if (bytes == 0) return;
   const auto size = static_cast<std::size_t>(bytes);
@@ -141,7 +141,7 @@ buffer::~buffer() {
   if (elsewhere) cudaSetDevice(current);
 }
 
-buffer lasting(const policy& on, index bytes) {
+buffer lasting(const policy& on, index_t bytes) {
   check_device(on, "zo::cuda::array");
   zo::detail::require(
       bytes == 0 || !capturing(on.stream()),
@@ -153,7 +153,8 @@ buffer lasting(const policy& on, index bytes) {
 namespace {
 
 // Enqueued and waited for. A wait that fails is the end of the device's work: no copy comes later.
-void copy_and_wait(const policy& on, const void* from, index bytes, void* to, cudaMemcpyKind kind) {
+void copy_and_wait(const policy& on, const void* from, index_t bytes, void* to,
+                   cudaMemcpyKind kind) {
   if (bytes == 0) return;
   zo::detail::require(
       !capturing(on.stream()),
@@ -166,23 +167,23 @@ void copy_and_wait(const policy& on, const void* from, index bytes, void* to, cu
 
 }  // namespace
 
-void copy_to_device(const policy& on, const void* from, index bytes, void* to) {
+void copy_to_device(const policy& on, const void* from, index_t bytes, void* to) {
   copy_and_wait(on, from, bytes, to, cudaMemcpyHostToDevice);
 }
 
-void copy_to_host(const policy& on, const void* from, index bytes, void* to) {
+void copy_to_host(const policy& on, const void* from, index_t bytes, void* to) {
   copy_and_wait(on, from, bytes, to, cudaMemcpyDeviceToHost);
 }
 
-void fill_zero(cudaStream_t stream, void* data, index bytes) {
+void fill_zero(cudaStream_t stream, void* data, index_t bytes) {
   check(cudaMemsetAsync(data, 0, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
 }
 
-void fill_nan(cudaStream_t stream, void* data, index bytes) {
+void fill_nan(cudaStream_t stream, void* data, index_t bytes) {
   check(cudaMemsetAsync(data, 0xFF, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
 }
 
-void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to) {
+void copy_on_device(cudaStream_t stream, const void* from, index_t bytes, void* to) {
   check(
       cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream),
       "cudaMemcpyAsync on the device");

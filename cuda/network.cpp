@@ -19,19 +19,19 @@ namespace zo::cuda {
 
 namespace detail::network_plan {
 
-constexpr index alignment = 256;  // of everything in a buffer, in bytes
-inline index aligned(index bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+constexpr index_t alignment = 256;  // of everything in a buffer, in bytes
+inline index_t aligned(index_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 // Places in a piece of memory, given out and taken back while a path is planned.
 class places {
  public:
-  index take(index bytes) {
+  index_t take(index_t bytes) {
     bytes = aligned(bytes);
     const auto fits = std::ranges::find_if(free_, [&](const auto& f) { return f.second >= bytes; });
-    index from = end_;
+    index_t from = end_;
     if (fits != free_.end()) {
       from = fits->first;
-      const index left = fits->second - bytes;
+      const index_t left = fits->second - bytes;
       free_.erase(fits);
       if (left > 0) free_[from + bytes] = left;
     } else if (!free_.empty() && free_.rbegin()->first + free_.rbegin()->second == end_) {
@@ -41,7 +41,7 @@ class places {
     end_ = std::max(end_, from + bytes);
     return from;
   }
-  void give_back(index from, index bytes) {
+  void give_back(index_t from, index_t bytes) {
     auto place = free_.emplace(from, aligned(bytes)).first;
     const auto join = [&](auto low, auto high) {
       if (low->first + low->second != high->first) return low;
@@ -52,46 +52,46 @@ class places {
     if (std::next(place) != free_.end()) join(place, std::next(place));
     if (place != free_.begin()) join(std::prev(place), place);
   }
-  index bytes() const { return end_; }
+  index_t bytes() const { return end_; }
 
  private:
-  std::map<index, index> free_;
-  index end_ = 0;
+  std::map<index_t, index_t> free_;
+  index_t end_ = 0;
 };
 
 // Nodes whose differences are made together, at the last of them: a batch norm, a sum and a ReLU,
 // each with the next as its only user; or one node of any kind.
 struct unit {
-  index last = -1;
-  index norm = -1, sum = -1, relu = -1;
-  index main = -1, other = -1;  // what is read
+  index_t last = -1;
+  index_t norm = -1, sum = -1, relu = -1;
+  index_t main = -1, other = -1;  // what is read
 };
 
 // The difference of one value on its way, and where it lies: bytes of one probe, times their
 // number.
 struct planned {
   extent how = extent::none;
-  index shift = 0;       // of the channel
+  index_t shift = 0;     // of the channel
   bool rounded = false;  // kept in bfloat16
-  index place = -1, bytes = 0;
-  index sums = -1, sums_bytes = 0;  // that its product makes for the batch norm that reads it
+  index_t place = -1, bytes = 0;
+  index_t sums = -1, sums_bytes = 0;  // that its product makes for the batch norm that reads it
 };
 
 struct planned_unit {
   const unit* what;
   planned main{}, other{}, out{};
-  bool normed = false;              // the batch norm is yet to be applied
-  bool tensor = false;              // products on tensor cores
-  index norm_after = -1;            // that wants sums of this product
-  index sums = -1, responses = -1;  // of a batch norm whose statistics follow, while it is made
+  bool normed = false;                // the batch norm is yet to be applied
+  bool tensor = false;                // products on tensor cores
+  index_t norm_after = -1;            // that wants sums of this product
+  index_t sums = -1, responses = -1;  // of a batch norm whose statistics follow, while it is made
 };
 
 // What follows where one node has changed.
 struct path {
   planned begin, end;  // of the node, and of the outputs
-  index channels = -1, parts = -1;
+  index_t channels = -1, parts = -1;
   std::vector<planned_unit> units;
-  index bytes = 0;  // a probe
+  index_t bytes = 0;  // a probe
 };
 
 }  // namespace detail::network_plan
@@ -107,7 +107,7 @@ using nn::operation;
 using zo::detail::require;
 
 constexpr const char* who = "zo::cuda::network_objective";
-std::size_t at(index i) { return static_cast<std::size_t>(i); }
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 window window_of(const node& n) {
   window w{};
@@ -126,21 +126,21 @@ window window_of(const node& n) {
 }
 
 std::vector<unit> units_of(const std::vector<node>& nodes) {
-  std::vector<std::vector<index>> users(nodes.size());
-  for (index id = 0; id < static_cast<index>(nodes.size()); ++id) {
-    for (const index from : {nodes[at(id)].first, nodes[at(id)].second}) {
+  std::vector<std::vector<index_t>> users(nodes.size());
+  for (index_t id = 0; id < static_cast<index_t>(nodes.size()); ++id) {
+    for (const index_t from : {nodes[at(id)].first, nodes[at(id)].second}) {
       if (from >= 0) users[at(from)].push_back(id);
     }
   }
   std::vector<char> taken(nodes.size(), 0);
-  const auto next = [&](index id, operation what) -> index {
-    const std::vector<index>& all = users[at(id)];
+  const auto next = [&](index_t id, operation what) -> index_t {
+    const std::vector<index_t>& all = users[at(id)];
     const bool fits = all.size() == 1 && nodes[at(all[0])].what == what && taken[at(all[0])] == 0;
     if (fits) taken[at(all[0])] = 1;
     return fits ? all[0] : -1;
   };
   std::vector<unit> units;
-  for (index id = 0; id < static_cast<index>(nodes.size()); ++id) {
+  for (index_t id = 0; id < static_cast<index_t>(nodes.size()); ++id) {
     const node& n = nodes[at(id)];
     if (n.what == operation::input || taken[at(id)] != 0) continue;
     unit u{.last = id, .main = n.first, .other = n.second};
@@ -176,15 +176,15 @@ struct network_objective<T>::state {
   network_options options;
 
   std::vector<unit> units{};
-  std::vector<window> windows{};  // by node
-  std::map<index, path> paths{};  // by node; of `samples`
+  std::vector<window> windows{};    // by node
+  std::map<index_t, path> paths{};  // by node; of `samples`
 
   // Of the last pass.
-  index samples = 0;
+  index_t samples = 0;
   network_batch<T> batch{};
   const T* x = nullptr;
   bool prepared = false;
-  index multiplications = 0;  // of probes since then
+  index_t multiplications = 0;  // of probes since then
   detail::buffer kept{}, scratch{};
   std::vector<T*> values{};                   // by node
   std::vector<T*> arranged{};                 // weights, by node
@@ -196,17 +196,17 @@ struct network_objective<T>::state {
   const std::vector<node>& nodes() const { return net.nodes(); }
   bool trains() const { return options.mode == nn::norm_mode::train; }
   cudaStream_t stream() const { return on.stream(); }
-  const T* parameter(index number) const {
+  const T* parameter(index_t number) const {
     return number < 0 ? nullptr : x + net.parameters()[at(number)].offset;
   }
-  index rows(index id) const { return samples * nodes()[at(id)].out.area(); }
-  index numbers(index id) const { return samples * nodes()[at(id)].out.size(); }
-  bool on_tensor_cores(index id) const {
+  index_t rows(index_t id) const { return samples * nodes()[at(id)].out.area(); }
+  index_t numbers(index_t id) const { return samples * nodes()[at(id)].out.size(); }
+  bool on_tensor_cores(index_t id) const {
     return options.products == nn::products::bfloat16 && nn::mixes(nodes()[at(id)].what) &&
            detail::has_tensor_form(windows[at(id)]);
   }
 
-  void check_call(index dimension, cudaStream_t given) const {
+  void check_call(index_t dimension, cudaStream_t given) const {
     require(given == on.stream(), who,
             ": the stream is not that of the objective's policy; make one objective a stream");
     require(dimension == net.parameter_count(), who, ": the network has ", net.parameter_count(),
@@ -216,19 +216,19 @@ struct network_objective<T>::state {
   void set_up(const network_batch<T>& next);
   void lay_out();
   void run(const T* at);
-  void run_norm(index id);
+  void run_norm(index_t id);
   void run_loss(double* loss);
-  const path& path_from(index id);
-  path plan(index id) const;
-  void follow(const path& way, const nn::view& moved, const index* order,
-              span<const index> coordinates, span<const T> steps, index count,
+  const path& path_from(index_t id);
+  path plan(index_t id) const;
+  void follow(const path& way, const nn::view& moved, const index_t* order,
+              span<const index_t> coordinates, span<const T> steps, index_t count,
               span<double> differences, char* memory);
-  void probe(std::span<const index> known, span<const index> coordinates, span<const T> steps,
+  void probe(std::span<const index_t> known, span<const index_t> coordinates, span<const T> steps,
              span<double> differences);
-  void follow_unit(const planned_unit& u, index count, char* memory, const int* channels);
-  change<T> change_of(const planned& p, index id, index count, const char* memory,
+  void follow_unit(const planned_unit& u, index_t count, char* memory, const int* channels);
+  change<T> change_of(const planned& p, index_t id, index_t count, const char* memory,
                       const int* channels) const;
-  index take_room(const std::vector<std::pair<const path*, index>>& asked, index order_bytes);
+  index_t take_room(const std::vector<std::pair<const path*, index_t>>& asked, index_t order_bytes);
   detail::loss_targets targets() const;
 };
 
@@ -242,7 +242,7 @@ const void* target_data(const network_batch<T>& batch) {
 
 template <class T>
 detail::loss_targets network_objective<T>::state::targets() const {
-  if (const auto* classes = std::get_if<span<const index>>(&batch.targets)) {
+  if (const auto* classes = std::get_if<span<const index_t>>(&batch.targets)) {
     return {classes->data(), nullptr};
   }
   return {nullptr, std::get<span<const double>>(batch.targets).data()};
@@ -253,17 +253,18 @@ void network_objective<T>::state::set_up(const network_batch<T>& next) {
   const nn::shape& sample = nodes().front().out;
   nn::detail::check_batch(who, net, next.count, options.mode);
   for (const node& n : nodes()) {
-    const index numbers = nn::detail::product_of({next.count, std::max(n.in.size(), n.out.size())});
+    const index_t numbers =
+        nn::detail::product_of({next.count, std::max(n.in.size(), n.out.size())});
     require(numbers < std::numeric_limits<int>::max(), who, ": ", next.count, " samples of ",
             nn::text_of(n.out), " are more numbers than 31 bits count; use smaller batches");
   }
   require(next.inputs.size() == next.count * sample.size(), who, ": ", next.count, " samples of ",
           nn::text_of(sample), " need ", next.count * sample.size(), " numbers, got ",
           next.inputs.size());
-  const bool classes = std::holds_alternative<span<const index>>(next.targets);
-  const index wanted = classes ? next.count : next.count * net.output().size();
-  const index got = classes ? std::get<span<const index>>(next.targets).size()
-                            : std::get<span<const double>>(next.targets).size();
+  const bool classes = std::holds_alternative<span<const index_t>>(next.targets);
+  const index_t wanted = classes ? next.count : next.count * net.output().size();
+  const index_t got = classes ? std::get<span<const index_t>>(next.targets).size()
+                              : std::get<span<const double>>(next.targets).size();
   require(got == wanted, who, ": ", next.count, " samples need ", wanted,
           classes ? " classes, got " : " wanted numbers, got ", got);
   detail::check_device_pointer(on, who, "inputs", next.inputs.data());
@@ -283,25 +284,25 @@ void network_objective<T>::state::set_up(const network_batch<T>& next) {
 // Everything that a pass keeps, in one buffer.
 template <class T>
 void network_objective<T>::state::lay_out() {
-  std::vector<std::pair<index, std::function<void(char*)>>> wanted;
-  index total = 0;
-  const auto keep = [&](auto*& pointer, index count) {
+  std::vector<std::pair<index_t, std::function<void(char*)>>> wanted;
+  index_t total = 0;
+  const auto keep = [&](auto*& pointer, index_t count) {
     using number = std::remove_reference_t<decltype(*pointer)>;
     wanted.emplace_back(total,
                         [&pointer](char* from) { pointer = reinterpret_cast<number*>(from); });
-    total += aligned(count * static_cast<index>(sizeof(number)));
+    total += aligned(count * static_cast<index_t>(sizeof(number)));
   };
   const std::size_t count = nodes().size();
   values.assign(count, nullptr);
   arranged.assign(count, nullptr);
   rounded.assign(count, nullptr);
   norms.assign(count, {});
-  index sums = 1;
-  for (index id = 0; id < static_cast<index>(count); ++id) {
+  index_t sums = 1;
+  for (index_t id = 0; id < static_cast<index_t>(count); ++id) {
     const node& n = nodes()[at(id)];
     keep(values[at(id)], numbers(id));
     if (nn::mixes(n.what)) {
-      const index size = net.parameters()[at(n.weight)].size;
+      const index_t size = net.parameters()[at(n.weight)].size;
       keep(arranged[at(id)], size);
       if (on_tensor_cores(id)) keep(rounded[at(id)], size);
     }
@@ -314,7 +315,7 @@ void network_objective<T>::state::lay_out() {
     sums = std::max(sums, 2 * n.in.channels * detail::tiles_of(rows(id)));
   }
   keep(partial, sums);
-  keep(loss_kept, 2 * numbers(static_cast<index>(count) - 1));
+  keep(loss_kept, 2 * numbers(static_cast<index_t>(count) - 1));
   keep(parts, samples);
   require(total <= options.max_bytes, who, ": a pass of ", samples, " samples needs ", total,
           " bytes, more than max_bytes = ", options.max_bytes,
@@ -330,8 +331,8 @@ void network_objective<T>::state::lay_out() {
 template <class T>
 void network_objective<T>::state::run(const T* point) {
   x = point;
-  const index count = static_cast<index>(nodes().size());
-  for (index id = 0; id < count; ++id) {
+  const index_t count = static_cast<index_t>(nodes().size());
+  for (index_t id = 0; id < count; ++id) {
     const node& n = nodes()[at(id)];
     const window& w = windows[at(id)];
     T* const out = values[at(id)];
@@ -377,7 +378,7 @@ void network_objective<T>::state::run(const T* point) {
 }
 
 template <class T>
-void network_objective<T>::state::run_norm(index id) {
+void network_objective<T>::state::run_norm(index_t id) {
   const node& n = nodes()[at(id)];
   const int channels = static_cast<int>(n.in.channels);
   const detail::norm_base<T>& norm = norms[at(id)];
@@ -411,18 +412,18 @@ void network_objective<T>::state::run_loss(double* loss) {
 // ---- probes ----
 
 template <class T>
-const path& network_objective<T>::state::path_from(index id) {
+const path& network_objective<T>::state::path_from(index_t id) {
   const auto found = paths.find(id);
   return found != paths.end() ? found->second : paths.emplace(id, plan(id)).first->second;
 }
 
 template <class T>
-path network_objective<T>::state::plan(index from) const {
-  const auto count = static_cast<index>(nodes().size());
+path network_objective<T>::state::plan(index_t from) const {
+  const auto count = static_cast<index_t>(nodes().size());
   std::vector<planned> known(at(count));
-  std::vector<index> last_use(at(count), -1);
+  std::vector<index_t> last_use(at(count), -1);
   for (const unit& u : units) {
-    for (const index read : {u.main, u.other, u.norm}) {
+    for (const index_t read : {u.main, u.other, u.norm}) {
       if (read >= 0) last_use[at(read)] = std::max(last_use[at(read)], u.last);
     }
   }
@@ -430,25 +431,25 @@ path network_objective<T>::state::plan(index from) const {
 
   path way;
   places memory;
-  const auto reader = [&](index id, const auto& wanted) -> const unit* {
+  const auto reader = [&](index_t id, const auto& wanted) -> const unit* {
     const auto reads = [&](const unit& u) { return (u.main == id || u.other == id) && wanted(u); };
     const auto found = std::ranges::find_if(units, reads);
     return found == units.end() ? nullptr : &*found;
   };
   const auto by_tensor_cores = [&](const unit& u) { return on_tensor_cores(u.last); };
   // Full differences of images, and those that tensor cores read, are kept in bfloat16.
-  const auto place = [&](index id, planned& p) {
+  const auto place = [&](index_t id, planned& p) {
     const nn::shape& s = nodes()[at(id)].out;
     p.rounded = options.products == nn::products::bfloat16 && p.how == extent::full &&
                 id != count - 1 && (s.area() > 1 || reader(id, by_tensor_cores) != nullptr);
-    const index numbers_of_probe = samples * (p.how == extent::channel ? s.area() : s.size());
-    p.bytes = numbers_of_probe * static_cast<index>(p.rounded ? sizeof(bfloat16) : sizeof(T));
+    const index_t numbers_of_probe = samples * (p.how == extent::channel ? s.area() : s.size());
+    p.bytes = numbers_of_probe * static_cast<index_t>(p.rounded ? sizeof(bfloat16) : sizeof(T));
     p.place = memory.take(p.bytes);
   };
-  const auto sum_bytes = [&](index channels, index tiles) {
-    return channels * 2 * tiles * static_cast<index>(sizeof(T));
+  const auto sum_bytes = [&](index_t channels, index_t tiles) {
+    return channels * 2 * tiles * static_cast<index_t>(sizeof(T));
   };
-  const auto release = [&](index id, index user) {
+  const auto release = [&](index_t id, index_t user) {
     planned& p = known[at(id)];
     if (p.how == extent::none || last_use[at(id)] > user) return;
     memory.give_back(p.place, p.bytes);
@@ -459,8 +460,8 @@ path network_objective<T>::state::plan(index from) const {
   known[at(from)].how = extent::channel;
   place(from, known[at(from)]);
   way.begin = known[at(from)];
-  way.channels = memory.take(static_cast<index>(sizeof(int)));
-  way.parts = memory.take(samples * static_cast<index>(sizeof(double)));
+  way.channels = memory.take(static_cast<index_t>(sizeof(int)));
+  way.parts = memory.take(samples * static_cast<index_t>(sizeof(double)));
   for (const unit& u : units) {
     if (u.last <= from) continue;
     const node& n = nodes()[at(u.last)];
@@ -490,16 +491,17 @@ path network_objective<T>::state::plan(index from) const {
     }
     known[at(u.last)] = made.out;
     if (made.normed && trains()) {
-      const index channels = a == extent::channel ? 1 : n.in.channels;
-      const index sums =
+      const index_t channels = a == extent::channel ? 1 : n.in.channels;
+      const index_t sums =
           made.main.sums >= 0 ? 0 : sum_bytes(channels, detail::tiles_of(rows(u.norm)));
-      const index responses = channels * detail::response_planes * static_cast<index>(sizeof(T));
+      const index_t responses =
+          channels * detail::response_planes * static_cast<index_t>(sizeof(T));
       made.sums = sums > 0 ? memory.take(sums) : made.main.sums;
       made.responses = memory.take(responses);
       if (sums > 0) memory.give_back(made.sums, sums);
       memory.give_back(made.responses, responses);
     }
-    for (const index read : {inside ? from : u.main, u.other}) {
+    for (const index_t read : {inside ? from : u.main, u.other}) {
       if (read >= 0) release(read, u.last);
     }
     way.units.push_back(made);
@@ -510,7 +512,7 @@ path network_objective<T>::state::plan(index from) const {
 }
 
 template <class T>
-change<T> network_objective<T>::state::change_of(const planned& p, index id, index count,
+change<T> network_objective<T>::state::change_of(const planned& p, index_t id, index_t count,
                                                  const char* memory, const int* channels) const {
   change<T> c;
   c.how = p.how;
@@ -525,7 +527,7 @@ change<T> network_objective<T>::state::change_of(const planned& p, index id, ind
 }
 
 template <class T>
-void network_objective<T>::state::follow_unit(const planned_unit& p, index count, char* memory,
+void network_objective<T>::state::follow_unit(const planned_unit& p, index_t count, char* memory,
                                               const int* channels) {
   const unit& u = *p.what;
   const node& n = nodes()[at(u.last)];
@@ -534,8 +536,8 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
   const change<T> main = change_of(p.main, inside ? u.norm : u.main, count, memory, channels);
   char* const place = memory + p.out.place * count;
   if (nn::mixes(n.what)) {
-    const index depth = net.parameters()[at(n.weight)].per_channel();
-    const index read = p.main.how == extent::channel ? depth / n.in.channels : depth;
+    const index_t depth = net.parameters()[at(n.weight)].per_channel();
+    const index_t read = p.main.how == extent::channel ? depth / n.in.channels : depth;
     multiplications += count * numbers(u.last) * read;
   }
   detail::sink<T> out;
@@ -553,7 +555,7 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       return;
     }
   }
-  const auto value = [&](index id) { return static_cast<const T*>(values[at(id)]); };
+  const auto value = [&](index_t id) { return static_cast<const T*>(values[at(id)]); };
   switch (n.what) {
     case operation::convolution:
     case operation::linear: {
@@ -593,7 +595,7 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       const bool single = p.main.how == extent::channel;
       auto* const sums = reinterpret_cast<T*>(memory + p.sums * count);
       auto* const responses = reinterpret_cast<T*>(memory + p.responses * count);
-      index tiles = detail::tiles_of(main.rows);
+      index_t tiles = detail::tiles_of(main.rows);
       if (p.main.sums >= 0) {
         tiles = detail::tiles_of(main.rows, detail::tensor_rows(windows[at(u.main)]));
       } else {
@@ -605,7 +607,7 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
       detail::find_responses(stream(), count, main, c.x, static_cast<const T*>(sums), tiles,
                              p.main.sums < 0, parameter(of.weight), of.epsilon, norm, responses);
       const int planes = single ? 1 : main.all_channels;
-      c.responses = {responses, index{detail::response_planes} * planes, planes, single ? 0 : 1};
+      c.responses = {responses, index_t{detail::response_planes} * planes, planes, single ? 0 : 1};
     }
   }
   if (u.relu >= 0) c.before = value(nodes()[at(u.relu)].first);
@@ -616,9 +618,10 @@ void network_objective<T>::state::follow_unit(const planned_unit& p, index count
 
 // Probes of one parameter tensor, as many as `count`.
 template <class T>
-void network_objective<T>::state::follow(const path& way, const nn::view& moved, const index* order,
-                                         span<const index> coordinates, span<const T> steps,
-                                         index count, span<double> differences, char* memory) {
+void network_objective<T>::state::follow(const path& way, const nn::view& moved,
+                                         const index_t* order, span<const index_t> coordinates,
+                                         span<const T> steps, index_t count,
+                                         span<double> differences, char* memory) {
   const node& n = nodes()[at(moved.node)];
   const bool is_bias = n.bias >= 0 && moved.offset == net.parameters()[at(n.bias)].offset;
   const bool is_norm = n.what == operation::batch_norm;
@@ -633,7 +636,7 @@ void network_objective<T>::state::follow(const path& way, const nn::view& moved,
                         static_cast<const T*>(values[at(n.first)]), norms[at(moved.node)], channels,
                         reinterpret_cast<T*>(memory + way.begin.place * count));
   for (const planned_unit& u : way.units) follow_unit(u, count, memory, channels);
-  const index last = static_cast<index>(nodes().size()) - 1;
+  const index_t last = static_cast<index_t>(nodes().size()) - 1;
   detail::loss_changes(stream(), count, samples, static_cast<int>(net.output().area()), targets(),
                        change_of(way.end, last, count, memory, channels),
                        static_cast<const double*>(loss_kept), parts_of_probes);
@@ -643,8 +646,8 @@ void network_objective<T>::state::follow(const path& way, const nn::view& moved,
 namespace {
 
 // How many of `count` probes go together, in shares of about the same size.
-index together(const path& way, index count, index room) {
-  const index most = room / way.bytes, shares = (count + most - 1) / most;
+index_t together(const path& way, index_t count, index_t room) {
+  const index_t most = room / way.bytes, shares = (count + most - 1) / most;
   return (count + shares - 1) / shares;
 }
 
@@ -653,17 +656,17 @@ index together(const path& way, index count, index room) {
 // Takes memory for the order of probes and for the groups of these tensors; how much of it groups
 // have. Where the device has less than the limit allows, groups are smaller.
 template <class T>
-index network_objective<T>::state::take_room(
-    const std::vector<std::pair<const path*, index>>& asked, index order_bytes) {
-  index least = 0;
+index_t network_objective<T>::state::take_room(
+    const std::vector<std::pair<const path*, index_t>>& asked, index_t order_bytes) {
+  index_t least = 0;
   for (const auto& [way, count] : asked) least = std::max(least, way->bytes);
-  index room = options.max_bytes - kept.bytes() - order_bytes;
+  index_t room = options.max_bytes - kept.bytes() - order_bytes;
   require(room >= least, who, ": ", samples, " samples need ", kept.bytes(),
           " bytes for a pass and ", least + order_bytes,
           " for a probe, more than max_bytes = ", options.max_bytes,
           "; use smaller batches or allow more");
   for (;;) {
-    index bytes = 0;
+    index_t bytes = 0;
     for (const auto& [way, count] : asked) {
       bytes = std::max(bytes, way->bytes * together(*way, count, room));
     }
@@ -680,34 +683,35 @@ index network_objective<T>::state::take_room(
 }
 
 template <class T>
-void network_objective<T>::state::probe(std::span<const index> known, span<const index> coordinates,
-                                        span<const T> steps, span<double> differences) {
+void network_objective<T>::state::probe(std::span<const index_t> known,
+                                        span<const index_t> coordinates, span<const T> steps,
+                                        span<double> differences) {
   // By parameter tensor, in the order of the call.
-  const auto count = static_cast<index>(known.size());
-  std::vector<std::vector<index>> of_tensor(net.parameters().size());
-  for (index k = 0; k < count; ++k) {
+  const auto count = static_cast<index_t>(known.size());
+  std::vector<std::vector<index_t>> of_tensor(net.parameters().size());
+  for (index_t k = 0; k < count; ++k) {
     const nn::view& v = net.parameter_of(known[at(k)]);
     of_tensor[at(&v - net.parameters().data())].push_back(k);
   }
-  const index order_bytes = aligned(count * static_cast<index>(sizeof(index)));
-  std::vector<index> order;
-  std::vector<std::pair<const path*, index>> asked;
+  const index_t order_bytes = aligned(count * static_cast<index_t>(sizeof(index_t)));
+  std::vector<index_t> order;
+  std::vector<std::pair<const path*, index_t>> asked;
   for (std::size_t v = 0; v < of_tensor.size(); ++v) {
     if (of_tensor[v].empty()) continue;
     order.insert(order.end(), of_tensor[v].begin(), of_tensor[v].end());
     asked.emplace_back(&path_from(net.parameters()[v].node),
-                       static_cast<index>(of_tensor[v].size()));
+                       static_cast<index_t>(of_tensor[v].size()));
   }
-  const index room = take_room(asked, order_bytes);
-  auto* const there = static_cast<index*>(scratch.data());
+  const index_t room = take_room(asked, order_bytes);
+  auto* const there = static_cast<index_t*>(scratch.data());
   detail::upload(on, order.data(), count, there);
-  index done = 0;
+  index_t done = 0;
   for (std::size_t v = 0; v < of_tensor.size(); ++v) {
-    const auto all = static_cast<index>(of_tensor[v].size());
+    const auto all = static_cast<index_t>(of_tensor[v].size());
     if (all == 0) continue;
     const nn::view& moved = net.parameters()[v];
     const path& way = path_from(moved.node);
-    const index most = together(way, all, room), end = done + all;
+    const index_t most = together(way, all, room), end = done + all;
     for (; done < end; done += std::min(most, end - done)) {
       follow(way, moved, there + done, coordinates, steps, std::min(most, end - done), differences,
              static_cast<char*>(scratch.data()) + order_bytes);
@@ -761,7 +765,7 @@ void network_objective<T>::prepare(span<const T> x, span<double> loss, cudaStrea
   s.set_up(s.batch_of(sample));
   s.run(x.data());
   if constexpr (std::is_same_v<T, float>) {
-    for (index id = 0; id < static_cast<index>(s.nodes().size()); ++id) {
+    for (index_t id = 0; id < static_cast<index_t>(s.nodes().size()); ++id) {
       if (s.rounded[at(id)] == nullptr) continue;
       detail::round_weights(stream, s.windows[at(id)], s.parameter(s.nodes()[at(id)].weight),
                             s.rounded[at(id)]);
@@ -773,13 +777,13 @@ void network_objective<T>::prepare(span<const T> x, span<double> loss, cudaStrea
 }
 
 template <class T>
-void network_objective<T>::probe(std::span<const index> known, span<const index> coordinates,
+void network_objective<T>::probe(std::span<const index_t> known, span<const index_t> coordinates,
                                  span<const T> steps, span<double> differences,
                                  cudaStream_t stream) {
   state& s = *state_;
   require(s.prepared, who, ": prepare comes before probes");
   s.check_call(s.net.parameter_count(), stream);
-  const auto count = static_cast<index>(known.size());
+  const auto count = static_cast<index_t>(known.size());
   require(coordinates.size() == count && steps.size() == count && differences.size() == count, who,
           ": ", count, " probes need as many coordinates, steps and differences, got ",
           coordinates.size(), ", ", steps.size(), " and ", differences.size());
@@ -787,11 +791,11 @@ void network_objective<T>::probe(std::span<const index> known, span<const index>
 }
 
 template <class T>
-void network_objective<T>::probe(span<const index> coordinates, span<const T> steps,
+void network_objective<T>::probe(span<const index_t> coordinates, span<const T> steps,
                                  span<double> differences, cudaStream_t stream) {
-  std::vector<index> known(at(coordinates.size()));
+  std::vector<index_t> known(at(coordinates.size()));
   detail::copy_to_host(state_->on, coordinates.data(),
-                       coordinates.size() * static_cast<index>(sizeof(index)), known.data());
+                       coordinates.size() * static_cast<index_t>(sizeof(index_t)), known.data());
   probe(known, coordinates, steps, differences, stream);
 }
 
@@ -804,7 +808,7 @@ void network_objective<T>::operator()(points<T> points_to_ask, span<double> loss
   require(losses.size() == points_to_ask.count, who, ": ", points_to_ask.count,
           " points need as many losses, got ", losses.size());
   s.set_up(s.batch_of(sample));
-  for (index k = 0; k < points_to_ask.count; ++k) {
+  for (index_t k = 0; k < points_to_ask.count; ++k) {
     s.run(points_to_ask[k].data());
     s.run_loss(losses.data() + k);
   }
@@ -817,7 +821,7 @@ void network_objective<T>::update_statistics(span<T> statistics, double momentum
   require(statistics.size() == s.net.statistic_count(), who, ": the network has ",
           s.net.statistic_count(), " statistics, got ", statistics.size());
   require(momentum >= 0 && momentum <= 1, who, ": momentum must be 0 … 1, got ", momentum);
-  for (index id = 0; id < static_cast<index>(s.nodes().size()); ++id) {
+  for (index_t id = 0; id < static_cast<index_t>(s.nodes().size()); ++id) {
     const node& n = s.nodes()[at(id)];
     if (n.what != operation::batch_norm) continue;
     detail::move_statistics(s.stream(), s.rows(id), static_cast<int>(n.in.channels), momentum,
@@ -828,12 +832,12 @@ void network_objective<T>::update_statistics(span<T> statistics, double momentum
 }
 
 template <class T>
-index network_objective<T>::multiplications() const {
+index_t network_objective<T>::multiplications() const {
   return state_->multiplications;
 }
 
 template <class T>
-index network_objective<T>::bytes() const {
+index_t network_objective<T>::bytes() const {
   return state_->kept.bytes() + state_->scratch.bytes();
 }
 

@@ -11,7 +11,7 @@ namespace {
 // Sizes of one probe fit into 31 bits (the objective sees to it), and 32-bit divisions are cheaper.
 struct place_of_item {
   int high, low;
-  __device__ place_of_item(zo::index item, int low_size)
+  __device__ place_of_item(index_t item, int low_size)
       : high(static_cast<int>(static_cast<unsigned>(item) / static_cast<unsigned>(low_size))),
         low(static_cast<int>(item) - high * low_size) {}
 };
@@ -38,9 +38,9 @@ struct channels_last_piece {
   int channels, area;
   const T* rows;
   T* out;
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const place_of_item row(item, channels), image(row.high, area);
-    out[item] = rows[(static_cast<zo::index>(image.high) * channels + row.low) * area + image.low];
+    out[item] = rows[(static_cast<index_t>(image.high) * channels + row.low) * area + image.low];
   }
 };
 
@@ -49,9 +49,9 @@ struct arrange_piece {
   int in, out_channels, taps;
   const T* weights;
   T* out;
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const place_of_item row(item, out_channels), tap(row.high, in);
-    out[item] = weights[(static_cast<zo::index>(row.low) * in + tap.low) * taps + tap.high];
+    out[item] = weights[(static_cast<index_t>(row.low) * in + tap.low) * taps + tap.high];
   }
 };
 
@@ -61,7 +61,7 @@ struct norm_piece {
   norm_base<T> norm;
   const T *gamma, *beta, *x;
   T* out;
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const int c = place_of_item(item, channels).low;
     const double scale = static_cast<double>(gamma[c]) / norm.root[c];
     const T shift = static_cast<T>(static_cast<double>(beta[c]) - norm.rest[c] * scale);
@@ -73,14 +73,14 @@ template <class T>
 struct relu_piece {
   const T* x;
   T* out;
-  __device__ void operator()(zo::index i) const { out[i] = x[i] < T(0) ? T(0) : x[i]; }
+  __device__ void operator()(index_t i) const { out[i] = x[i] < T(0) ? T(0) : x[i]; }
 };
 
 template <class T>
 struct add_piece {
   const T *a, *b;
   T* out;
-  __device__ void operator()(zo::index i) const { out[i] = a[i] + b[i]; }
+  __device__ void operator()(index_t i) const { out[i] = a[i] + b[i]; }
 };
 
 template <class T>
@@ -88,13 +88,13 @@ struct max_pool_piece {
   window w;
   const T* x;
   T* out;
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const place_of_item row(item, w.in_channels);
     const window_place at(w, row.high);
-    T most = x[static_cast<zo::index>(at.in_row(w, 0, 0)) * w.in_channels + row.low];
+    T most = x[static_cast<index_t>(at.in_row(w, 0, 0)) * w.in_channels + row.low];
     for (int dy = 0; dy < w.height; ++dy) {
       for (int dx = 0; dx < w.width; ++dx) {
-        const T next = x[static_cast<zo::index>(at.in_row(w, dy, dx)) * w.in_channels + row.low];
+        const T next = x[static_cast<index_t>(at.in_row(w, dy, dx)) * w.in_channels + row.low];
         most = nn::detail::larger(most, next);
       }
     }
@@ -106,17 +106,17 @@ struct max_pool_piece {
 
 template <class T>
 struct value_sums_piece {
-  zo::index rows;
+  index_t rows;
   int channels;
   const T *x, *centre;
   T* partial;
-  __device__ void operator()(zo::index item) const {
+  __device__ void operator()(index_t item) const {
     const place_of_item at(item, channels);
-    const zo::index tiles = tiles_of(rows), first = at.high * tile_rows;
-    const zo::index last = first + tile_rows < rows ? first + tile_rows : rows;
+    const index_t tiles = tiles_of(rows), first = at.high * tile_rows;
+    const index_t last = first + tile_rows < rows ? first + tile_rows : rows;
     const T middle = centre == nullptr ? T(0) : centre[at.low];
     T sum = 0, squares = 0;
-    for (zo::index row = first; row < last; ++row) {
+    for (index_t row = first; row < last; ++row) {
       const T c = x[row * channels + at.low] - middle;
       sum += c;
       squares += c * c;
@@ -131,10 +131,10 @@ struct pivot_piece {
   change<T> d;
   int channels;
   T* responses;
-  __device__ void operator()(zo::index probe, zo::index c) const {
-    const zo::index count = tile_rows < d.rows ? tile_rows : d.rows;
+  __device__ void operator()(index_t probe, index_t c) const {
+    const index_t count = tile_rows < d.rows ? tile_rows : d.rows;
     double sum = 0;
-    for (zo::index row = 0; row < count; ++row) {
+    for (index_t row = 0; row < count; ++row) {
       sum += static_cast<double>(d.number((probe * d.rows + row) * channels + c));
     }
     responses[(probe * response_planes + shift_plane) * channels + c] =
@@ -148,16 +148,16 @@ struct change_sums_piece {
   int channels;  // of the sums: one of each probe, or all
   const T *x, *centre, *responses;
   T* partial;
-  __device__ void operator()(zo::index probe, zo::index item) const {
+  __device__ void operator()(index_t probe, index_t item) const {
     const place_of_item at(item, channels);
-    const zo::index tiles = tiles_of(d.rows), first = at.high * tile_rows;
-    const zo::index last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
+    const index_t tiles = tiles_of(d.rows), first = at.high * tile_rows;
+    const index_t last = first + tile_rows < d.rows ? first + tile_rows : d.rows;
     const int c = d.how == extent::channel ? d.channel(probe) : at.low;
     const T middle = centre[c];
     const T pivot = responses[(probe * response_planes + shift_plane) * channels + at.low];
-    const zo::index moved = probe * d.rows * channels + at.low;
+    const index_t moved = probe * d.rows * channels + at.low;
     T sum = 0, squares = 0;
-    for (zo::index row = first; row < last; ++row) {
+    for (index_t row = first; row < last; ++row) {
       const T centred = x[row * d.all_channels + c] - middle;
       const T by = d.number(moved + row * channels) - pivot;
       sum += by;
@@ -172,17 +172,17 @@ struct change_sums_piece {
 // A warp for each channel of each probe: use(probe, channel, sum, squares).
 template <class T, class Use>
 __global__ void __launch_bounds__(block_threads)
-    sum_tiles(Use use, zo::index probes, int channels, zo::index tiles, const T* partial) {
+    sum_tiles(Use use, index_t probes, int channels, index_t tiles, const T* partial) {
   constexpr int warp = 32;
   const auto lane = static_cast<int>(threadIdx.x) % warp;
-  const zo::index warps = static_cast<zo::index>(gridDim.x) * (block_threads / warp);
-  zo::index item = static_cast<zo::index>(blockIdx.x) * (block_threads / warp) + threadIdx.x / warp;
+  const index_t warps = static_cast<index_t>(gridDim.x) * (block_threads / warp);
+  index_t item = static_cast<index_t>(blockIdx.x) * (block_threads / warp) + threadIdx.x / warp;
   for (; item < probes * channels; item += warps) {
-    const zo::index probe = item / channels;
+    const index_t probe = item / channels;
     const int c = static_cast<int>(item - probe * channels);
     const T* const from = partial + (probe * 2 * channels + c) * tiles;
     double sum = 0, squares = 0;
-    for (zo::index tile = lane; tile < tiles; tile += warp) {
+    for (index_t tile = lane; tile < tiles; tile += warp) {
       sum += static_cast<double>(from[tile]);
       squares += static_cast<double>(from[channels * tiles + tile]);
     }
@@ -195,10 +195,9 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 template <class T, class Use>
-void for_sums(cudaStream_t stream, zo::index probes, int channels, zo::index tiles,
-              const T* partial, const Use& use) {
-  const zo::index blocks =
-      std::clamp<zo::index>((probes * channels + 7) / 8, 1, zo::index{1} << 16);
+void for_sums(cudaStream_t stream, index_t probes, int channels, index_t tiles, const T* partial,
+              const Use& use) {
+  const index_t blocks = std::clamp<index_t>((probes * channels + 7) / 8, 1, index_t{1} << 16);
   const cudaLaunchConfig_t config =
       configuration(stream, {static_cast<unsigned>(blocks), 1, block_threads});
   check(cudaLaunchKernelEx(&config, sum_tiles<T, Use>, use, probes, channels, tiles, partial),
@@ -209,7 +208,7 @@ template <class T>
 struct mean_use {
   double rows;
   norm_base<T> norm;
-  __device__ void operator()(zo::index, int c, double sum, double) const {
+  __device__ void operator()(index_t, int c, double sum, double) const {
     norm.centre[c] = static_cast<T>(sum / rows);
   }
 };
@@ -219,28 +218,28 @@ template <class T>
 struct channel_of {
   const T* values;
   int channels;
-  __device__ double operator()(zo::index row) const {
+  __device__ double operator()(index_t row) const {
     return static_cast<double>(values[row * channels]);
   }
 };
 template <class T>
 struct channel_of_change {
   change<T> d;
-  zo::index probe;
+  index_t probe;
   int channel;
-  __device__ double operator()(zo::index row) const {
+  __device__ double operator()(index_t row) const {
     return static_cast<double>(d.at(probe, row, channel));
   }
 };
 
 template <class T>
 struct root_use {
-  zo::index rows;
+  index_t rows;
   int channels;
   const T* x;
   double epsilon;
   norm_base<T> norm;
-  __device__ void operator()(zo::index, int c, double sum, double squares) const {
+  __device__ void operator()(index_t, int c, double sum, double squares) const {
     const auto n = static_cast<double>(rows);
     auto around = static_cast<double>(norm.centre[c]);
     double rest = sum / n;
@@ -267,7 +266,7 @@ struct running_piece {
   const T *mean, *variance;
   double epsilon;
   norm_base<T> norm;
-  __device__ void operator()(zo::index c) const {
+  __device__ void operator()(index_t c) const {
     norm.mean[c] = static_cast<double>(mean[c]);
     norm.variance[c] = static_cast<double>(variance[c]);
     norm.root[c] = sqrt(norm.variance[c] + epsilon);
@@ -281,7 +280,7 @@ struct keep_piece {
   int channels;
   const T* gamma;
   norm_base<T> norm;
-  __device__ void operator()(zo::index c) const {
+  __device__ void operator()(index_t c) const {
     norm.kept[c] = static_cast<T>(static_cast<double>(gamma[c]) / norm.root[c]);
     for (int plane = 1; plane < response_planes; ++plane) norm.kept[plane * channels + c] = T(0);
   }
@@ -297,7 +296,7 @@ struct response_use {
   double epsilon;
   norm_base<T> norm;
   T* responses;
-  __device__ void operator()(zo::index probe, int item, double sum, double squares) const {
+  __device__ void operator()(index_t probe, int item, double sum, double squares) const {
     const int c = d.how == extent::channel ? d.channel(probe) : item;
     T* const to = responses + probe * response_planes * channels + item;
     const double pivot = pivoted ? static_cast<double>(to[shift_plane * channels]) : 0;
@@ -326,7 +325,7 @@ struct statistics_piece {
   double rows, momentum;
   norm_base<T> norm;
   T *mean, *variance;
-  __device__ void operator()(zo::index c) const {
+  __device__ void operator()(index_t c) const {
     const double unbiased = rows / (rows - 1);
     mean[c] =
         static_cast<T>((1 - momentum) * static_cast<double>(mean[c]) + momentum * norm.mean[c]);
@@ -342,13 +341,13 @@ struct begin_piece {
   probe_group<T> group;
   tensor_of tensor;
   window w;
-  zo::index rows;
+  index_t rows;
   const T* x;
   norm_base<T> norm;
   int* channels;
   T* out;
-  __device__ void operator()(zo::index probe, zo::index row) const {
-    const zo::index number = group.order[probe];
+  __device__ void operator()(index_t probe, index_t row) const {
+    const index_t number = group.order[probe];
     const place_of_item element(group.coordinates[number] - tensor.offset, tensor.per_channel);
     const T step = group.steps[number];
     if (row == 0) channels[probe] = element.high;
@@ -359,7 +358,7 @@ struct begin_piece {
     if (tensor.role == tensor_role::gamma) {
       const int c = element.high;
       const double centred =
-          (static_cast<double>(x[static_cast<zo::index>(row) * w.in_channels + c]) -
+          (static_cast<double>(x[static_cast<index_t>(row) * w.in_channels + c]) -
            static_cast<double>(norm.centre[c])) -
           norm.rest[c];
       return static_cast<T>(static_cast<double>(step) * (centred / norm.root[c]));
@@ -368,13 +367,13 @@ struct begin_piece {
     const window_place at(w, row);
     const int y = at.top + tap.high, left = at.left + tap.low;
     if (y < 0 || y >= w.in_height || left < 0 || left >= w.in_width) return T(0);
-    const zo::index in = at.in_row(w, tap.high, tap.low);
+    const index_t in = at.in_row(w, tap.high, tap.low);
     return step * x[in * w.in_channels + channel.high];
   }
 };
 
 constexpr int probes_of_a_thread = 4;
-constexpr zo::index probe_groups(zo::index probes) {
+constexpr index_t probe_groups(index_t probes) {
   return (probes + probes_of_a_thread - 1) / probes_of_a_thread;
 }
 
@@ -382,30 +381,30 @@ constexpr zo::index probe_groups(zo::index probes) {
 template <class T>
 struct chain_piece {
   chain<T> c;
-  zo::index probes, rows;
+  index_t probes, rows;
   int channels;
 
-  __device__ void operator()(zo::index group, zo::index item) const {
-    const zo::index first = group * probes_of_a_thread;
+  __device__ void operator()(index_t group, index_t item) const {
+    const index_t first = group * probes_of_a_thread;
     if (c.how == extent::channel) {
-      for (zo::index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
+      for (index_t k = first; k < first + probes_of_a_thread && k < probes; ++k) {
         const int channel = c.main.how == extent::channel ? c.main.channel(k) : c.other.channel(k);
-        const zo::index at = item * channels + channel;
+        const index_t at = item * channels + channel;
         c.out.put(k * rows + item, value(k, item, channel, centred(at, channel), before(at)));
       }
       return;
     }
     const place_of_item at(item, channels);
     const T middle = centred(item, at.low), was = before(item);
-    for (zo::index k = first; k < first + probes_of_a_thread && k < probes; ++k) {
+    for (index_t k = first; k < first + probes_of_a_thread && k < probes; ++k) {
       c.out.put(k * rows * channels + item, value(k, at.high, at.low, middle, was));
     }
   }
-  __device__ T centred(zo::index at, int channel) const {
+  __device__ T centred(index_t at, int channel) const {
     return c.normed ? c.x[at] - c.centre[channel] : T(0);
   }
-  __device__ T before(zo::index at) const { return c.before == nullptr ? T(0) : c.before[at]; }
-  __device__ T value(zo::index k, zo::index row, int channel, T middle, T was) const {
+  __device__ T before(index_t at) const { return c.before == nullptr ? T(0) : c.before[at]; }
+  __device__ T value(index_t k, index_t row, int channel, T middle, T was) const {
     T e = c.main.at(k, row, channel);
     const bool reached = c.main.how == extent::full ||
                          (c.main.how == extent::channel && channel == c.main.channel(k));
@@ -426,20 +425,20 @@ struct wide_chain_piece {
   using numbers = several<T, wide>;
 
   chain<T> c;
-  zo::index probes, rows;
+  index_t probes, rows;
   int channels;
 
-  ZO_HD zo::index blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
+  ZO_HD index_t blocks() const { return (rows + rows_of_a_thread - 1) / rows_of_a_thread; }
 
-  __device__ void operator()(zo::index group, zo::index item) const {
+  __device__ void operator()(index_t group, index_t item) const {
     const place_of_item at(item, channels / wide);  // the first row, and the channels
     const int channel = at.low * wide;
-    const zo::index step = blocks() * channels;  // to the next row of this thread
-    const zo::index first = static_cast<zo::index>(at.high) * channels + channel,
-                    size = rows * channels;
+    const index_t step = blocks() * channels;  // to the next row of this thread
+    const index_t first = static_cast<index_t>(at.high) * channels + channel,
+                  size = rows * channels;
     numbers middle[rows_of_a_thread] = {}, was[rows_of_a_thread] = {};
     for (int r = 0; r < rows_of_a_thread; ++r) {
-      const zo::index i = first + r * step;
+      const index_t i = first + r * step;
       if (i >= size) continue;
       if (c.normed) middle[r] = load_several<wide>(c.x + i);
       if (c.before != nullptr) was[r] = load_several<wide>(c.before + i);
@@ -450,14 +449,14 @@ struct wide_chain_piece {
         for (int n = 0; n < wide; ++n) m.value[n] -= centre.value[n];
       }
     }
-    const zo::index last = group * probes_of_a_thread + probes_of_a_thread;
-    for (zo::index k = group * probes_of_a_thread; k < last && k < probes; ++k) {
+    const index_t last = group * probes_of_a_thread + probes_of_a_thread;
+    for (index_t k = group * probes_of_a_thread; k < last && k < probes; ++k) {
       follow(k, k * size + first, step, (k + 1) * size, channel, middle, was);
     }
   }
   // Numbers first, first + step, … before `end`.
-  __device__ void follow(zo::index probe, zo::index first, zo::index step, zo::index end,
-                         int channel, const numbers (&middle)[rows_of_a_thread],
+  __device__ void follow(index_t probe, index_t first, index_t step, index_t end, int channel,
+                         const numbers (&middle)[rows_of_a_thread],
                          const numbers (&was)[rows_of_a_thread]) const {
     numbers main[rows_of_a_thread], other[rows_of_a_thread], scale{}, slope{}, shift{}, rest{};
     for (int r = 0; r < rows_of_a_thread; ++r) {
@@ -493,8 +492,8 @@ struct wide_chain_piece {
 template <class T>
 struct pool_element {
   int row, channel;
-  zo::index out;
-  __device__ pool_element(const change<T>& d, zo::index probe, zo::index item, zo::index items)
+  index_t out;
+  __device__ pool_element(const change<T>& d, index_t probe, index_t item, index_t items)
       : out(probe * items + item) {
     if (d.how == extent::channel) {
       row = static_cast<int>(item);
@@ -511,16 +510,16 @@ template <class T>
 struct max_change_piece {
   window w;
   change<T> d;
-  zo::index items;
+  index_t items;
   const T *x, *value;
   sink<T> out;
-  __device__ void operator()(zo::index probe, zo::index item) const {
+  __device__ void operator()(index_t probe, index_t item) const {
     const pool_element<T> e(d, probe, item, items);
     const window_place at(w, e.row);
-    const T was = value[static_cast<zo::index>(e.row) * w.in_channels + e.channel];
+    const T was = value[static_cast<index_t>(e.row) * w.in_channels + e.channel];
     T best = 0;
     for (int tap = 0; tap < w.taps(); ++tap) {
-      const zo::index row = at.in_row(w, tap / w.width, tap % w.width);
+      const index_t row = at.in_row(w, tap / w.width, tap % w.width);
       const T grown = nn::detail::above_maximum(x[row * w.in_channels + e.channel], was,
                                                 d.at(probe, row, e.channel));
       best = tap > 0 ? nn::detail::larger(best, grown) : grown;
@@ -533,9 +532,9 @@ template <class T>
 struct mean_change_piece {
   window w;
   change<T> d;
-  zo::index items;
+  index_t items;
   sink<T> out;
-  __device__ void operator()(zo::index probe, zo::index item) const {
+  __device__ void operator()(index_t probe, index_t item) const {
     const pool_element<T> e(d, probe, item, items);
     const window_place at(w, e.row);
     out.put(e.out, nn::detail::mean_of<T>(w.taps(), taps_of{w, d, probe, at, e.channel}));
@@ -543,10 +542,10 @@ struct mean_change_piece {
   struct taps_of {
     const window& w;
     const change<T>& d;
-    zo::index probe;
+    index_t probe;
     const window_place& at;
     int channel;
-    __device__ T operator()(zo::index tap) const {
+    __device__ T operator()(index_t tap) const {
       const int k = static_cast<int>(tap);
       return d.at(probe, at.in_row(w, k / w.width, k % w.width), channel);
     }
@@ -557,9 +556,9 @@ template <class T>
 struct subsample_piece {
   window w;
   change<T> d;
-  zo::index items;
+  index_t items;
   sink<T> out;
-  __device__ void operator()(zo::index probe, zo::index item) const {
+  __device__ void operator()(index_t probe, index_t item) const {
     const bool single = d.how == extent::channel;
     const place_of_item at(item, single ? 1 : w.out_channels);
     const window_place from(w, at.high);
@@ -578,30 +577,30 @@ template <class T>
 struct logits_of {
   const T* values;
   int channels, area;
-  __device__ double operator()(zo::index k) const {
+  __device__ double operator()(index_t k) const {
     return static_cast<double>(values[k % area * channels + k / area]);
   }
 };
 template <class T>
 struct changes_of {
   change<T> d;
-  zo::index probe;
-  zo::index first_row;
+  index_t probe;
+  index_t first_row;
   int area;
-  __device__ double operator()(zo::index k) const {
+  __device__ double operator()(index_t k) const {
     return static_cast<double>(d.at(probe, first_row + k % area, static_cast<int>(k / area)));
   }
 };
 
 struct square_of {
   const double* residuals;
-  __device__ double operator()(zo::index k) const { return residuals[k] * residuals[k]; }
+  __device__ double operator()(index_t k) const { return residuals[k] * residuals[k]; }
 };
 template <class T>
 struct square_difference_of {
   const double* residuals;
   changes_of<T> moved;
-  __device__ double operator()(zo::index k) const {
+  __device__ double operator()(index_t k) const {
     return nn::detail::square_difference(residuals[k], moved(k));
   }
 };
@@ -609,23 +608,23 @@ struct square_difference_of {
 template <class T>
 struct begin_loss_piece {
   int channels, area;
-  zo::index samples;
+  index_t samples;
   loss_targets targets;
   const T* outputs;
   double *kept, *parts;
-  __device__ void operator()(zo::index b) const {
-    const zo::index size = static_cast<zo::index>(channels) * area;
+  __device__ void operator()(index_t b) const {
+    const index_t size = static_cast<index_t>(channels) * area;
     const logits_of<T> logit{outputs + b * size, channels, area};
     double* const own = kept + b * size;
     if (targets.classes != nullptr) {
-      const zo::index target = targets.classes[b];
+      const index_t target = targets.classes[b];
       const bool known = target >= 0 && target < size;
       const double loss =
           nn::detail::cross_entropy_of(size, known ? target : 0, logit, own, own + samples * size);
       parts[b] = known ? loss : nan("");
       return;
     }
-    for (zo::index k = 0; k < size; ++k) own[k] = logit(k) - targets.numbers[b * size + k];
+    for (index_t k = 0; k < size; ++k) own[k] = logit(k) - targets.numbers[b * size + k];
     parts[b] = nn::detail::mean_of<double>(size, square_of{own});
   }
 };
@@ -633,18 +632,18 @@ struct begin_loss_piece {
 template <class T>
 struct loss_piece {
   int area;
-  zo::index samples;
+  index_t samples;
   loss_targets targets;
   change<T> outputs;
   const double* kept;
   double* parts;
-  __device__ void operator()(zo::index probe, zo::index b) const {
-    const zo::index size = static_cast<zo::index>(outputs.all_channels) * area;
+  __device__ void operator()(index_t probe, index_t b) const {
+    const index_t size = static_cast<index_t>(outputs.all_channels) * area;
     const changes_of<T> moved{outputs, probe, b * area, area};
     const double* const own = kept + b * size;
     double& part = parts[probe * samples + b];
     if (targets.classes != nullptr) {
-      const zo::index target = targets.classes[b];
+      const index_t target = targets.classes[b];
       const bool known = target >= 0 && target < size;
       part = known ? nn::detail::cross_entropy_difference(size, target, moved, own,
                                                           own + samples * size)
@@ -656,11 +655,11 @@ struct loss_piece {
 };
 
 struct mean_piece {
-  zo::index samples;
+  index_t samples;
   const double* parts;
-  const zo::index* order;
+  const index_t* order;
   double* out;
-  __device__ void operator()(zo::index k) const {
+  __device__ void operator()(index_t k) const {
     out[order == nullptr ? k : order[k]] =
         nn::detail::mean_of<double>(samples, nn::detail::row_of<double>{parts + k * samples});
   }
@@ -672,7 +671,7 @@ constexpr const char* changes_launch = "launching differences of a network";
 }  // namespace
 
 template <class T>
-void to_channels_last(cudaStream_t stream, zo::index samples, int channels, int area, const T* rows,
+void to_channels_last(cudaStream_t stream, index_t samples, int channels, int area, const T* rows,
                       T* out) {
   for_items(stream, samples * channels * area, channels_last_piece<T>{channels, area, rows, out},
             values_launch);
@@ -681,48 +680,48 @@ void to_channels_last(cudaStream_t stream, zo::index samples, int channels, int 
 template <class T>
 void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* out) {
   const int taps = w.taps();
-  for_items(stream, static_cast<zo::index>(taps) * w.in_channels * w.out_channels,
+  for_items(stream, static_cast<index_t>(taps) * w.in_channels * w.out_channels,
             arrange_piece<T>{w.in_channels, w.out_channels, taps, weights, out}, values_launch);
 }
 
 template <class T>
-void norm_values(cudaStream_t stream, zo::index rows, int channels, const norm_base<T>& norm,
+void norm_values(cudaStream_t stream, index_t rows, int channels, const norm_base<T>& norm,
                  const T* gamma, const T* beta, const T* x, T* out) {
   for_items(stream, rows * channels, norm_piece<T>{channels, norm, gamma, beta, x, out},
             values_launch);
 }
 
 template <class T>
-void relu_values(cudaStream_t stream, zo::index numbers, const T* x, T* out) {
+void relu_values(cudaStream_t stream, index_t numbers, const T* x, T* out) {
   for_items(stream, numbers, relu_piece<T>{x, out}, values_launch);
 }
 
 template <class T>
-void add_values(cudaStream_t stream, zo::index numbers, const T* a, const T* b, T* out) {
+void add_values(cudaStream_t stream, index_t numbers, const T* a, const T* b, T* out) {
   for_items(stream, numbers, add_piece<T>{a, b, out}, values_launch);
 }
 
 template <class T>
-void max_pool_values(cudaStream_t stream, zo::index samples, const window& w, const T* x, T* out) {
+void max_pool_values(cudaStream_t stream, index_t samples, const window& w, const T* x, T* out) {
   for_items(stream, samples * w.out_area() * w.in_channels, max_pool_piece<T>{w, x, out},
             values_launch);
 }
 
 template <class T>
-void value_sums(cudaStream_t stream, zo::index rows, int channels, const T* x, const T* centre,
+void value_sums(cudaStream_t stream, index_t rows, int channels, const T* x, const T* centre,
                 T* partial) {
   for_items(stream, tiles_of(rows) * channels,
             value_sums_piece<T>{rows, channels, x, centre, partial}, values_launch);
 }
 
 template <class T>
-void find_pivots(cudaStream_t stream, zo::index probes, const change<T>& d, T* responses) {
+void find_pivots(cudaStream_t stream, index_t probes, const change<T>& d, T* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_rows(stream, probes, channels, pivot_piece<T>{d, channels, responses}, changes_launch);
 }
 
 template <class T>
-void change_sums(cudaStream_t stream, zo::index probes, const change<T>& d, const T* x,
+void change_sums(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
                  const T* centre, const T* responses, T* partial) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_rows(stream, probes, tiles_of(d.rows) * channels,
@@ -730,14 +729,14 @@ void change_sums(cudaStream_t stream, zo::index probes, const change<T>& d, cons
 }
 
 template <class T>
-void find_mean(cudaStream_t stream, zo::index rows, int channels, const T* partial,
+void find_mean(cudaStream_t stream, index_t rows, int channels, const T* partial,
                const norm_base<T>& norm) {
   for_sums(stream, 1, channels, tiles_of(rows), partial,
            mean_use<T>{static_cast<double>(rows), norm});
 }
 
 template <class T>
-void find_root(cudaStream_t stream, zo::index rows, int channels, const T* x, const T* partial,
+void find_root(cudaStream_t stream, index_t rows, int channels, const T* x, const T* partial,
                double epsilon, const norm_base<T>& norm) {
   for_sums(stream, 1, channels, tiles_of(rows), partial,
            root_use<T>{rows, channels, x, epsilon, norm});
@@ -755,8 +754,8 @@ void keep_responses(cudaStream_t stream, int channels, const T* gamma, const nor
 }
 
 template <class T>
-void find_responses(cudaStream_t stream, zo::index probes, const change<T>& d, const T* x,
-                    const T* partial, zo::index tiles, bool pivoted, const T* gamma, double epsilon,
+void find_responses(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                    const T* partial, index_t tiles, bool pivoted, const T* gamma, double epsilon,
                     const norm_base<T>& norm, T* responses) {
   const int channels = d.how == extent::channel ? 1 : d.all_channels;
   for_sums(stream, probes, channels, tiles, partial,
@@ -764,7 +763,7 @@ void find_responses(cudaStream_t stream, zo::index probes, const change<T>& d, c
 }
 
 template <class T>
-void move_statistics(cudaStream_t stream, zo::index rows, int channels, double momentum,
+void move_statistics(cudaStream_t stream, index_t rows, int channels, double momentum,
                      const norm_base<T>& norm, T* mean, T* variance) {
   for_items(stream, channels,
             statistics_piece<T>{static_cast<double>(rows), momentum, norm, mean, variance},
@@ -773,17 +772,17 @@ void move_statistics(cudaStream_t stream, zo::index rows, int channels, double m
 
 template <class T>
 void begin_changes(cudaStream_t stream, const probe_group<T>& group, const tensor_of& tensor,
-                   const window& w, zo::index samples, const T* x, const norm_base<T>& norm,
+                   const window& w, index_t samples, const T* x, const norm_base<T>& norm,
                    int* channels, T* out) {
-  const zo::index rows = samples * w.out_area();
+  const index_t rows = samples * w.out_area();
   for_rows(stream, group.count, rows,
            begin_piece<T>{group, tensor, w, rows, x, norm, channels, out}, changes_launch);
 }
 
 template <class T>
-void follow_chain(cudaStream_t stream, zo::index probes, const chain<T>& c) {
+void follow_chain(cudaStream_t stream, index_t probes, const chain<T>& c) {
   const change<T>& any = c.main.how == extent::none ? c.other : c.main;
-  const zo::index items = any.rows * (c.how == extent::channel ? 1 : any.all_channels);
+  const index_t items = any.rows * (c.how == extent::channel ? 1 : any.all_channels);
   using wide = wide_chain_piece<T>;
   const bool whole = c.main.how != extent::channel && c.other.how != extent::channel &&
                      (!c.normed || c.main.how == extent::full);
@@ -798,28 +797,28 @@ void follow_chain(cudaStream_t stream, zo::index probes, const chain<T>& c) {
 }
 
 template <class T>
-void max_pool_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void max_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                       const change<T>& d, const T* x, const T* value, const sink<T>& out) {
-  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
+  const index_t items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
   for_rows(stream, probes, items, max_change_piece<T>{w, d, items, x, value, out}, changes_launch);
 }
 
 template <class T>
-void mean_pool_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void mean_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                        const change<T>& d, const sink<T>& out) {
-  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
+  const index_t items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.in_channels);
   for_rows(stream, probes, items, mean_change_piece<T>{w, d, items, out}, changes_launch);
 }
 
 template <class T>
-void subsample_changes(cudaStream_t stream, zo::index probes, zo::index samples, const window& w,
+void subsample_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                        const change<T>& d, const sink<T>& out) {
-  const zo::index items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.out_channels);
+  const index_t items = samples * w.out_area() * (d.how == extent::channel ? 1 : w.out_channels);
   for_rows(stream, probes, items, subsample_piece<T>{w, d, items, out}, changes_launch);
 }
 
 template <class T>
-void begin_loss(cudaStream_t stream, zo::index samples, int channels, int area,
+void begin_loss(cudaStream_t stream, index_t samples, int channels, int area,
                 const loss_targets& targets, const T* outputs, double* kept, double* parts) {
   for_items(stream, samples,
             begin_loss_piece<T>{channels, area, samples, targets, outputs, kept, parts},
@@ -827,52 +826,51 @@ void begin_loss(cudaStream_t stream, zo::index samples, int channels, int area,
 }
 
 template <class T>
-void loss_changes(cudaStream_t stream, zo::index probes, zo::index samples, int area,
+void loss_changes(cudaStream_t stream, index_t probes, index_t samples, int area,
                   const loss_targets& targets, const change<T>& outputs, const double* kept,
                   double* parts) {
   for_rows(stream, probes, samples, loss_piece<T>{area, samples, targets, outputs, kept, parts},
            "launching differences of losses");
 }
 
-void mean_parts(cudaStream_t stream, zo::index count, zo::index samples, const double* parts,
-                const zo::index* order, double* out) {
+void mean_parts(cudaStream_t stream, index_t count, index_t samples, const double* parts,
+                const index_t* order, double* out) {
   for_items(stream, count, mean_piece{samples, parts, order, out},
             "launching the mean over samples");
 }
 
 #define ZO_INSTANTIATE(T)                                                                          \
-  template void to_channels_last(cudaStream_t, zo::index, int, int, const T*, T*);                 \
+  template void to_channels_last(cudaStream_t, index_t, int, int, const T*, T*);                   \
   template void arrange_weights(cudaStream_t, const window&, const T*, T*);                        \
-  template void norm_values(cudaStream_t, zo::index, int, const norm_base<T>&, const T*, const T*, \
+  template void norm_values(cudaStream_t, index_t, int, const norm_base<T>&, const T*, const T*,   \
                             const T*, T*);                                                         \
-  template void relu_values(cudaStream_t, zo::index, const T*, T*);                                \
-  template void add_values(cudaStream_t, zo::index, const T*, const T*, T*);                       \
-  template void max_pool_values(cudaStream_t, zo::index, const window&, const T*, T*);             \
-  template void value_sums(cudaStream_t, zo::index, int, const T*, const T*, T*);                  \
-  template void find_pivots(cudaStream_t, zo::index, const change<T>&, T*);                        \
-  template void change_sums(cudaStream_t, zo::index, const change<T>&, const T*, const T*,         \
-                            const T*, T*);                                                         \
-  template void find_mean(cudaStream_t, zo::index, int, const T*, const norm_base<T>&);            \
-  template void find_root(cudaStream_t, zo::index, int, const T*, const T*, double,                \
+  template void relu_values(cudaStream_t, index_t, const T*, T*);                                  \
+  template void add_values(cudaStream_t, index_t, const T*, const T*, T*);                         \
+  template void max_pool_values(cudaStream_t, index_t, const window&, const T*, T*);               \
+  template void value_sums(cudaStream_t, index_t, int, const T*, const T*, T*);                    \
+  template void find_pivots(cudaStream_t, index_t, const change<T>&, T*);                          \
+  template void change_sums(cudaStream_t, index_t, const change<T>&, const T*, const T*, const T*, \
+                            T*);                                                                   \
+  template void find_mean(cudaStream_t, index_t, int, const T*, const norm_base<T>&);              \
+  template void find_root(cudaStream_t, index_t, int, const T*, const T*, double,                  \
                           const norm_base<T>&);                                                    \
   template void use_running(cudaStream_t, int, const T*, const T*, double, const norm_base<T>&);   \
   template void keep_responses(cudaStream_t, int, const T*, const norm_base<T>&);                  \
-  template void find_responses(cudaStream_t, zo::index, const change<T>&, const T*, const T*,      \
-                               zo::index, bool, const T*, double, const norm_base<T>&, T*);        \
-  template void move_statistics(cudaStream_t, zo::index, int, double, const norm_base<T>&, T*,     \
-                                T*);                                                               \
+  template void find_responses(cudaStream_t, index_t, const change<T>&, const T*, const T*,        \
+                               index_t, bool, const T*, double, const norm_base<T>&, T*);          \
+  template void move_statistics(cudaStream_t, index_t, int, double, const norm_base<T>&, T*, T*);  \
   template void begin_changes(cudaStream_t, const probe_group<T>&, const tensor_of&,               \
-                              const window&, zo::index, const T*, const norm_base<T>&, int*, T*);  \
-  template void follow_chain(cudaStream_t, zo::index, const chain<T>&);                            \
-  template void max_pool_changes(cudaStream_t, zo::index, zo::index, const window&,                \
-                                 const change<T>&, const T*, const T*, const sink<T>&);            \
-  template void mean_pool_changes(cudaStream_t, zo::index, zo::index, const window&,               \
-                                  const change<T>&, const sink<T>&);                               \
-  template void subsample_changes(cudaStream_t, zo::index, zo::index, const window&,               \
-                                  const change<T>&, const sink<T>&);                               \
-  template void begin_loss(cudaStream_t, zo::index, int, int, const loss_targets&, const T*,       \
+                              const window&, index_t, const T*, const norm_base<T>&, int*, T*);    \
+  template void follow_chain(cudaStream_t, index_t, const chain<T>&);                              \
+  template void max_pool_changes(cudaStream_t, index_t, index_t, const window&, const change<T>&,  \
+                                 const T*, const T*, const sink<T>&);                              \
+  template void mean_pool_changes(cudaStream_t, index_t, index_t, const window&, const change<T>&, \
+                                  const sink<T>&);                                                 \
+  template void subsample_changes(cudaStream_t, index_t, index_t, const window&, const change<T>&, \
+                                  const sink<T>&);                                                 \
+  template void begin_loss(cudaStream_t, index_t, int, int, const loss_targets&, const T*,         \
                            double*, double*);                                                      \
-  template void loss_changes(cudaStream_t, zo::index, zo::index, int, const loss_targets&,         \
+  template void loss_changes(cudaStream_t, index_t, index_t, int, const loss_targets&,             \
                              const change<T>&, const double*, double*)
 
 ZO_INSTANTIATE(float);

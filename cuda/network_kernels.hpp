@@ -33,17 +33,17 @@ enum class tensor_role : std::uint8_t { weight, bias, gamma, beta };
 
 struct tensor_of {
   tensor_role role;
-  index offset;     // of its first coordinate
+  index_t offset;   // of its first coordinate
   int per_channel;  // elements that one output channel depends on
 };
 
 // Probes of one call that go together: number k of them is number order[k] of the call.
 template <class T>
 struct probe_group {
-  const index* order;
-  const index* coordinates;
+  const index_t* order;
+  const index_t* coordinates;
   const T* steps;
-  index count;
+  index_t count;
 };
 
 // Differences of one value: none, one channel for each probe ([probe][row]), or all of them. Those
@@ -58,16 +58,16 @@ struct change {
   const int* channels = nullptr;  // of probes, where the difference began
   int shift = 0;                  // from there to here
   int all_channels = 0;
-  index rows = 0;  // samples x positions
+  index_t rows = 0;  // samples x positions
 
-  ZO_HD int channel(index probe) const { return channels[probe] + shift; }
-  ZO_HD T number(index i) const {
+  ZO_HD int channel(index_t probe) const { return channels[probe] + shift; }
+  ZO_HD T number(index_t i) const {
     if constexpr (std::is_same_v<T, float>) {
       if (rounded != nullptr) return static_cast<float>(rounded[i]);
     }
     return exact[i];
   }
-  ZO_HD T at(index probe, index row, int c) const {
+  ZO_HD T at(index_t probe, index_t row, int c) const {
     if (how == extent::full) return number((probe * rows + row) * all_channels + c);
     if (how == extent::none || c != channel(probe)) return T(0);
     return exact[probe * rows + row];
@@ -80,7 +80,7 @@ struct sink {
   T* exact = nullptr;
   bfloat16* rounded = nullptr;
 
-  ZO_HD void put(index at, T value) const {
+  ZO_HD void put(index_t at, T value) const {
     if constexpr (std::is_same_v<T, float>) {
       if (rounded != nullptr) {
         rounded[at] = bfloat16(value);
@@ -105,10 +105,10 @@ struct norm_base {
 template <class T>
 struct norm_responses {
   const T* numbers = nullptr;
-  index probe_step = 0;  // 0: the same of every probe
+  index_t probe_step = 0;  // 0: the same of every probe
   int plane = 0, channel_step = 1;
 
-  ZO_HD norm_response<T> at(index probe, int channel) const {
+  ZO_HD norm_response<T> at(index_t probe, int channel) const {
     const T* const from = numbers + probe * probe_step + channel * channel_step;
     return {from[0], from[plane], from[2 * plane], from[3 * plane]};
   }
@@ -118,45 +118,45 @@ inline constexpr int response_planes = 4, shift_plane = 2;
 // ---- values ----
 
 template <class T>
-void to_channels_last(cudaStream_t stream, index samples, int channels, int area, const T* rows,
+void to_channels_last(cudaStream_t stream, index_t samples, int channels, int area, const T* rows,
                       T* out);
 // Weights [out][in][tap] as [tap][in][out].
 template <class T>
 void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* out);
 template <class T>
-void norm_values(cudaStream_t stream, index rows, int channels, const norm_base<T>& norm,
+void norm_values(cudaStream_t stream, index_t rows, int channels, const norm_base<T>& norm,
                  const T* gamma, const T* beta, const T* x, T* out);
 template <class T>
-void relu_values(cudaStream_t stream, index numbers, const T* x, T* out);
+void relu_values(cudaStream_t stream, index_t numbers, const T* x, T* out);
 template <class T>
-void add_values(cudaStream_t stream, index numbers, const T* a, const T* b, T* out);
+void add_values(cudaStream_t stream, index_t numbers, const T* a, const T* b, T* out);
 template <class T>
-void max_pool_values(cudaStream_t stream, index samples, const window& w, const T* x, T* out);
+void max_pool_values(cudaStream_t stream, index_t samples, const window& w, const T* x, T* out);
 
 // ---- sums of batch norms ----
 
 // Rows that are added up first; tiles are then added in the order of a fixed tree.
-inline constexpr index tile_rows = 64;
-ZO_HD constexpr index tiles_of(index rows, index of_rows = tile_rows) {
+inline constexpr index_t tile_rows = 64;
+ZO_HD constexpr index_t tiles_of(index_t rows, index_t of_rows = tile_rows) {
   return (rows + of_rows - 1) / of_rows;
 }
 
 // partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre; or, of differences d, of
 // q = d - pivot and q (2 c + q), where responses has pivots near the mean of d for shifts.
 template <class T>
-void value_sums(cudaStream_t stream, index rows, int channels, const T* x, const T* centre,
+void value_sums(cudaStream_t stream, index_t rows, int channels, const T* x, const T* centre,
                 T* partial);
 template <class T>
-void find_pivots(cudaStream_t stream, index probes, const change<T>& d, T* responses);
+void find_pivots(cudaStream_t stream, index_t probes, const change<T>& d, T* responses);
 template <class T>
-void change_sums(cudaStream_t stream, index probes, const change<T>& d, const T* x, const T* centre,
-                 const T* responses, T* partial);
+void change_sums(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                 const T* centre, const T* responses, T* partial);
 // The mean from sums around zero; then mean and root from sums around the centre.
 template <class T>
-void find_mean(cudaStream_t stream, index rows, int channels, const T* partial,
+void find_mean(cudaStream_t stream, index_t rows, int channels, const T* partial,
                const norm_base<T>& norm);
 template <class T>
-void find_root(cudaStream_t stream, index rows, int channels, const T* x, const T* partial,
+void find_root(cudaStream_t stream, index_t rows, int channels, const T* x, const T* partial,
                double epsilon, const norm_base<T>& norm);
 template <class T>
 void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
@@ -167,11 +167,11 @@ void keep_responses(cudaStream_t stream, int channels, const T* gamma, const nor
 // responses[probe][plane][channel], of all channels or of the probe's. `pivoted`: sums are around
 // the pivots there.
 template <class T>
-void find_responses(cudaStream_t stream, index probes, const change<T>& d, const T* x,
-                    const T* partial, index tiles, bool pivoted, const T* gamma, double epsilon,
+void find_responses(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                    const T* partial, index_t tiles, bool pivoted, const T* gamma, double epsilon,
                     const norm_base<T>& norm, T* responses);
 template <class T>
-void move_statistics(cudaStream_t stream, index rows, int channels, double momentum,
+void move_statistics(cudaStream_t stream, index_t rows, int channels, double momentum,
                      const norm_base<T>& norm, T* mean, T* variance);
 
 // ---- differences ----
@@ -180,7 +180,7 @@ void move_statistics(cudaStream_t stream, index rows, int channels, double momen
 // `x` is the input of the layer; `norm` of a batch norm.
 template <class T>
 void begin_changes(cudaStream_t stream, const probe_group<T>& group, const tensor_of& tensor,
-                   const window& w, index samples, const T* x, const norm_base<T>& norm,
+                   const window& w, index_t samples, const T* x, const norm_base<T>& norm,
                    int* channels, T* out);
 
 // Batch norm, sum and ReLU, each if it is there: out = relu'(normed(main) + other).
@@ -196,17 +196,17 @@ struct chain {
   extent how = extent::full;  // of the result
 };
 template <class T>
-void follow_chain(cudaStream_t stream, index probes, const chain<T>& c);
+void follow_chain(cudaStream_t stream, index_t probes, const chain<T>& c);
 
 template <class T>
-void max_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void max_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                       const change<T>& d, const T* x, const T* value, const sink<T>& out);
 // Also of values: then there is one probe.
 template <class T>
-void mean_pool_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void mean_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                        const change<T>& d, const sink<T>& out);
 template <class T>
-void subsample_changes(cudaStream_t stream, index probes, index samples, const window& w,
+void subsample_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                        const change<T>& d, const sink<T>& out);
 
 // ---- convolutions and linear maps (convolution.cu) ----
@@ -214,8 +214,8 @@ void subsample_changes(cudaStream_t stream, index probes, index samples, const w
 // d times weights [tap][in][out], plus the bias if there is one. Full differences, or values as one
 // probe; or one channel of each probe.
 template <class T>
-void convolve(cudaStream_t stream, index probes, index samples, const window& w, const change<T>& d,
-              const T* weights, const T* bias, const sink<T>& out);
+void convolve(cudaStream_t stream, index_t probes, index_t samples, const window& w,
+              const change<T>& d, const T* weights, const T* bias, const sink<T>& out);
 
 // The same of full differences on tensor cores, for layers that has_tensor_form says.
 constexpr bool has_tensor_form(const window& w) {
@@ -226,7 +226,7 @@ constexpr int tensor_blocks(const window& w) {
   const int blocks = w.out_channels / 8;
   return blocks % 8 == 0 ? 8 : blocks % 4 == 0 ? 4 : blocks % 2 == 0 ? 2 : 1;
 }
-constexpr index tensor_rows(const window& w) { return tensor_blocks(w) == 8 ? 32 : 64; }
+constexpr index_t tensor_rows(const window& w) { return tensor_blocks(w) == 8 ? 32 : 64; }
 
 // Numbers in the order in which lanes need them, as many as the weights.
 void round_weights(cudaStream_t stream, const window& w, const float* weights, bfloat16* out);
@@ -237,7 +237,7 @@ struct sums_after {
   const float* centre = nullptr;
   float* partial = nullptr;
 };
-void convolve_rounded(cudaStream_t stream, index probes, index samples, const window& w,
+void convolve_rounded(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                       const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                       const sums_after& sums);
 
@@ -245,21 +245,21 @@ void convolve_rounded(cudaStream_t stream, index probes, index samples, const wi
 
 // Classes of cross entropy, or numbers of the squared error; the other one is null.
 struct loss_targets {
-  const index* classes;
+  const index_t* classes;
   const double* numbers;
 };
 
 // parts[b] and what differences need, samples x outputs: residuals, or probabilities and then their
 // logarithms.
 template <class T>
-void begin_loss(cudaStream_t stream, index samples, int channels, int area,
+void begin_loss(cudaStream_t stream, index_t samples, int channels, int area,
                 const loss_targets& targets, const T* outputs, double* kept, double* parts);
 template <class T>
-void loss_changes(cudaStream_t stream, index probes, index samples, int area,
+void loss_changes(cudaStream_t stream, index_t probes, index_t samples, int area,
                   const loss_targets& targets, const change<T>& outputs, const double* kept,
                   double* parts);
 // out[order[k]], or out[k], = sum of parts[k][b] by ascending b, over `samples`.
-void mean_parts(cudaStream_t stream, index count, index samples, const double* parts,
-                const index* order, double* out);
+void mean_parts(cudaStream_t stream, index_t count, index_t samples, const double* parts,
+                const index_t* order, double* out);
 
 }  // namespace zo::cuda::detail

@@ -64,7 +64,7 @@ __device__ inline several<float, 4> widened(const words<2>& halves) {
 
 /// Differences from number i on; none: zeros.
 template <int N, class T>
-__device__ several<T, N> load_several(const change<T>& d, index i) {
+__device__ several<T, N> load_several(const change<T>& d, index_t i) {
   if (d.how == extent::none) return {};
   if constexpr (N == 1) {
     return {d.number(i)};
@@ -78,7 +78,7 @@ __device__ several<T, N> load_several(const change<T>& d, index i) {
 
 /// out[at], out[at + 1], …; `at` is a multiple of N.
 template <int N, class T>
-__device__ void put_several(const sink<T>& out, index at, const several<T, N>& all) {
+__device__ void put_several(const sink<T>& out, index_t at, const several<T, N>& all) {
   if constexpr (N == 1) {
     out.put(at, all.value[0]);
     return;

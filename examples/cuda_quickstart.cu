@@ -9,7 +9,7 @@ struct bowl {
   template <class Share>
   ZO_HD double part(const Share& x) const {
     double sum = 0;
-    x.each([&](zo::index, float value) {
+    x.each([&](zo::index_t, float value) {
       const double off = static_cast<double>(value) - 1.0;
       sum += off * off;
     });

@@ -51,38 +51,38 @@ const choice& chosen() {
 }  // namespace
 
 template <>
-void perturb<float>(law kind, const stream& from, index first, index count, const float* x, float h,
-                    float* out) {
+void perturb<float>(law kind, const stream& from, index_t first, index_t count, const float* x,
+                    float h, float* out) {
   chosen().kernels.sum_float(kind, from, 1, &h, first, count, x, out);
 }
 template <>
-void perturb<double>(law kind, const stream& from, index first, index count, const double* x,
+void perturb<double>(law kind, const stream& from, index_t first, index_t count, const double* x,
                      double h, double* out) {
   chosen().kernels.sum_double(kind, from, 1, &h, first, count, x, out);
 }
 template <>
-void accumulate<float>(law kind, const stream& from, index directions, const float* weights,
-                       index first, index count, float* g) {
+void accumulate<float>(law kind, const stream& from, index_t directions, const float* weights,
+                       index_t first, index_t count, float* g) {
   chosen().kernels.sum_float(kind, from, directions, weights, first, count, g, g);
 }
 template <>
-void accumulate<double>(law kind, const stream& from, index directions, const double* weights,
-                        index first, index count, double* g) {
+void accumulate<double>(law kind, const stream& from, index_t directions, const double* weights,
+                        index_t first, index_t count, double* g) {
   chosen().kernels.sum_double(kind, from, directions, weights, first, count, g, g);
 }
 
 template <>
-float largest_magnitude<float>(index count, const float* x) {
+float largest_magnitude<float>(index_t count, const float* x) {
   return chosen().kernels.largest_float(count, x);
 }
 template <>
-double largest_magnitude<double>(index count, const double* x) {
+double largest_magnitude<double>(index_t count, const double* x) {
   return chosen().kernels.largest_double(count, x);
 }
 
-double sum_of_squares(const stream& from, index first, index count) {
+double sum_of_squares(const stream& from, index_t first, index_t count) {
   double total = 0;
-  for (index at = first; at < first + count; at += tile) {
+  for (index_t at = first; at < first + count; at += tile) {
     total += chosen().kernels.squares(from, at, std::min(tile, first + count - at));
   }
   return total;
@@ -94,7 +94,7 @@ double inverse_root_of_sum(std::span<const double> values) {
   return 1.0 / std::sqrt(total);
 }
 
-double inverse_norm(const stream& from, index dimension) {
+double inverse_norm(const stream& from, index_t dimension) {
   return 1.0 / std::sqrt(sum_of_squares(from, 0, dimension));
 }
 

@@ -7,14 +7,14 @@ namespace zo::detail {
 
 struct kernel_table {
   // out = x + sum over k of weights[k] * raw values of direction from.number + k.
-  void (*sum_float)(law, const stream& from, index directions, const float* weights, index first,
-                    index count, const float* x, float* out);
-  void (*sum_double)(law, const stream& from, index directions, const double* weights, index first,
-                     index count, const double* x, double* out);
-  double (*squares)(const stream& from, index first, index count);
+  void (*sum_float)(law, const stream& from, index_t directions, const float* weights,
+                    index_t first, index_t count, const float* x, float* out);
+  void (*sum_double)(law, const stream& from, index_t directions, const double* weights,
+                     index_t first, index_t count, const double* x, double* out);
+  double (*squares)(const stream& from, index_t first, index_t count);
   // The largest |x[i]|; NaN where any is.
-  float (*largest_float)(index count, const float* x);
-  double (*largest_double)(index count, const double* x);
+  float (*largest_float)(index_t count, const float* x);
+  double (*largest_double)(index_t count, const double* x);
 };
 
 kernel_table generic_kernels();

@@ -57,8 +57,8 @@ namespace {
 // The failed item of lowest number and its exception.
 class first_failure {
  public:
-  bool allows(index item) const { return item < lowest_.load(std::memory_order_relaxed); }
-  void record(index item) noexcept {
+  bool allows(index_t item) const { return item < lowest_.load(std::memory_order_relaxed); }
+  void record(index_t item) noexcept {
     const std::lock_guard lock(mutex_);
     if (item < lowest_.load()) {
       lowest_ = item;
@@ -70,7 +70,7 @@ class first_failure {
   }
 
  private:
-  std::atomic<index> lowest_{std::numeric_limits<index>::max()};
+  std::atomic<index_t> lowest_{std::numeric_limits<index_t>::max()};
   std::exception_ptr error_;
   std::mutex mutex_;
 };
@@ -106,7 +106,7 @@ class borrowed_arithmetic {
 // thread that has thrown takes no more. (The schedules of OpenMP promise no order.)
 class shared_items {
  public:
-  shared_items(index items, loop_body body) : items_(items), body_(body) {
+  shared_items(index_t items, loop_body body) : items_(items), body_(body) {
     std::fegetenv(&callers_);
   }
 
@@ -126,7 +126,7 @@ class shared_items {
  private:
   void take(int worker) noexcept {
     for (;;) {
-      const index item = next_.fetch_add(1, std::memory_order_relaxed);
+      const index_t item = next_.fetch_add(1, std::memory_order_relaxed);
       if (item >= items_ || !failure_.allows(item)) return;
       try {
         body_(item, worker);
@@ -136,10 +136,10 @@ class shared_items {
     }
   }
 
-  index items_;
+  index_t items_;
   loop_body body_;
   std::fenv_t callers_{};
-  std::atomic<index> next_{0};
+  std::atomic<index_t> next_{0};
   first_failure failure_;
 };
 
@@ -216,11 +216,11 @@ void run_in_team(int threads, shared_items& loop) {
 
 }  // namespace
 
-void run_loop(int threads, index items, loop_body body) {
+void run_loop(int threads, index_t items, loop_body body) {
   threads = std::min(threads, most_threads);
   if (threads > items) threads = items > 1 ? static_cast<int>(items) : 1;
   if (threads <= 1) {
-    for (index item = 0; item < items; ++item) body(item, 0);
+    for (index_t item = 0; item < items; ++item) body(item, 0);
     return;
   }
   shared_items loop(items, body);

@@ -9,38 +9,38 @@ namespace zo::detail {
 namespace {
 
 template <class Element, class T>
-void update(const Element& element, index count, const T* g) {
-  for (index i = 0; i < count; ++i) element(i, g[i]);
+void update(const Element& element, index_t count, const T* g) {
+  for (index_t i = 0; i < count; ++i) element(i, g[i]);
 }
 
 }  // namespace
 
 template <class T>
-void sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x) {
+void sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
   update(sgd_element<T>(n, x, state), count, g);
 }
 
 template <class T>
-void sign_sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x) {
+void sign_sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
   update(sign_sgd_element<T>(n, x, state), count, g);
 }
 
 template <class T>
-void adam_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x) {
+void adam_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
   update(adam_element<T>(n, x, state), count, g);
 }
 
-template void sgd_update<float>(const update_numbers&, index, const float*, float* const[2],
+template void sgd_update<float>(const update_numbers&, index_t, const float*, float* const[2],
                                 float*);
-template void sgd_update<double>(const update_numbers&, index, const double*, double* const[2],
+template void sgd_update<double>(const update_numbers&, index_t, const double*, double* const[2],
                                  double*);
-template void sign_sgd_update<float>(const update_numbers&, index, const float*, float* const[2],
+template void sign_sgd_update<float>(const update_numbers&, index_t, const float*, float* const[2],
                                      float*);
-template void sign_sgd_update<double>(const update_numbers&, index, const double*, double* const[2],
-                                      double*);
-template void adam_update<float>(const update_numbers&, index, const float*, float* const[2],
+template void sign_sgd_update<double>(const update_numbers&, index_t, const double*,
+                                      double* const[2], double*);
+template void adam_update<float>(const update_numbers&, index_t, const float*, float* const[2],
                                  float*);
-template void adam_update<double>(const update_numbers&, index, const double*, double* const[2],
+template void adam_update<double>(const update_numbers&, index_t, const double*, double* const[2],
                                   double*);
 
 }  // namespace zo::detail

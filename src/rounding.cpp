@@ -20,14 +20,14 @@ bool safe_below(const step_check<T>& check, T size) {
 }  // namespace
 
 template <class T>
-unsigned step_faults(const step_check<T>& check, index count, const T* x) {
+unsigned step_faults(const step_check<T>& check, index_t count, const T* x) {
   if (safe_below(check, largest_magnitude(count, x))) return 0;
   unsigned faults = 0;
-  for (index i = 0; i < count; ++i) faults |= check(x[i]);
+  for (index_t i = 0; i < count; ++i) faults |= check(x[i]);
   return faults;
 }
 
-template unsigned step_faults(const step_check<float>&, index, const float*);
-template unsigned step_faults(const step_check<double>&, index, const double*);
+template unsigned step_faults(const step_check<float>&, index_t, const float*);
+template unsigned step_faults(const step_check<double>&, index_t, const double*);
 
 }  // namespace zo::detail

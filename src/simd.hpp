@@ -82,12 +82,12 @@ struct pack {
     return _mm512_mask_blend_epi32(0xAAAA, a.even, _mm512_slli_epi64(a.odd, 32));
   }
   // Lanes 0 … count-1, for any count, also below 0 or above 16.
-  static __mmask16 first_lanes(index count) {
-    const index kept = count < 0 ? 0 : count < lanes ? count : lanes;
+  static __mmask16 first_lanes(index_t count) {
+    const index_t kept = count < 0 ? 0 : count < lanes ? count : lanes;
     return static_cast<__mmask16>((1u << kept) - 1u);
   }
   // Zero in all but the first `count` lanes.
-  static f32 first(f32 a, index count) { return _mm512_maskz_mov_ps(first_lanes(count), a.v); }
+  static f32 first(f32 a, index_t count) { return _mm512_maskz_mov_ps(first_lanes(count), a.v); }
 
   // Vectors of the caller's scalar type: multiply-add of 16 consecutive elements.
   template <class T>
@@ -99,10 +99,12 @@ struct pack::row<float> {
   static row load(const float* p) { return {_mm512_loadu_ps(p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   // Of the memory at p, only the first `count` elements exist.
-  static row load_first(const float* p, index count) {
+  static row load_first(const float* p, index_t count) {
     return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
   }
-  void store_first(float* p, index count) const { _mm512_mask_storeu_ps(p, first_lanes(count), v); }
+  void store_first(float* p, index_t count) const {
+    _mm512_mask_storeu_ps(p, first_lanes(count), v);
+  }
   row fma(float w, pack_f32 n) const { return {_mm512_fmadd_ps(_mm512_set1_ps(w), n.v, v)}; }
   // Adds w with the sign that the top bit of each word says.
   row add_signed(float w, pack_u32 word) const {
@@ -119,12 +121,12 @@ struct pack::row<double> {
     _mm512_storeu_pd(p, a);
     _mm512_storeu_pd(p + 8, b);
   }
-  static row load_first(const double* p, index count) {
+  static row load_first(const double* p, index_t count) {
     const __mmask16 some = first_lanes(count);
     return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(some), p),
             _mm512_maskz_loadu_pd(static_cast<__mmask8>(some >> 8), p + 8)};
   }
-  void store_first(double* p, index count) const {
+  void store_first(double* p, index_t count) const {
     const __mmask16 some = first_lanes(count);
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>(some), a);
     _mm512_mask_storeu_pd(p + 8, static_cast<__mmask8>(some >> 8), b);
@@ -214,11 +216,11 @@ struct pack {
     return _mm256_blend_epi32(a.even, _mm256_slli_epi64(a.odd, 32), 0xAA);
   }
   // All bits set in lanes 0 … count-1, for any count, also below 0 or above 8.
-  static __m256i first_lanes(index count) {
+  static __m256i first_lanes(index_t count) {
     const int kept = count < 0 ? 0 : count < lanes ? static_cast<int>(count) : lanes;
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(kept), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
-  static f32 first(f32 a, index count) {
+  static f32 first(f32 a, index_t count) {
     return _mm256_and_ps(a.v, _mm256_castsi256_ps(first_lanes(count)));
   }
 
@@ -230,10 +232,10 @@ struct pack::row<float> {
   __m256 v;
   static row load(const float* p) { return {_mm256_loadu_ps(p)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
-  static row load_first(const float* p, index count) {
+  static row load_first(const float* p, index_t count) {
     return {_mm256_maskload_ps(p, first_lanes(count))};
   }
-  void store_first(float* p, index count) const { _mm256_maskstore_ps(p, first_lanes(count), v); }
+  void store_first(float* p, index_t count) const { _mm256_maskstore_ps(p, first_lanes(count), v); }
   row fma(float w, pack_f32 n) const { return {_mm256_fmadd_ps(_mm256_set1_ps(w), n.v, v)}; }
   row add_signed(float w, pack_u32 word) const {
     const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(word.v), _mm256_set1_ps(-0.0f));
@@ -248,15 +250,15 @@ struct pack::row<double> {
     _mm256_storeu_pd(p, a);
     _mm256_storeu_pd(p + 4, b);
   }
-  static row load_first(const double* p, index count) {
+  static row load_first(const double* p, index_t count) {
     return {_mm256_maskload_pd(p, wide_lanes(count)),
             _mm256_maskload_pd(p + 4, wide_lanes(count - 4))};
   }
-  void store_first(double* p, index count) const {
+  void store_first(double* p, index_t count) const {
     _mm256_maskstore_pd(p, wide_lanes(count), a);
     _mm256_maskstore_pd(p + 4, wide_lanes(count - 4), b);
   }
-  static __m256i wide_lanes(index count) {
+  static __m256i wide_lanes(index_t count) {
     return _mm256_cvtepi32_epi64(_mm256_castsi256_si128(first_lanes(count)));
   }
   static row zero() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
@@ -295,15 +297,15 @@ struct pack {
   static word counters(std::uint32_t first) { return first; }
   static word broadcast(std::uint32_t a) { return a; }
   static u32 merge(word a) { return a; }
-  static f32 first(f32 a, index count) { return count > 0 ? a : 0.0f; }
+  static f32 first(f32 a, index_t count) { return count > 0 ? a : 0.0f; }
 
   template <class T>
   struct row {
     T v;
     static row load(const T* p) { return {*p}; }
     void store(T* p) const { *p = v; }
-    static row load_first(const T* p, index count) { return {count > 0 ? *p : T(0)}; }
-    void store_first(T* p, index count) const {
+    static row load_first(const T* p, index_t count) { return {count > 0 ? *p : T(0)}; }
+    void store_first(T* p, index_t count) const {
       if (count > 0) *p = v;
     }
     row fma(T w, float n) const {

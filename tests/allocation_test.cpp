@@ -44,7 +44,7 @@ namespace {
 using namespace testing_zo;
 using zo::central;
 using zo::cge;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rge;
 
 struct usage {
@@ -62,7 +62,7 @@ usage measure(const Call& call) {
 }
 
 template <class T, class F, class How>
-usage of_estimate(const F& f, index d, const How& how, index chunk_bytes = 1 << 20) {
+usage of_estimate(const F& f, index_t d, const How& how, index_t chunk_bytes = 1 << 20) {
   const std::vector<T> x(static_cast<std::size_t>(d), T(0.5));
   std::vector<T> g(x.size());
   const auto ask = [&] { zo::estimate(zo::seq, f, x, g, how, {.chunk_bytes = chunk_bytes}); };
@@ -72,7 +72,7 @@ usage of_estimate(const F& f, index d, const How& how, index chunk_bytes = 1 << 
 
 const auto first = [](std::span<const float> x) { return static_cast<double>(x[0]); };
 const auto first_of_each = [](zo::points<float> at, std::span<double> losses) {
-  for (index k = 0; k < at.count; ++k) {
+  for (index_t k = 0; k < at.count; ++k) {
     losses[static_cast<std::size_t>(k)] = static_cast<double>(at[k][0]);
   }
 };
@@ -83,21 +83,21 @@ TEST(allocations, are_counted_here) {
 }
 
 TEST(allocations, do_not_grow_with_the_queries) {
-  const auto of_rge = [](index q, auto d, auto s) {
+  const auto of_rge = [](index_t q, auto d, auto s) {
     return of_estimate<float>(first, 100, rge({.directions = q}, d, s)).allocations;
   };
   EXPECT_EQ(of_rge(10, zo::gaussian{}, zo::forward{}),
             of_rge(10000, zo::gaussian{}, zo::forward{}));
   EXPECT_EQ(of_rge(10, zo::sphere{}, central{}), of_rge(10000, zo::sphere{}, central{}));
   EXPECT_EQ(of_rge(10, zo::rademacher{}, central{}), of_rge(10000, zo::rademacher{}, central{}));
-  const auto of_cge = [](index d) { return of_estimate<float>(first, d, cge()).allocations; };
+  const auto of_cge = [](index_t d) { return of_estimate<float>(first, d, cge()).allocations; };
   EXPECT_EQ(of_cge(10), of_cge(10000));
   EXPECT_LT(of_cge(10), 20);
 }
 
 TEST(allocations, of_a_kept_workspace_are_few_and_of_a_run_the_same_at_each_step) {
   const std::vector<float> x(100, 0.5f);
-  const auto run = [&](index queries) {
+  const auto run = [&](index_t queries) {
     auto y = x;
     return measure([&] {
              zo::minimize(zo::seq, first, y, rge({.directions = 4}), zo::sgd({.momentum = 0.5}),
@@ -113,10 +113,10 @@ TEST(allocations, of_a_kept_workspace_are_few_and_of_a_run_the_same_at_each_step
 
 // Directions are never stored: 10,000 of them would need 160 MB here.
 TEST(memory, is_of_order_d_whatever_q_is) {
-  const index d = 4000;
-  const long vector = d * index{sizeof(float)};
+  const index_t d = 4000;
+  const long vector = d * index_t{sizeof(float)};
   const long fixed = 200000;  // 4096 answers and weights at once, of double
-  for (const index q : {1, 100, 10000}) {
+  for (const index_t q : {1, 100, 10000}) {
     EXPECT_LE(of_estimate<float>(first, d, rge({.directions = q})).peak_bytes, 2 * vector + fixed);
     EXPECT_LE(
         of_estimate<float>(first, d, rge({.directions = q}, zo::sphere{}, central{})).peak_bytes,
@@ -131,9 +131,9 @@ TEST(memory, is_of_order_d_whatever_q_is) {
 }
 
 TEST(memory, of_a_batch_is_a_chunk) {
-  const index d = 10000;
-  for (const index chunk : {index{1}, index{100000}, index{1000000}}) {
-    const long most = std::max<long>(chunk, d * index{sizeof(float)}) + 200000;
+  const index_t d = 10000;
+  for (const index_t chunk : {index_t{1}, index_t{100000}, index_t{1000000}}) {
+    const long most = std::max<long>(chunk, d * index_t{sizeof(float)}) + 200000;
     EXPECT_LE(of_estimate<float>(first_of_each, d, rge({.directions = 200}), chunk).peak_bytes,
               most);
     EXPECT_LE(

@@ -9,48 +9,49 @@ using namespace testing_zo;
 using zo::central;
 using zo::cge;
 using zo::forward;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::on_failure;
 using zo::points;
 using zo::rge;
 
 // Row r of the batch has a loss of its own: r + 1 times the smooth loss.
 struct row_losses {
-  index* answered = nullptr;
-  void operator()(points<double> at, std::span<const index> rows, std::span<double> losses) const {
+  index_t* answered = nullptr;
+  void operator()(points<double> at, std::span<const index_t> rows,
+                  std::span<double> losses) const {
     EXPECT_EQ(rows.size(), losses.size());
-    EXPECT_EQ(at.count, static_cast<index>(losses.size()));
+    EXPECT_EQ(at.count, static_cast<index_t>(losses.size()));
     if (answered != nullptr) *answered += at.count;
     for (std::size_t k = 0; k < rows.size(); ++k) {
-      losses[k] = static_cast<double>(rows[k] + 1) * smooth_loss(at[static_cast<index>(k)]);
+      losses[k] = static_cast<double>(rows[k] + 1) * smooth_loss(at[static_cast<index_t>(k)]);
     }
   }
 };
 
-std::vector<double> batch(index rows, index d) {
+std::vector<double> batch(index_t rows, index_t d) {
   std::vector<double> z;
-  for (index i = 0; i < rows * d; ++i) {
+  for (index_t i = 0; i < rows * d; ++i) {
     z.push_back(0.3 * static_cast<double>(i % 13) - 1 + 0.01 * static_cast<double>(i));
   }
   return z;
 }
 
-std::span<const double> row_of(const std::vector<double>& z, index row, index d) {
+std::span<const double> row_of(const std::vector<double>& z, index_t row, index_t d) {
   return std::span(z).subspan(static_cast<std::size_t>(row * d), static_cast<std::size_t>(d));
 }
 
 // Row b uses the directions b*q … b*q+q-1 of the estimate: the same bits as that row alone.
 template <class D, class S>
 void check_rge_rows(D d, S s) {
-  const index rows = 3, dimension = 70, q = 4;
+  const index_t rows = 3, dimension = 70, q = 4;
   const auto z = batch(rows, dimension);
   const auto r = zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, dimension},
                               rge({.directions = q}, d, s), {.seed = 5, .step = 3});
   ASSERT_TRUE(r.ok);
-  for (index b = 0; b < rows; ++b) {
+  for (index_t b = 0; b < rows; ++b) {
     const auto x = copy_of(row_of(z, b, dimension));
     std::vector<std::vector<double>> us;
-    for (index k = 0; k < q; ++k) {
+    for (index_t k = 0; k < q; ++k) {
       us.push_back(direction<double>(d, {5, 3, static_cast<std::uint32_t>(b * q + k)}, dimension));
     }
     const auto f = [&](const std::vector<double>& v) {
@@ -107,12 +108,12 @@ TEST(boundary, the_first_row_does_not_see_the_others) {
 }
 
 TEST(boundary, coordinatewise_rows_agree_with_the_textbook) {
-  const index rows = 3, d = 11;
+  const index_t rows = 3, d = 11;
   const auto z = batch(rows, d);
   const auto ahead = zo::boundary(zo::par, row_losses{}, points<double>{z, rows, d}, cge());
   const auto both =
       zo::boundary(zo::par, row_losses{}, points<double>{z, rows, d}, cge({}, central{}));
-  for (index b = 0; b < rows; ++b) {
+  for (index_t b = 0; b < rows; ++b) {
     const auto f = [&](const std::vector<double>& v) {
       return static_cast<double>(b + 1) * smooth_loss(std::span<const double>(v));
     };
@@ -130,8 +131,8 @@ TEST(boundary, coordinatewise_rows_agree_with_the_textbook) {
 // u.
 TEST(boundary, sphere_estimate_is_the_formula_of_zo_ae_ds) {
   const std::vector<double> z{0.5, -1.0};
-  auto f = [](points<double> at, std::span<const index>, std::span<double> losses) {
-    for (index k = 0; k < at.count; ++k) {
+  auto f = [](points<double> at, std::span<const index_t>, std::span<double> losses) {
+    for (index_t k = 0; k < at.count; ++k) {
       losses[static_cast<std::size_t>(k)] = 3 * at[k][0] - 2 * at[k][1];
     }
   };
@@ -151,7 +152,7 @@ TEST(boundary, sphere_estimate_is_the_formula_of_zo_ae_ds) {
 // The use it is made for: sum_b <z_b, gradient_b> back-propagated through a known linear encoder
 // z_b = W x_b has dL/dW = sum_b gradient_b x_b^T.
 TEST(boundary, the_surrogate_has_the_gradient_of_the_whole_loss) {
-  const index rows = 4, d = 3, inputs = 2;
+  const index_t rows = 4, d = 3, inputs = 2;
   const std::vector<double> w{0.2, -0.4, 0.7, 0.1, -0.3, 0.9}, x{1, 2, -1, 0.5, 0.3, 0.3, 2, -2};
   const auto latents = [&](const std::vector<double>& weights) {
     std::vector<double> z(static_cast<std::size_t>(rows * d), 0.0);
@@ -165,7 +166,7 @@ TEST(boundary, the_surrogate_has_the_gradient_of_the_whole_loss) {
   const auto total = [&](const std::vector<double>& weights) {
     const auto z = latents(weights);
     double sum = 0;
-    for (index b = 0; b < rows; ++b) {
+    for (index_t b = 0; b < rows; ++b) {
       sum += static_cast<double>(b + 1) * smooth_loss(row_of(z, b, d));
     }
     return sum;
@@ -184,13 +185,13 @@ TEST(boundary, the_surrogate_has_the_gradient_of_the_whole_loss) {
 }
 
 TEST(boundary, chunks_and_threads_change_no_bit) {
-  const index rows = 5, d = 100;
+  const index_t rows = 5, d = 100;
   const auto z = batch(rows, d);
   const auto check = [&](const auto& how) {
     const auto expected = zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, d}, how);
     for (const int threads : {1, 2, 4}) {
-      for (const index bytes : {1, 800, 2401, 1 << 24}) {
-        index answered = 0;
+      for (const index_t bytes : {1, 800, 2401, 1 << 24}) {
+        index_t answered = 0;
         const auto r = zo::boundary(zo::par.with_threads(threads), row_losses{&answered},
                                     points<double>{z, rows, d}, how, {.chunk_bytes = bytes});
         EXPECT_TRUE(same_bits(r.gradients, expected.gradients));
@@ -206,11 +207,11 @@ TEST(boundary, chunks_and_threads_change_no_bit) {
 }
 
 TEST(boundary, a_failing_row_stays_alone_under_drop) {
-  const index rows = 3, d = 8;
+  const index_t rows = 3, d = 8;
   const auto z = batch(rows, d);
   const auto good =
       zo::boundary(zo::seq, row_losses{}, points<double>{z, rows, d}, rge({.directions = 4}));
-  auto f = [](points<double> at, std::span<const index> who, std::span<double> losses) {
+  auto f = [](points<double> at, std::span<const index_t> who, std::span<double> losses) {
     row_losses{}(at, who, losses);
     for (std::size_t k = 0; k < who.size(); ++k) {
       if (who[k] == 1) losses[k] = not_a_number;
@@ -231,15 +232,15 @@ TEST(boundary, a_failing_row_stays_alone_under_drop) {
 
 // Products of sizes that 64 bits do not hold must not come round to those that are there.
 TEST(boundary, sizes_beyond_all_memory_are_refused) {
-  auto f = [](zo::points<double>, std::span<const index>, std::span<double>) { FAIL(); };
-  const auto said = [&](std::span<const double> data, index count, index d) {
+  auto f = [](zo::points<double>, std::span<const index_t>, std::span<double>) { FAIL(); };
+  const auto said = [&](std::span<const double> data, index_t count, index_t d) {
     return complaint([&] {
       zo::boundary(zo::seq, f, zo::points<double>{data, count, d}, zo::cge());
     });
   };
-  constexpr index most = std::numeric_limits<index>::max();
-  const std::pair<index, index> sizes[] = {
-      {index{1} << 32, index{1} << 32}, {index{1} << 62, 4}, {most, 2}, {most, 1}};
+  constexpr index_t most = std::numeric_limits<index_t>::max();
+  const std::pair<index_t, index_t> sizes[] = {
+      {index_t{1} << 32, index_t{1} << 32}, {index_t{1} << 62, 4}, {most, 2}, {most, 1}};
   for (const auto& [count, d] : sizes) {
     EXPECT_TRUE(contains(said({}, count, d), "more than any memory holds")) << count << " " << d;
   }
@@ -277,8 +278,8 @@ TEST(boundary, asks_by_rows_also_where_the_objective_can_do_more) {
 // ---- rows that are large beside the smoothing
 
 TEST(boundary, a_row_that_is_too_large_has_no_gradient) {
-  auto f = [](points<double> at, std::span<const index>, std::span<double> losses) {
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = 2 * at[k][0];
+  auto f = [](points<double> at, std::span<const index_t>, std::span<double> losses) {
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = 2 * at[k][0];
   };
   for (const double first : {1e16, infinity, not_a_number}) {
     const std::vector<double> z{1, 2, first, 4, 5, 6};

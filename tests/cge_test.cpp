@@ -14,7 +14,7 @@ using zo::central;
 using zo::cge;
 using zo::cge_options;
 using zo::forward;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 
 template <class T, class F, class S>
 std::vector<T> gradient_of(F&& f, const std::vector<T>& x, const cge<S>& how,
@@ -37,10 +37,10 @@ double max_error(const std::vector<T>& got, const std::vector<double>& expected)
 
 // Small dyadic numbers: every operation is exact, so the estimate must be the gradient itself.
 template <class T>
-void check_exact(index dimension) {
+void check_exact(index_t dimension) {
   std::vector<T> x;
   std::vector<double> a, quadratic_gradient;
-  for (index i = 0; i < dimension; ++i) {
+  for (index_t i = 0; i < dimension; ++i) {
     x.push_back(static_cast<T>(static_cast<double>(i % 7) - 3) / 4);
     a.push_back(static_cast<double>(i % 5) - 2);
     quadratic_gradient.push_back(2 * a.back() * static_cast<double>(x.back()) + 3);
@@ -64,7 +64,7 @@ void check_exact(index dimension) {
 }
 
 TEST(cge, is_exact_on_linear_forward_and_quadratic_central) {
-  for (const index d : {1, 2, 17, 100}) {
+  for (const index_t d : {1, 2, 17, 100}) {
     check_exact<double>(d);
     check_exact<float>(d);
   }
@@ -73,7 +73,7 @@ TEST(cge, is_exact_on_linear_forward_and_quadratic_central) {
 // More coordinates than are asked at once (4096 answers).
 TEST(cge, crosses_its_internal_groups) {
   check_exact<double>(4095 / 3);
-  const index d = 4099;
+  const index_t d = 4099;
   auto f = [](std::span<const float> v) {
     return static_cast<double>(v[0]) + 2 * static_cast<double>(v[2047]) +
            3 * static_cast<double>(v[2048]) + 4 * static_cast<double>(v[4096]) +
@@ -107,22 +107,22 @@ TEST(cge, moves_one_coordinate_at_a_time) {
   const auto x = ramp<double>(9);
   for (const auto& policy_threads : {1, 2}) {
     std::mutex mutex;
-    std::multiset<std::pair<index, double>> moves;
+    std::multiset<std::pair<index_t, double>> moves;
     auto f = [&](std::span<const double> v) {
-      index moved = 0;
+      index_t moved = 0;
       const std::lock_guard lock(mutex);
       for (std::size_t i = 0; i < v.size(); ++i) {
         if (v[i] == x[i]) continue;
         ++moved;
-        moves.insert({static_cast<index>(i), v[i]});
+        moves.insert({static_cast<index_t>(i), v[i]});
       }
       EXPECT_EQ(moved, 1);
       return smooth_loss(v);
     };
     std::vector<double> g(x.size());
     zo::estimate(zo::par.with_threads(policy_threads), f, x, g, cge({.smoothing = 0.5}, central{}));
-    std::multiset<std::pair<index, double>> expected;
-    for (index i = 0; i < 9; ++i) {
+    std::multiset<std::pair<index_t, double>> expected;
+    for (index_t i = 0; i < 9; ++i) {
       expected.insert({i, x[static_cast<std::size_t>(i)] + 0.5});
       expected.insert({i, x[static_cast<std::size_t>(i)] - 0.5});
     }
@@ -218,7 +218,7 @@ TEST(cge, list_and_mask_estimate_the_selected_coordinates_only) {
   const zo::coordinate_selection selections[] = {zo::coordinate_list{{9, 0, 3}},
                                                  zo::coordinate_mask{mask}};
   for (const auto& selection : selections) {
-    std::atomic<index> asked{0};
+    std::atomic<index_t> asked{0};
     scalar_form<double> f{&asked};
     const cge how({.coordinates = selection});
     const auto g = gradient_of(f, x, how);
@@ -252,7 +252,7 @@ TEST(cge, random_coordinates_are_rescaled_distinct_and_new_at_each_step) {
 TEST(cge, random_coordinates_are_unbiased) {
   const auto x = ramp<double>(7);
   const auto full = gradient_of(plain_loss, x, cge());
-  for (const index n : {1, 3, 7}) {
+  for (const index_t n : {1, 3, 7}) {
     std::vector<double> sum(7, 0.0);
     const int draws = 4000;
     const cge how({.coordinates = zo::random_coordinates{n}});
@@ -285,7 +285,7 @@ TEST(cge, bad_selections_are_refused_with_a_sentence) {
   EXPECT_TRUE(contains(said(zo::random_coordinates{5}), "cannot draw 5"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{-2}), "at least 1"));
-  constexpr index most = std::numeric_limits<index>::max();
+  constexpr index_t most = std::numeric_limits<index_t>::max();
   EXPECT_TRUE(contains(said(zo::random_coordinates{most}), "cannot draw 9223372036854775807"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{-most - 1}), "at least 1"));
 }
@@ -300,7 +300,7 @@ TEST(cge, bad_selections_are_refused_whatever_the_budget) {
     });
   };
   EXPECT_TRUE(contains(said(zo::random_coordinates{128}), "cannot draw 128 different"));
-  constexpr index most = std::numeric_limits<index>::max();
+  constexpr index_t most = std::numeric_limits<index_t>::max();
   EXPECT_TRUE(contains(said(zo::random_coordinates{most}), "cannot draw 9223372036854775807"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1"));
   EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(500, true)}), "got 500 for 2"));
@@ -322,17 +322,17 @@ TEST(cge, bad_options_are_refused_at_construction) {
 // h x_i + h^2 / 2 without the large constant.
 struct probing {
   std::vector<double> x{};
-  index prepared = 0, probed = 0, calls = 0;
+  index_t prepared = 0, probed = 0, calls = 0;
 
   double prepare(std::span<const double> at, zo::sample_id) {
     ++prepared;
     x.assign(at.begin(), at.end());
     return full(at);
   }
-  void probe(std::span<const index> coordinates, std::span<const double> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const double> steps,
              std::span<double> differences) {
     ++calls;
-    probed += static_cast<index>(coordinates.size());
+    probed += static_cast<index_t>(coordinates.size());
     for (std::size_t k = 0; k < coordinates.size(); ++k) {
       differences[k] = steps[k] * (x[static_cast<std::size_t>(coordinates[k])] + steps[k] / 2);
     }
@@ -354,7 +354,7 @@ TEST(cge, probes_reach_what_full_evaluations_cannot) {
 }
 
 TEST(cge, probes_are_counted_one_by_one_and_prepare_as_one) {
-  for (const index d : {1, 5, 5000}) {
+  for (const index_t d : {1, 5, 5000}) {
     const auto x = ramp<double>(d);
     std::vector<double> g(x.size());
     probing one, two;
@@ -373,7 +373,7 @@ TEST(cge, probes_are_counted_one_by_one_and_prepare_as_one) {
 
 TEST(cge, a_probe_that_evaluates_in_full_gives_the_same_estimate) {
   const auto x = ramp<double>(21);
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   coordinate_form<double> probes{&count};
   for (const auto& selection : {zo::coordinate_selection{zo::all_coordinates{}},
                                 zo::coordinate_selection{zo::coordinate_list{{20, 3}}},
@@ -405,7 +405,7 @@ void check_ends(S scheme, bool relative, bool probes) {
     std::span<const T> x{};
     static double of(double v) { return std::atan(v / scale); }
     double prepare(std::span<const T> at, zo::sample_id) { return x = at, of(double(at[0])); }
-    void probe(std::span<const index>, std::span<const T> steps,
+    void probe(std::span<const index_t>, std::span<const T> steps,
                std::span<double> differences) const {
       for (std::size_t k = 0; k < steps.size(); ++k) {
         EXPECT_TRUE(std::isfinite(steps[k]));
@@ -497,7 +497,8 @@ TEST(cge, a_draw_beyond_any_dimension_is_refused) {
   auto f = [](std::span<const double> x) { return x[0]; };
   const std::vector<double> x{1, 2};
   std::vector<double> g(2);
-  for (const index count : {index{3}, std::numeric_limits<index>::max(), index{0}, index{-1}}) {
+  for (const index_t count :
+       {index_t{3}, std::numeric_limits<index_t>::max(), index_t{0}, index_t{-1}}) {
     const cge how({.coordinates = zo::random_coordinates{count}}, central{});
     EXPECT_FALSE(complaint([&] { zo::estimate(zo::seq, f, x, g, how); }).empty()) << count;
     EXPECT_FALSE(complaint([&] { how.queries(2); }).empty()) << count;

@@ -17,7 +17,7 @@ using namespace testing_zo;
 using zo::central;
 using zo::cge;
 using zo::forward;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rge;
 
 // FNV-1a over the bytes.
@@ -90,15 +90,15 @@ struct one_point {
 template <class T>
 struct many_points {
   void operator()(zo::points<T> at, std::span<double> losses) const {
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = fused_loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = fused_loss(at[k]);
   }
 };
 
 // Many different values, so that a rounding that depends on flags or order shows somewhere.
 template <class T>
-std::vector<T> spread(index d) {
+std::vector<T> spread(index_t d) {
   std::vector<T> x;
-  for (index i = 0; i < d; ++i) {
+  for (index_t i = 0; i < d; ++i) {
     x.push_back(static_cast<T>(std::fma(0.0137, static_cast<double>(i % 1009), -5.3)));
   }
   return x;
@@ -109,7 +109,7 @@ constexpr const char* scalar_name = sizeof(T) == 4 ? "float" : "double";
 
 TEST_F(determinism, directions) {
   const auto check = [&](const char* name, auto kind) {
-    for (const index d : {1, 17, 65, 2049, 10007}) {
+    for (const index_t d : {1, 17, 65, 2049, 10007}) {
       const zo::stream at{123, 45, 6};
       const std::string suffix = std::string("/") + name + "/" + std::to_string(d);
       expect_frozen("direction/float" + suffix, fingerprint(direction<float>(kind, at, d)));
@@ -123,7 +123,7 @@ TEST_F(determinism, directions) {
 
 // One estimate under every policy, form and chunk size: all must have the first one's bits.
 template <class T, class How>
-std::uint64_t estimate_bits(const How& how, index d) {
+std::uint64_t estimate_bits(const How& how, index_t d) {
   const auto x = spread<T>(d);
   std::vector<T> first(x.size()), g(x.size());
   const zo::estimate_options place{.seed = 77, .step = 3};
@@ -136,7 +136,7 @@ std::uint64_t estimate_bits(const How& how, index d) {
     const auto par = zo::par.with_threads(threads);
     const std::string many = std::to_string(threads) + " threads";
     expect_same(zo::estimate(par, one_point<T>{}, x, g, how, place), many);
-    for (const index bytes : {index{1}, 3 * d * index{sizeof(T)} + 1, index{1} << 30}) {
+    for (const index_t bytes : {index_t{1}, 3 * d * index_t{sizeof(T)} + 1, index_t{1} << 30}) {
       zo::estimate_options chunked = place;
       chunked.chunk_bytes = bytes;
       expect_same(zo::estimate(par, many_points<T>{}, x, g, how, chunked),
@@ -148,8 +148,8 @@ std::uint64_t estimate_bits(const How& how, index d) {
 
 TEST_F(determinism, estimates) {
   const auto check = [&]<class T>(T, const std::string& name, const auto& how) {
-    const index large = name.starts_with("cge") ? 700 : 2500;  // CGE asks d points and more
-    for (const index d : {index{1}, index{100}, large}) {
+    const index_t large = name.starts_with("cge") ? 700 : 2500;  // CGE asks d points and more
+    for (const index_t d : {index_t{1}, index_t{100}, large}) {
       expect_frozen("estimate/" + name + "/" + scalar_name<T> + "/" + std::to_string(d),
                     estimate_bits<T>(how, d));
     }
@@ -170,7 +170,7 @@ TEST_F(determinism, estimates) {
 // Large enough to be split over threads inside a direction; two directions are fewer than the
 // threads, which then write each of them together.
 TEST_F(determinism, estimates_of_many_coordinates) {
-  const index d = 300001;
+  const index_t d = 300001;
   expect_frozen("estimate/large/gaussian", estimate_bits<float>(rge({.directions = 6}), d));
   expect_frozen("estimate/large/sphere",
                 estimate_bits<double>(rge({.directions = 2}, zo::sphere{}), d));
@@ -198,13 +198,13 @@ TEST_F(determinism, estimates_of_many_directions) {
 
 template <class T, class How, class Optimizer>
 std::uint64_t run_bits(const How& how, const Optimizer& optimizer) {
-  const index d = 300;
+  const index_t d = 300;
   auto first = spread<T>(d);
   const zo::minimize_options options{.max_queries = 400, .seed = 5};
   const auto r = zo::minimize(zo::seq, one_point<T>{}, first, how, optimizer, options);
   EXPECT_GT(r.steps, 2u);
   for (const int threads : {1, 2, 4}) {
-    for (const index bytes : {index{1}, index{5000}, index{1} << 30}) {
+    for (const index_t bytes : {index_t{1}, index_t{5000}, index_t{1} << 30}) {
       auto x = spread<T>(d);
       zo::minimize_options chunked = options;
       chunked.chunk_bytes = bytes;
@@ -240,9 +240,9 @@ TEST_F(determinism, whole_runs) {
 
 TEST_F(determinism, boundary) {
   const auto z = ramp<float>(6 * 40);
-  auto f = [](zo::points<float> at, std::span<const index> rows, std::span<double> losses) {
+  auto f = [](zo::points<float> at, std::span<const index_t> rows, std::span<double> losses) {
     for (std::size_t k = 0; k < rows.size(); ++k) {
-      losses[k] = fused_loss(at[static_cast<index>(k)]) * static_cast<double>(rows[k] + 1);
+      losses[k] = fused_loss(at[static_cast<index_t>(k)]) * static_cast<double>(rows[k] + 1);
     }
   };
   const auto bits = [&](const auto& how) {
@@ -264,7 +264,7 @@ std::uint64_t network_bits() {
   std::vector<T> statistics(static_cast<std::size_t>(net.statistic_count()));
   nn::initialize<T>(net, nn::initialization::kaiming_normal, 3, parameters);
   nn::initialize_statistics<T>(net, statistics);
-  const index count = 19;
+  const index_t count = 19;
   std::vector<T> inputs(static_cast<std::size_t>(count * net.nodes().front().out.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     inputs[i] = static_cast<T>(static_cast<double>(i * 7919 % 1009) / 512 - 1);

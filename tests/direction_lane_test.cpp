@@ -6,7 +6,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 using zo::stream;
 using zo::detail::lane_squares;
 using zo::detail::lane_sum;
@@ -15,22 +15,22 @@ using zo::detail::law;
 using zo::detail::tile;
 
 template <class T, law Kind>
-std::vector<T> by_lanes(const stream& from, const std::vector<T>& weights, index first,
+std::vector<T> by_lanes(const stream& from, const std::vector<T>& weights, index_t first,
                         std::vector<T> x, bool backwards) {
-  const auto count = static_cast<index>(x.size());
+  const auto count = static_cast<index_t>(x.size());
   const lane_sum<T, Kind> piece{
-      from, static_cast<index>(weights.size()), weights.data(), first, count, x.data(), x.data()};
-  const index items = piece.items();
-  for (index i = 0; i < items; ++i) piece(backwards ? items - 1 - i : i);
+      from, static_cast<index_t>(weights.size()), weights.data(), first, count, x.data(), x.data()};
+  const index_t items = piece.items();
+  for (index_t i = 0; i < items; ++i) piece(backwards ? items - 1 - i : i);
   return x;
 }
 
 template <class T, law Kind>
 void expect_same_sums() {
   const stream from{0x123456789abcdefULL, 7, 5};
-  for (const index count : {1, 15, 16, 17, 63, 64, 65, 511, 2047, 2048, 2049, 5000}) {
-    for (const index first : {index{0}, 3 * tile}) {
-      for (const index directions : {1, 2, 3, 7, 16}) {
+  for (const index_t count : {1, 15, 16, 17, 63, 64, 65, 511, 2047, 2048, 2049, 5000}) {
+    for (const index_t first : {index_t{0}, 3 * tile}) {
+      for (const index_t directions : {1, 2, 3, 7, 16}) {
         const std::vector<T> weights = ramp<T>(directions, 0.3, -0.11);
         const std::vector<T> x = ramp<T>(count);
         std::vector<T> expected = x;
@@ -56,12 +56,12 @@ TEST(direction_lane, signs_are_those_of_the_kernels) {
 
 TEST(direction_lane, squares_are_those_of_the_kernels) {
   const stream from{99, 1, 2};
-  for (const index count :
-       {index{1}, index{17}, index{64}, tile - 1, tile, tile + 1, 3 * tile + 70}) {
+  for (const index_t count :
+       {index_t{1}, index_t{17}, index_t{64}, tile - 1, tile, tile + 1, 3 * tile + 70}) {
     double total = 0;
-    for (index first = 0; first < count; first += tile) {
+    for (index_t first = 0; first < count; first += tile) {
       double sum[lanes];
-      for (index lane = 0; lane < lanes; ++lane) {
+      for (index_t lane = 0; lane < lanes; ++lane) {
         sum[lane] = lane_squares{from, count}(first / tile * lanes + lane);
       }
       total += zo::detail::lane_tree(sum);
@@ -73,7 +73,7 @@ TEST(direction_lane, squares_are_those_of_the_kernels) {
 // Far out, where counters pass 2^32 bytes: no memory is needed to ask one item.
 TEST(direction_lane, a_far_coordinate_is_the_documented_value) {
   const stream from{3, 4, 5};
-  const index first = (index{1} << 33) + 5 * tile;
+  const index_t first = (index_t{1} << 33) + 5 * tile;
   const double weight = 1;
   std::vector<double> x(1, 0.0);
   lane_sum<double, law::gaussian>{from, 1, &weight, first, 1, x.data(), x.data()}(0);

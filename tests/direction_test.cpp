@@ -13,13 +13,13 @@ namespace {
 
 using namespace testing_zo;
 using zo::gaussian;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rademacher;
 using zo::sphere;
 using zo::stream;
 using zo::detail::law;
 
-constexpr index tile = zo::detail::tile;
+constexpr index_t tile = zo::detail::tile;
 
 // True where the environment asks for an instruction set that this machine or build lacks.
 bool instruction_set_is_missing() {
@@ -53,7 +53,7 @@ TEST_F(directions, the_asked_instruction_set_is_used) {
 TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
   const stream at{11, 5, 3};
   double worst = 0;
-  for (index i = 0; i < 20000; ++i) {
+  for (index_t i = 0; i < 20000; ++i) {
     const reference::normal exact = reference::gaussian_value({11, 5, 3}, i);
     const auto value = static_cast<double>(zo::detail::raw_value(law::gaussian, at, i));
     // u is a float below 1: near 1 it is good to 2^-25, which the root magnifies by 1 / radius.
@@ -66,7 +66,7 @@ TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
 
 TEST_F(directions, signs_are_the_documented_bits) {
   const stream at{11, 5, 3};
-  for (index i = 0; i < 10000; ++i) {
+  for (index_t i = 0; i < 10000; ++i) {
     ASSERT_EQ(static_cast<double>(zo::detail::raw_value(law::rademacher, at, i)),
               reference::rademacher_value({11, 5, 3}, i))
         << "coordinate " << i;
@@ -94,17 +94,17 @@ TEST_F(directions, normals_are_finite_and_not_zero_at_the_corners) {
   EXPECT_NEAR(tail, 6.66, 0.005) << "the stated reach of the tail";
 }
 
-const std::vector<index>& sizes() {
-  static const std::vector<index> all{1,    2,    3,    7,    15,   16,   17,   31,   61,   63,
-                                      64,   65,   127,  128,  129,  509,  1023, 1031, 2039, 2047,
-                                      2048, 2049, 2063, 4093, 4095, 4096, 4097, 6151};
+const std::vector<index_t>& sizes() {
+  static const std::vector<index_t> all{1,    2,    3,    7,    15,   16,   17,   31,   61,   63,
+                                        64,   65,   127,  128,  129,  509,  1023, 1031, 2039, 2047,
+                                        2048, 2049, 2063, 4093, 4095, 4096, 4097, 6151};
   return all;
 }
 
 // raw_value is the definition; the kernels must give its bits at every size, partial groups and
 // tiles included.
 template <class T>
-void check_perturb(law kind, index first, index count) {
+void check_perturb(law kind, index_t first, index_t count) {
   const stream at{77, 3, 9};
   const T h = static_cast<T>(0.37);
   const std::vector<T> x = ramp<T>(count);
@@ -112,7 +112,7 @@ void check_perturb(law kind, index first, index count) {
   zo::detail::perturb<T>(kind, at, first, count, x.data(), h, out.data() + 1);
   EXPECT_EQ(out.front(), T(123)) << "written before the start";
   EXPECT_EQ(out.back(), T(123)) << "written past the end";
-  for (index i = 0; i < count; ++i) {
+  for (index_t i = 0; i < count; ++i) {
     const T raw = static_cast<T>(zo::detail::raw_value(kind, at, first + i));
     const auto k = static_cast<std::size_t>(i);
     ASSERT_EQ(out[k + 1], std::fma(h, raw, x[k]))
@@ -122,7 +122,7 @@ void check_perturb(law kind, index first, index count) {
 
 TEST_F(directions, kernels_give_raw_values_at_every_size) {
   for (const law kind : {law::gaussian, law::rademacher}) {
-    for (const index count : sizes()) {
+    for (const index_t count : sizes()) {
       check_perturb<float>(kind, 0, count);
       check_perturb<double>(kind, 0, count);
     }
@@ -130,10 +130,10 @@ TEST_F(directions, kernels_give_raw_values_at_every_size) {
 }
 
 TEST_F(directions, kernels_give_raw_values_at_tile_offsets) {
-  const index far = (index{1} << 31) / tile * tile;  // block numbers need all their bits
+  const index_t far = (index_t{1} << 31) / tile * tile;  // block numbers need all their bits
   for (const law kind : {law::gaussian, law::rademacher}) {
-    for (const index first : {tile, 2 * tile, 7 * tile, far, 3 * far}) {
-      for (const index count : {index{1}, index{17}, index{65}, tile, tile + 1}) {
+    for (const index_t first : {tile, 2 * tile, 7 * tile, far, 3 * far}) {
+      for (const index_t count : {index_t{1}, index_t{17}, index_t{65}, tile, tile + 1}) {
         check_perturb<float>(kind, first, count);
         check_perturb<double>(kind, first, count);
       }
@@ -142,16 +142,16 @@ TEST_F(directions, kernels_give_raw_values_at_tile_offsets) {
 }
 
 template <class T>
-void check_accumulate(law kind, index directions_summed, index count) {
+void check_accumulate(law kind, index_t directions_summed, index_t count) {
   const stream at{5, 1, 1000};
   std::vector<T> weights;
-  for (index k = 0; k < directions_summed; ++k) {
+  for (index_t k = 0; k < directions_summed; ++k) {
     weights.push_back(static_cast<T>(0.1 * static_cast<double>(k + 1) * (k % 2 == 0 ? 1 : -1)));
   }
   std::vector<T> g = ramp<T>(count), expected = g;
   zo::detail::accumulate<T>(kind, at, directions_summed, weights.data(), 0, count, g.data());
-  for (index i = 0; i < count; ++i) {
-    for (index k = 0; k < directions_summed; ++k) {
+  for (index_t i = 0; i < count; ++i) {
+    for (index_t k = 0; k < directions_summed; ++k) {
       stream each = at;
       each.number += static_cast<std::uint32_t>(k);
       const T raw = static_cast<T>(zo::detail::raw_value(kind, each, i));
@@ -165,8 +165,8 @@ void check_accumulate(law kind, index directions_summed, index count) {
 
 TEST_F(directions, accumulate_adds_weighted_raw_values_in_order) {
   for (const law kind : {law::gaussian, law::rademacher}) {
-    for (const index summed : {1, 2, 3, 4, 5, 8, 11}) {
-      for (const index count : {1, 16, 17, 64, 65, 1031, 2048, 2049}) {
+    for (const index_t summed : {1, 2, 3, 4, 5, 8, 11}) {
+      for (const index_t count : {1, 16, 17, 64, 65, 1031, 2048, 2049}) {
         check_accumulate<float>(kind, summed, count);
         check_accumulate<double>(kind, summed, count);
       }
@@ -185,9 +185,9 @@ TEST_F(directions, perturb_works_in_place) {
 }
 
 TEST_F(directions, sum_of_squares_is_that_of_the_raw_values) {
-  for (const index count : sizes()) {
+  for (const index_t count : sizes()) {
     double sum = 0;
-    for (index i = 0; i < count; ++i) {
+    for (index_t i = 0; i < count; ++i) {
       const double value = zo::detail::raw_value(law::gaussian, {8, 0, 2}, i);
       sum += value * value;
     }
@@ -197,7 +197,7 @@ TEST_F(directions, sum_of_squares_is_that_of_the_raw_values) {
 }
 
 TEST_F(directions, float_and_double_have_the_same_values) {
-  for (const index count : sizes()) {
+  for (const index_t count : sizes()) {
     const stream at{3, 4, 5};
     EXPECT_EQ(widened(direction<float>(gaussian{}, at, count)),
               direction<double>(gaussian{}, at, count));
@@ -211,7 +211,7 @@ TEST_F(directions, float_and_double_have_the_same_values) {
 
 TEST_F(directions, a_shorter_direction_is_the_beginning_of_a_longer_one) {
   const auto longer = direction<float>(gaussian{}, {1, 1, 1}, 6000);
-  for (const index count : sizes()) {
+  for (const index_t count : sizes()) {
     if (count > 6000) continue;
     const auto shorter = direction<float>(gaussian{}, {1, 1, 1}, count);
     EXPECT_TRUE(std::equal(shorter.begin(), shorter.end(), longer.begin())) << count;
@@ -225,7 +225,7 @@ TEST_F(directions, an_empty_vector_is_refused) {
 }
 
 TEST_F(directions, scales_are_the_documented_ones) {
-  for (const index d : {1, 2, 100, 1000000}) {
+  for (const index_t d : {1, 2, 100, 1000000}) {
     EXPECT_EQ(gaussian::scale(d), 1.0);
     EXPECT_EQ(rademacher::scale(d), 1.0);
     EXPECT_EQ(sphere::scale(d), static_cast<double>(d));
@@ -236,9 +236,9 @@ TEST_F(directions, scales_are_the_documented_ones) {
 
 std::string frozen_text() {
   std::ostringstream out;
-  const auto write = [&](const char* name, auto kind, const stream& at, index count) {
+  const auto write = [&](const char* name, auto kind, const stream& at, index_t count) {
     const auto u = direction<double>(kind, at, count);
-    for (index i = 0; i < count; ++i) {
+    for (index_t i = 0; i < count; ++i) {
       char text[64];
       std::snprintf(text, sizeof text, "%a", u[static_cast<std::size_t>(i)]);
       out << name << " " << at.seed << " " << at.step << " " << at.number << " " << i << " " << text
@@ -278,7 +278,7 @@ double z_score(double mean, double expected, double variance, double count) {
 }
 
 TEST_F(statistics, normal_moments) {
-  const index count = 1 << 20;
+  const index_t count = 1 << 20;
   const auto u = direction<float>(gaussian{}, {2024, 1, 0}, count);
   double sum[5] = {};
   for (const float value : u) {
@@ -293,7 +293,7 @@ TEST_F(statistics, normal_moments) {
 }
 
 TEST_F(statistics, normals_fill_equal_cells_equally) {
-  const index count = 1 << 20;
+  const index_t count = 1 << 20;
   const auto u = direction<float>(gaussian{}, {2024, 2, 0}, count);
   const int cells = 256;
   std::vector<double> hits(cells, 0.0);
@@ -308,7 +308,7 @@ TEST_F(statistics, normals_fill_equal_cells_equally) {
 }
 
 TEST_F(statistics, signs_are_balanced) {
-  const index count = 1 << 20;
+  const index_t count = 1 << 20;
   const auto u = direction<float>(rademacher{}, {99, 0, 0}, count);
   double sum = 0;
   for (const float value : u) {
@@ -320,11 +320,11 @@ TEST_F(statistics, signs_are_balanced) {
 
 template <class D>
 void check_serial_correlation(D kind) {
-  const index count = 1 << 18;
+  const index_t count = 1 << 18;
   const auto u = direction<float>(kind, {5, 5, 5}, count);
-  for (const index lag : {1, 2, 3, 4, 15, 16, 17, 32, 48, 64, 128, 512, 2048, 4096}) {
+  for (const index_t lag : {1, 2, 3, 4, 15, 16, 17, 32, 48, 64, 128, 512, 2048, 4096}) {
     double sum = 0;
-    for (index i = 0; i + lag < count; ++i) {
+    for (index_t i = 0; i + lag < count; ++i) {
       sum += static_cast<double>(u[static_cast<std::size_t>(i)]) *
              static_cast<double>(u[static_cast<std::size_t>(i + lag)]);
     }
@@ -336,11 +336,11 @@ TEST_F(statistics, signs_have_no_serial_correlation) { check_serial_correlation(
 
 // The two legs of a Box-Muller pair share a radius: their squares must be uncorrelated too.
 TEST_F(statistics, squares_of_normals_have_no_serial_correlation) {
-  const index count = 1 << 18;
+  const index_t count = 1 << 18;
   const auto u = direction<float>(gaussian{}, {5, 6, 5}, count);
-  for (const index lag : {1, 16, 32, 48, 64}) {
+  for (const index_t lag : {1, 16, 32, 48, 64}) {
     double sum = 0;
-    for (index i = 0; i + lag < count; ++i) {
+    for (index_t i = 0; i + lag < count; ++i) {
       const auto a = static_cast<double>(u[static_cast<std::size_t>(i)]);
       const auto b = static_cast<double>(u[static_cast<std::size_t>(i + lag)]);
       sum += (a * a - 1) * (b * b - 1);  // variance 2 * 2
@@ -351,7 +351,7 @@ TEST_F(statistics, squares_of_normals_have_no_serial_correlation) {
 
 // scale(d) * E[u u^T] = I. The variance of scale * u_i u_j is known for each distribution.
 template <class D>
-void check_second_moments(D kind, index d) {
+void check_second_moments(D kind, index_t d) {
   const int draws = 20000;
   const auto n = static_cast<std::size_t>(d);
   std::vector<double> sum(n * n, 0.0);
@@ -373,7 +373,7 @@ void check_second_moments(D kind, index d) {
   }
 }
 TEST_F(statistics, scaled_second_moments_are_the_identity) {
-  for (const index d : {1, 2, 5, 20}) {
+  for (const index_t d : {1, 2, 5, 20}) {
     check_second_moments(gaussian{}, d);
     check_second_moments(rademacher{}, d);
     check_second_moments(sphere{}, d);
@@ -381,7 +381,7 @@ TEST_F(statistics, scaled_second_moments_are_the_identity) {
 }
 
 TEST_F(statistics, sphere_directions_have_norm_one) {
-  for (const index d : sizes()) {
+  for (const index_t d : sizes()) {
     double squares = 0;
     for (const double value : direction<double>(sphere{}, {1, 2, 3}, d)) squares += value * value;
     EXPECT_NEAR(squares, 1, 1e-14) << d;
@@ -397,7 +397,7 @@ TEST_F(statistics, sphere_directions_have_norm_one) {
 // direction must have nothing in common.
 template <class D>
 void check_uncorrelated(D kind) {
-  const index d = 100000;
+  const index_t d = 100000;
   const auto u = direction<float>(kind, {7, 7, 7}, d);
   const auto against = [&](const std::vector<float>& v, const char* what) {
     double sum = 0;

@@ -8,7 +8,7 @@ namespace {
 using namespace testing_zo;
 using Eigen::VectorXd;
 using Eigen::VectorXf;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rge;
 
 const auto eigen_loss = [](const Eigen::Map<const VectorXd>& x) { return x.squaredNorm() + x[0]; };
@@ -17,7 +17,7 @@ const auto span_loss = [](std::span<const double> x) {
          x[0];
 };
 
-VectorXd start(index d) { return VectorXd::LinSpaced(d, -1, 2); }
+VectorXd start(index_t d) { return VectorXd::LinSpaced(d, -1, 2); }
 
 std::vector<double> values(const VectorXd& x) { return {x.data(), x.data() + x.size()}; }
 

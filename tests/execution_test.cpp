@@ -24,14 +24,14 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 
 TEST(parallel_for, runs_every_item_once) {
   for (const int threads : {1, 2, 3, 8}) {
-    for (const index items : {0, 1, 2, 7, 1000}) {
+    for (const index_t items : {0, 1, 2, 7, 1000}) {
       std::vector<std::atomic<int>> hits(static_cast<std::size_t>(items));
       std::atomic<bool> worker_in_range{true};
-      zo::detail::parallel_for(zo::par.with_threads(threads), items, [&](index item, int worker) {
+      zo::detail::parallel_for(zo::par.with_threads(threads), items, [&](index_t item, int worker) {
         ++hits[static_cast<std::size_t>(item)];
         if (worker < 0 || worker >= threads) worker_in_range = false;
       });
@@ -48,7 +48,7 @@ TEST(parallel_for, rethrows_the_exception_of_the_lowest_item) {
     for (int repeat = 0; repeat < 20; ++repeat) {
       std::atomic<int> before{0};
       try {
-        zo::detail::parallel_for(zo::par.with_threads(threads), 200, [&](index item, int) {
+        zo::detail::parallel_for(zo::par.with_threads(threads), 200, [&](index_t item, int) {
           if (item < 37) ++before;
           if (item == 37) std::this_thread::sleep_for(std::chrono::microseconds(200));
           if (item >= 37 && item % 2 == 1) throw std::out_of_range(std::to_string(item));
@@ -64,8 +64,8 @@ TEST(parallel_for, rethrows_the_exception_of_the_lowest_item) {
 
 TEST(parallel_for, works_inside_a_parallel_region_of_the_user) {
   std::atomic<int> total{0};
-  zo::detail::parallel_for(zo::par.with_threads(2), 4, [&](index, int) {
-    zo::detail::parallel_for(zo::par.with_threads(2), 10, [&](index, int) { ++total; });
+  zo::detail::parallel_for(zo::par.with_threads(2), 4, [&](index_t, int) {
+    zo::detail::parallel_for(zo::par.with_threads(2), 10, [&](index_t, int) { ++total; });
   });
   EXPECT_EQ(total, 40);
 }
@@ -74,10 +74,10 @@ TEST(parallel_for, works_inside_a_parallel_region_of_the_user) {
 // at a point that its buffer no longer holds. The exception tells the point.
 TEST(parallel_for, takes_items_in_ascending_order) {
   for (int repeat = 0; repeat < 50; ++repeat) {
-    std::vector<index> last(4, -1);
+    std::vector<index_t> last(4, -1);
     bool ascending = true;
     std::mutex mutex;
-    zo::detail::parallel_for(zo::par.with_threads(4), 300, [&](index item, int worker) {
+    zo::detail::parallel_for(zo::par.with_threads(4), 300, [&](index_t item, int worker) {
       const std::lock_guard lock(mutex);
       ascending &= item > last[static_cast<std::size_t>(worker)];
       last[static_cast<std::size_t>(worker)] = item;
@@ -149,10 +149,11 @@ TEST(forked_processes, still_use_several_threads_and_nest_loops) {
   estimated(zo::par.with_threads(2));
   EXPECT_EQ(in_a_child([] {
               std::atomic<int> together{0}, total{0};
-              zo::detail::parallel_for(zo::par.with_threads(2), 2, [&](index, int) {
+              zo::detail::parallel_for(zo::par.with_threads(2), 2, [&](index_t, int) {
                 ++together;
                 while (together < 2) std::this_thread::yield();  // alarm() ends it otherwise
-                zo::detail::parallel_for(zo::par.with_threads(2), 10, [&](index, int) { ++total; });
+                zo::detail::parallel_for(zo::par.with_threads(2), 10,
+                                         [&](index_t, int) { ++total; });
               });
               return total == 20 ? 7 : 1;
             }),
@@ -201,7 +202,7 @@ TEST_F(arithmetic, every_thread_rounds_as_the_caller_does) {
 TEST_F(arithmetic, every_thread_flushes_denormals_as_the_caller_does) {
   const auto products = [] {
     std::vector<float> made(100);
-    zo::detail::parallel_for(zo::par.with_threads(3), 100, [&](index item, int) {
+    zo::detail::parallel_for(zo::par.with_threads(3), 100, [&](index_t item, int) {
       volatile float tiny = 1e-30f, factor = 1e-10f;
       made[static_cast<std::size_t>(item)] = tiny * factor;
       std::this_thread::sleep_for(std::chrono::microseconds(20));  // so that all take part
@@ -274,8 +275,8 @@ TEST(threads, are_as_many_as_the_system_gives) {
 
 TEST(starved, estimates_are_the_same) {
   EXPECT_TRUE(same_bits(estimated(zo::par.with_threads(1000)), estimated(zo::seq)));
-  std::atomic<index> made{0};
-  zo::detail::parallel_for(zo::par.with_threads(1000), 3000, [&](index, int) { ++made; });
+  std::atomic<index_t> made{0};
+  zo::detail::parallel_for(zo::par.with_threads(1000), 3000, [&](index_t, int) { ++made; });
   EXPECT_EQ(made, 3000);
 }
 #endif
@@ -284,11 +285,11 @@ TEST(threads, beyond_all_use_are_not_made) {
   const auto many = zo::par.with_threads(std::numeric_limits<int>::max());
   std::atomic<bool> in_range{true};
   std::atomic<int> made{0};
-  zo::detail::parallel_for(many, 3, [&](index, int worker) {
+  zo::detail::parallel_for(many, 3, [&](index_t, int worker) {
     ++made;
     if (worker < 0 || worker >= 3) in_range = false;
   });
-  zo::detail::parallel_ranges(many, 100000, 1, [&](index, index) { ++made; });
+  zo::detail::parallel_ranges(many, 100000, 1, [&](index_t, index_t) { ++made; });
   EXPECT_TRUE(in_range);
   EXPECT_GE(made, 3 + 1024);
   EXPECT_TRUE(same_bits(estimated(many), estimated(zo::seq)));
@@ -339,7 +340,7 @@ TEST(policies, batch_objectives_are_called_from_one_thread_under_par) {
   std::vector<double> g(x.size());
   auto f = [&](zo::points<double> at, std::span<double> losses) {
     EXPECT_EQ(std::this_thread::get_id(), caller);
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = at[k][0];
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = at[k][0];
   };
   zo::estimate(zo::par.with_threads(4), f, x, g, zo::rge({.directions = 20}));
 }

@@ -7,11 +7,11 @@ using namespace testing_zo;
 using zo::central;
 using zo::cge;
 using zo::forward;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::on_failure;
 using zo::rge;
 
-constexpr index dimension = 6;
+constexpr index_t dimension = 6;
 
 enum class fault { not_a_number, infinite, minus_infinite, exception };
 const fault all_faults[] = {fault::not_a_number, fault::infinite, fault::minus_infinite,
@@ -24,9 +24,9 @@ double fail(fault how) {
 
 /// Fails on the candidates whose number is in `bad` (asked in order: seq).
 struct failing {
-  std::vector<index> bad;
+  std::vector<index_t> bad;
   fault how;
-  index asked = 0;
+  index_t asked = 0;
   double operator()(std::span<const double> x) {
     if (std::ranges::count(bad, asked++) > 0) return fail(how);
     return smooth_loss(x);
@@ -118,7 +118,7 @@ TEST(drop, a_failed_base_point_or_no_survivor_gives_no_estimate) {
 TEST(stop, an_infinite_or_nan_answer_fails_the_estimate) {
   const std::vector<double> zeros(dimension, 0.0);
   for (const fault what : {fault::not_a_number, fault::infinite, fault::minus_infinite}) {
-    for (const index bad : {0, 1, 2}) {
+    for (const index_t bad : {0, 1, 2}) {
       for (const auto& [r, g] :
            {run({{bad}, what}, rge({.directions = 3})),
             run({{bad}, what}, rge({.directions = 3}, zo::rademacher{}, central{})),
@@ -132,7 +132,7 @@ TEST(stop, an_infinite_or_nan_answer_fails_the_estimate) {
 }
 
 TEST(stop, an_exception_reaches_the_caller) {
-  for (const index bad : {0, 1, 2}) {
+  for (const index_t bad : {0, 1, 2}) {
     EXPECT_THROW(run({{bad}, fault::exception}, rge({.directions = 3})), std::runtime_error);
     EXPECT_THROW(run({{bad}, fault::exception}, cge({}, central{})), std::runtime_error);
   }
@@ -168,7 +168,7 @@ TEST(batch, a_forgotten_answer_is_a_failed_query) {
   const auto x = ramp<double>(dimension);
   std::vector<double> g(x.size());
   auto forgets = [](zo::points<double> at, std::span<double> losses) {
-    for (index k = 0; k < at.count; ++k) {
+    for (index_t k = 0; k < at.count; ++k) {
       if (at.count > 1 && k == 2) continue;  // direction 2
       losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
     }
@@ -185,12 +185,12 @@ TEST(batch, a_forgotten_answer_is_a_failed_query) {
 TEST(batch, an_exception_drops_its_chunk_only) {
   const auto x = ramp<double>(dimension);
   std::vector<double> g(x.size());
-  index calls = 0;
+  index_t calls = 0;
   auto throws_once = [&](zo::points<double> at, std::span<double> losses) {
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
     if (++calls == 3) throw std::runtime_error("chunk lost");  // base, chunk 0-1, then 2-3
   };
-  const index two_candidates = 2 * dimension * index{sizeof(double)};
+  const index_t two_candidates = 2 * dimension * index_t{sizeof(double)};
   const auto r =
       zo::estimate(zo::seq, throws_once, x, g, rge({.directions = 6, .failures = on_failure::drop}),
                    {.seed = 2, .step = 5, .chunk_bytes = two_candidates});
@@ -205,9 +205,9 @@ TEST(batch, an_exception_drops_its_chunk_only) {
 struct failing_probe {
   fault how = fault::not_a_number;
   bool in_prepare = false;
-  index bad = -1;  // coordinate whose difference fails
+  index_t bad = -1;  // coordinate whose difference fails
   double prepare(std::span<const double>, zo::sample_id) { return in_prepare ? fail(how) : 1.0; }
-  void probe(std::span<const index> coordinates, std::span<const double> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const double> steps,
              std::span<double> differences) {
     for (std::size_t k = 0; k < steps.size(); ++k) {
       differences[k] = coordinates[k] == bad ? fail(how) : 2 * steps[k];
@@ -248,7 +248,7 @@ TEST(probes, failures_follow_the_policy) {
 // by their values, so that the result must not depend on which thread asks them.
 TEST(drop, gives_the_same_bits_for_every_number_of_threads) {
   const auto x = ramp<double>(dimension);
-  std::atomic<index> asked{0};
+  std::atomic<index_t> asked{0};
   auto f = [&](std::span<const double> v) {
     ++asked;
     if (v[0] > x[0] && v[1] > x[1]) throw std::runtime_error("no answer there");

@@ -9,7 +9,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 
 // Of bits, so that no flag can take the numbers for others.
 double double_of(std::uint64_t bits) {
@@ -60,7 +60,7 @@ struct bad_elsewhere {
 template <class T>
 struct bad_batch : bad_elsewhere<T> {
   void operator()(zo::points<T> at, std::span<double> losses) const {
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = this->loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = this->loss(at[k]);
   }
   double operator()(std::span<const T>) const = delete;
 };
@@ -68,7 +68,7 @@ template <class T>
 struct bad_probe {
   std::uint64_t bits;
   double prepare(std::span<const T>, zo::sample_id) { return 2; }
-  void probe(std::span<const index> at, std::span<const T> steps, std::span<double> differences) {
+  void probe(std::span<const index_t> at, std::span<const T> steps, std::span<double> differences) {
     for (std::size_t k = 0; k < at.size(); ++k) {
       differences[k] = at[k] == 1 ? double_of(bits) : static_cast<double>(steps[k]);
     }

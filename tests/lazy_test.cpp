@@ -6,22 +6,22 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 using zo::detail::law;
 
 constexpr zo::stream from{0x123456789abcdefULL, 7, 5};
 
 // What the shares of a view see, by coordinate; counts how often.
 template <class T, class Make>
-void expect_points(index dimension, const std::vector<T>& expected, const Make& make) {
+void expect_points(index_t dimension, const std::vector<T>& expected, const Make& make) {
   std::vector<T> seen(expected.size());
   std::vector<int> times(expected.size());
-  index visits = 0;
-  for (index s = 0; s < zo::detail::slices(dimension) * zo::detail::slice; ++s) {
+  index_t visits = 0;
+  for (index_t s = 0; s < zo::detail::slices(dimension) * zo::detail::slice; ++s) {
     const auto share = make(s);
-    const index before = visits;
-    index last = -1;
-    share.each([&](index i, T value) {
+    const index_t before = visits;
+    index_t last = -1;
+    share.each([&](index_t i, T value) {
       seen[static_cast<std::size_t>(i)] = value;
       ++times[static_cast<std::size_t>(i)];
       ++visits;
@@ -33,7 +33,7 @@ void expect_points(index dimension, const std::vector<T>& expected, const Make& 
   }
   EXPECT_EQ(times, std::vector<int>(expected.size(), 1));
   EXPECT_TRUE(same_bits(seen, expected));
-  for (const index i : {index{0}, dimension / 2, dimension - 1}) {
+  for (const index_t i : {index_t{0}, dimension / 2, dimension - 1}) {
     EXPECT_EQ(make(0)[i], expected[static_cast<std::size_t>(i)]);
   }
 }
@@ -41,12 +41,12 @@ void expect_points(index dimension, const std::vector<T>& expected, const Make& 
 template <class T>
 void expect_perturbed(law kind, auto constant) {
   constexpr law known = decltype(constant)::value;
-  for (const index dimension : {1, 15, 16, 2047, 2048, 2049, 40'000}) {
+  for (const index_t dimension : {1, 15, 16, 2047, 2048, 2049, 40'000}) {
     const std::vector<T> x = ramp<T>(dimension);
     for (const T h : {T(0.01), T(-0.3)}) {
       std::vector<T> expected(x.size());
       zo::detail::perturb<T>(kind, from, 0, dimension, x.data(), h, expected.data());
-      expect_points<T>(dimension, expected, [&](index s) {
+      expect_points<T>(dimension, expected, [&](index_t s) {
         return zo::detail::perturbed_share<T, known>(x.data(), dimension, s, from, h);
       });
     }
@@ -61,13 +61,13 @@ TEST(lazy, a_perturbed_share_has_the_numbers_of_a_candidate) {
 }
 
 TEST(lazy, plain_and_moved_shares) {
-  for (const index dimension : {1, 100, 33'000}) {
+  for (const index_t dimension : {1, 100, 33'000}) {
     const std::vector<double> x = ramp<double>(dimension);
     expect_points<double>(dimension, x,
-                          [&](index s) { return zo::share<double>(x.data(), dimension, s); });
+                          [&](index_t s) { return zo::share<double>(x.data(), dimension, s); });
     std::vector<double> expected = x;
     expected.back() = 9.5;
-    expect_points<double>(dimension, expected, [&](index s) {
+    expect_points<double>(dimension, expected, [&](index_t s) {
       return zo::detail::moved_share<double>(x.data(), dimension, s, dimension - 1, 9.5);
     });
   }
@@ -77,7 +77,7 @@ struct squares {
   template <class Share>
   double part(const Share& x) const {
     double sum = 0;
-    x.each([&](index i, auto v) {
+    x.each([&](index_t i, auto v) {
       sum += static_cast<double>(v) * static_cast<double>(v) * static_cast<double>(i % 3);
     });
     return sum;
@@ -85,10 +85,10 @@ struct squares {
 };
 
 TEST(lazy, the_loss_is_the_sum_of_the_parts) {
-  for (const index dimension : {1, 2048, 32'768, 32'769, 70'001}) {
+  for (const index_t dimension : {1, 2048, 32'768, 32'769, 70'001}) {
     const std::vector<double> x = ramp<double>(dimension);
     double expected = 0;
-    for (index i = 0; i < dimension; ++i) {
+    for (index_t i = 0; i < dimension; ++i) {
       const double v = x[static_cast<std::size_t>(i)];
       expected += v * v * static_cast<double>(i % 3);
     }
@@ -101,7 +101,7 @@ struct plain {
   template <class Share>
   double part(const Share& at) const {
     double sum = 0;
-    at.each([&](index, double v) { sum += v; });
+    at.each([&](index_t, double v) { sum += v; });
     return sum;
   }
 };
@@ -117,7 +117,7 @@ TEST(lazy, parts_are_added_as_a_tree) {
 
 struct mean_of_squares {
   double count;
-  std::atomic<index>* parts;
+  std::atomic<index_t>* parts;
   template <class Share>
   double part(const Share& x, std::uint64_t sample) const {
     ++*parts;
@@ -128,7 +128,7 @@ struct mean_of_squares {
 
 TEST(lazy, serves_every_estimator_and_policy) {
   const std::vector<double> x = ramp<double>(100);
-  std::atomic<index> parts{0};
+  std::atomic<index_t> parts{0};
   const mean_of_squares f{100, &parts};
   const auto plain = [](std::span<const double> at) {
     return zo::detail::whole_loss<squares, double>(squares{}, at, 0) / 100;
@@ -155,7 +155,7 @@ TEST(lazy, serves_every_estimator_and_policy) {
 }
 
 TEST(lazy, shares_without_coordinates_are_not_asked) {
-  std::atomic<index> parts{0};
+  std::atomic<index_t> parts{0};
   const std::vector<double> x = ramp<double>(20);
   zo::detail::whole_loss<mean_of_squares, double>({1, &parts}, x, 0);
   EXPECT_EQ(parts, 16);

@@ -8,7 +8,7 @@ namespace {
 using namespace testing_zo;
 using zo::central;
 using zo::cge;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::minimize;
 using zo::minimize_options;
 using zo::on_failure;
@@ -17,7 +17,7 @@ using zo::status;
 
 /// Half the squared distance to (1, 2, 3, …), counted.
 struct bowl {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   double operator()(std::span<const double> x) const {
     ++*count;
     double sum = 0;
@@ -30,7 +30,7 @@ struct bowl {
 };
 
 double bowl_at(const std::vector<double>& x) {
-  std::atomic<index> unused{0};
+  std::atomic<index_t> unused{0};
   return bowl{&unused}(x);
 }
 
@@ -45,9 +45,9 @@ void for_each_estimator(const Use& use) {
 // Known fault elsewhere: "NOMAD, nevergrad#1363/#1584: budget overrun/assert".
 TEST(minimize, never_exceeds_a_budget_and_reports_the_queries_made) {
   for_each_estimator([](const auto& how) {
-    for (index budget = 1; budget <= 60; ++budget) {
+    for (index_t budget = 1; budget <= 60; ++budget) {
       for (const bool with_target : {false, true}) {
-        std::atomic<index> counted{0};
+        std::atomic<index_t> counted{0};
         std::vector<double> x(4, 0.0);
         minimize_options options{.max_queries = budget, .seed = 3};
         if (with_target) options.target = -1.0;  // never reached
@@ -57,9 +57,10 @@ TEST(minimize, never_exceeds_a_budget_and_reports_the_queries_made) {
         EXPECT_EQ(r.why, status::budget_spent);
         EXPECT_EQ(r.value, bowl_at(x)) << "value is that of the final x";
         // As many steps as the budget pays: one more would not fit beside the final value.
-        const index per_step =
+        const index_t per_step =
             how.queries(4) +
-            (with_target && r.steps > 0 && r.queries > index(r.steps) * how.queries(4) + 1 ? 1 : 0);
+            (with_target && r.steps > 0 && r.queries > index_t(r.steps) * how.queries(4) + 1 ? 1
+                                                                                             : 0);
         EXPECT_GT(r.queries + per_step + 1, budget);
       }
     }
@@ -67,9 +68,9 @@ TEST(minimize, never_exceeds_a_budget_and_reports_the_queries_made) {
 }
 
 TEST(minimize, never_exceeds_a_budget_in_parallel_nor_with_failures) {
-  for (const index budget : {1, 5, 17, 100, 101, 103}) {
+  for (const index_t budget : {1, 5, 17, 100, 101, 103}) {
     for (const int threads : {1, 2, 4}) {
-      std::atomic<index> counted{0};
+      std::atomic<index_t> counted{0};
       auto f = [&](std::span<const double> x) {
         ++counted;
         if (std::sin(1e4 * x[0]) > 0.8) throw std::runtime_error("no answer");
@@ -86,10 +87,10 @@ TEST(minimize, never_exceeds_a_budget_in_parallel_nor_with_failures) {
 }
 
 TEST(minimize, never_exceeds_a_budget_with_a_coordinate_objective) {
-  for (index budget = 1; budget < 30; ++budget) {
+  for (index_t budget = 1; budget < 30; ++budget) {
     for (const bool with_target : {false, true}) {
       const auto check = [&](const auto& how) {
-        std::atomic<index> counted{0};
+        std::atomic<index_t> counted{0};
         coordinate_form<double> f{&counted};
         std::vector<double> x(4, 0.5);
         minimize_options options{.max_queries = budget};
@@ -107,7 +108,7 @@ TEST(minimize, never_exceeds_a_budget_with_a_coordinate_objective) {
 
 TEST(minimize, reaches_a_target_and_says_so) {
   for_each_estimator([](const auto& how) {
-    std::atomic<index> counted{0};
+    std::atomic<index_t> counted{0};
     std::vector<double> x(4, 0.0);
     const auto r = minimize(zo::seq, bowl{&counted}, x, how, zo::sgd({.rate = 0.05}),
                             {.max_queries = 100000, .target = 1e-3});
@@ -122,7 +123,7 @@ TEST(minimize, reaches_a_target_and_says_so) {
 TEST(minimize, a_target_reached_by_the_last_step_counts) {
   for_each_estimator([](const auto& how) {
     std::vector<double> x(4, 0.0);
-    std::atomic<index> counted{0};
+    std::atomic<index_t> counted{0};
     const auto r = minimize(zo::seq, bowl{&counted}, x, how, zo::sgd({.rate = 0.01}),
                             {.max_queries = 100, .target = 14.99, .max_steps = 1});
     ASSERT_EQ(r.steps, 1u);
@@ -133,19 +134,19 @@ TEST(minimize, a_target_reached_by_the_last_step_counts) {
 
 TEST(minimize, counts_steps_and_stops_after_max_steps) {
   for (const std::uint64_t steps : {0u, 1u, 5u}) {
-    std::atomic<index> counted{0};
+    std::atomic<index_t> counted{0};
     std::vector<double> x(4, 0.0);
     const auto r = minimize(zo::seq, bowl{&counted}, x, cge(), zo::sgd(),
                             {.max_queries = 1000, .max_steps = steps});
     EXPECT_EQ(r.why, status::steps_done);
     EXPECT_EQ(r.steps, steps);
-    EXPECT_EQ(r.queries, static_cast<index>(steps) * 5 + 1);
+    EXPECT_EQ(r.queries, static_cast<index_t>(steps) * 5 + 1);
     EXPECT_EQ(r.value, bowl_at(x));
   }
 }
 
 TEST(minimize, tells_the_callback_and_obeys_it) {
-  std::atomic<index> counted{0};
+  std::atomic<index_t> counted{0};
   std::vector<double> x(4, 0.0);
   std::vector<zo::step_report> reports;
   minimize_options options{.max_queries = 1000, .first_step = 10};
@@ -161,7 +162,7 @@ TEST(minimize, tells_the_callback_and_obeys_it) {
   ASSERT_EQ(reports.size(), 3u);
   for (std::size_t k = 0; k < 3; ++k) {
     EXPECT_EQ(reports[k].step, 10 + k);
-    EXPECT_EQ(reports[k].queries, 5 * static_cast<index>(k + 1));
+    EXPECT_EQ(reports[k].queries, 5 * static_cast<index_t>(k + 1));
   }
   EXPECT_EQ(reports[0].value, bowl_at({0, 0, 0, 0}));
   EXPECT_LT(reports[2].value, reports[1].value);
@@ -242,7 +243,7 @@ TEST(minimize, seeds_differ) {
 // ---- failures
 
 TEST(minimize, stops_at_a_failed_query_with_x_at_the_last_good_point) {
-  index asked = 0;
+  index_t asked = 0;
   auto f = [&](std::span<const double> x) {
     return ++asked == 12 ? not_a_number : smooth_loss(x);  // in the third estimate of five queries
   };
@@ -259,7 +260,7 @@ TEST(minimize, stops_at_a_failed_query_with_x_at_the_last_good_point) {
 }
 
 TEST(minimize, an_exception_leaves_x_at_the_last_good_point) {
-  index asked = 0;
+  index_t asked = 0;
   auto f = [&](std::span<const double> x) {
     if (++asked == 12) throw std::runtime_error("gone");
     return smooth_loss(x);
@@ -275,12 +276,13 @@ TEST(minimize, an_exception_leaves_x_at_the_last_good_point) {
 // The query for the final value follows the estimator's policy as any other, in every kind of
 // objective.
 struct last_value_throws {
-  index prepared = 0;
+  index_t prepared = 0;
   double prepare(std::span<const double>, zo::sample_id) {
     if (++prepared == 3) throw std::runtime_error("gone");
     return 1;
   }
-  void probe(std::span<const index>, std::span<const double> steps, std::span<double> differences) {
+  void probe(std::span<const index_t>, std::span<const double> steps,
+             std::span<double> differences) {
     std::copy(steps.begin(), steps.end(), differences.begin());
   }
 };
@@ -301,7 +303,7 @@ TEST(minimize, a_flat_or_noisy_objective_does_not_stop_it) {
   std::vector<double> x(3, 1.0);
   auto flat = [](std::span<const double>) { return 1.0; };
   EXPECT_EQ(minimize(zo::seq, flat, x, rge(), zo::sgd(), {.max_queries = 501}).steps, 250u);
-  index n = 0;
+  index_t n = 0;
   auto noisy = [&](std::span<const double>) { return 1 + 1e-15 * static_cast<double>(++n % 3); };
   EXPECT_EQ(minimize(zo::seq, noisy, x, rge(), zo::sgd(), {.max_queries = 501}).steps, 250u);
 }
@@ -336,7 +338,7 @@ TEST(minimize, every_reason_has_a_text) {
 // f is not defined below 1; steps of .4 (x - 0.2)' go there.
 template <class How>
 void check_cliff(const How& how, bool throws, minimize_options options) {
-  index asked = 0;
+  index_t asked = 0;
   auto f = [&](std::span<const double> x) {
     ++asked;
     if (x[0] < 1 && throws) throw std::runtime_error("no answer");
@@ -465,7 +467,7 @@ TEST(minimize, selections_are_checked_before_the_budget) {
   EXPECT_TRUE(
       contains(said(zo::random_coordinates{128}), "cannot draw 128 different coordinates of 2"));
   EXPECT_TRUE(
-      contains(said(zo::random_coordinates{std::numeric_limits<index>::max()}), "cannot draw"));
+      contains(said(zo::random_coordinates{std::numeric_limits<index_t>::max()}), "cannot draw"));
   EXPECT_TRUE(contains(said(zo::random_coordinates{0}), "at least 1 coordinate"));
   EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(500, true)}), "got 500 for 2"));
   EXPECT_TRUE(contains(said(zo::coordinate_mask{std::vector<bool>(2)}), "at least 1 coordinate"));

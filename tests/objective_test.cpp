@@ -12,7 +12,7 @@ using namespace testing_zo;
 using zo::central;
 using zo::cge;
 using zo::forward;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rge;
 
 template <class T, class Use>
@@ -44,8 +44,8 @@ void check_queries() {
   const auto x = ramp<T>(37);
   for_each_estimator<T>([&](const auto& how) {
     for_each_policy([&](const auto& policy) {
-      for (const index chunk_bytes : {1, 1000, 1 << 20}) {
-        std::atomic<index> counted{0};
+      for (const index_t chunk_bytes : {1, 1000, 1 << 20}) {
+        std::atomic<index_t> counted{0};
         Form<T> f{&counted};
         std::vector<T> g(x.size());
         const auto r = zo::estimate(policy, f, x, g, how, {.chunk_bytes = chunk_bytes});
@@ -71,7 +71,7 @@ TEST(queries, are_counted_for_rowwise_objectives) {
   const auto z = ramp<double>(4 * 37);
   for_each_estimator<double>([&](const auto& how) {
     for_each_policy([&](const auto& policy) {
-      std::atomic<index> counted{0};
+      std::atomic<index_t> counted{0};
       const auto r =
           zo::boundary(policy, rowwise_form<double>{&counted}, zo::points<double>{z, 4, 37}, how);
       EXPECT_EQ(r.queries, counted);
@@ -95,7 +95,7 @@ template <class T>
 void check_forms_agree() {
   const auto x = ramp<T>(37);
   for_each_estimator<T>([&](const auto& how) {
-    std::atomic<index> counted{0};
+    std::atomic<index_t> counted{0};
     const auto ask = [&](auto f) {
       std::vector<T> g(x.size());
       zo::estimate(zo::seq, f, x, g, how, {.seed = 4, .step = 2});
@@ -114,7 +114,7 @@ TEST(objectives, every_form_gives_the_same_bits) {
 }
 
 TEST(objectives, may_be_const_and_may_be_temporaries) {
-  std::atomic<index> counted{0};
+  std::atomic<index_t> counted{0};
   const scalar_form<double> f{&counted};
   const std::array<double, 3> x{1, 2, 3};
   std::array<double, 3> g{};
@@ -159,7 +159,7 @@ struct batch_sample_recorder {
   std::multiset<zo::sample_id>* seen;
   void operator()(zo::points<double> at, std::span<double> losses, zo::sample_id sample) const {
     seen->insert(sample);
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = at[k][0];
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = at[k][0];
   }
 };
 struct probe_sample_recorder {
@@ -172,7 +172,8 @@ struct probe_sample_recorder {
     seen->insert(sample);
     return x[0];
   }
-  void probe(std::span<const index>, std::span<const double>, std::span<double> differences) const {
+  void probe(std::span<const index_t>, std::span<const double>,
+             std::span<double> differences) const {
     std::ranges::fill(differences, 1.0);
   }
 };
@@ -250,7 +251,7 @@ template <class T>
 struct throwing_batch {
   std::shared_ptr<std::atomic<int>> left;
   void operator()(zo::points<T> at, std::span<double> losses) const {
-    for (index k = 0; k < at.count; ++k) {
+    for (index_t k = 0; k < at.count; ++k) {
       if (left->fetch_sub(1) <= 0) throw std::runtime_error("the oracle is gone");
       losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
     }
@@ -275,8 +276,8 @@ TEST(x, is_untouched_under_a_rowwise_objective_that_throws) {
   const auto before = z;
   for (const int last_good : {0, 3, 5, 9}) {
     int left = last_good;
-    auto f = [&](zo::points<double> at, std::span<const index>, std::span<double> losses) {
-      for (index k = 0; k < at.count; ++k) {
+    auto f = [&](zo::points<double> at, std::span<const index_t>, std::span<double> losses) {
+      for (index_t k = 0; k < at.count; ++k) {
         if (left-- <= 0) throw std::runtime_error("the oracle is gone");
         losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
       }
@@ -308,16 +309,20 @@ TEST(x, must_not_overlap_the_gradient_and_must_have_its_size) {
 TEST(chunks, hold_at_most_chunk_bytes_and_at_least_one_candidate) {
   const auto x = ramp<float>(50);  // 200 bytes a candidate
   std::vector<float> g(50);
-  for (const auto& [bytes, most] :
-       {std::pair<index, index>{1, 1}, {199, 1}, {399, 1}, {400, 2}, {1000, 5}, {1 << 20, 16}}) {
+  for (const auto& [bytes, most] : {std::pair<index_t, index_t>{1, 1},
+                                    {199, 1},
+                                    {399, 1},
+                                    {400, 2},
+                                    {1000, 5},
+                                    {1 << 20, 16}}) {
     for_each_policy([&, bytes = bytes, most = most](const auto& policy) {
-      index largest = 0;
+      index_t largest = 0;
       auto f = [&](zo::points<float> at, std::span<double> losses) {
         EXPECT_EQ(at.dimension, 50);
         EXPECT_EQ(at.data.size(), static_cast<std::size_t>(at.count * 50));
         EXPECT_EQ(losses.size(), static_cast<std::size_t>(at.count));
         largest = std::max(largest, at.count);
-        for (index k = 0; k < at.count; ++k) {
+        for (index_t k = 0; k < at.count; ++k) {
           losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
         }
       };
@@ -325,7 +330,7 @@ TEST(chunks, hold_at_most_chunk_bytes_and_at_least_one_candidate) {
       EXPECT_EQ(largest, most) << bytes;
       largest = 0;
       zo::estimate(policy, f, x, g, cge({}, central{}), {.chunk_bytes = bytes});
-      EXPECT_LE(largest, std::max<index>(1, bytes / 200)) << bytes;
+      EXPECT_LE(largest, std::max<index_t>(1, bytes / 200)) << bytes;
     });
   }
 }
@@ -385,8 +390,8 @@ TEST(workspaces, that_another_estimate_uses_are_refused) {
 TEST(chunks, of_no_bytes_are_refused) {
   const auto x = ramp<float>(5);
   std::vector<float> g(5);
-  std::atomic<index> n{0};
-  for (const index bytes : {0, -1}) {
+  std::atomic<index_t> n{0};
+  for (const index_t bytes : {0, -1}) {
     const auto said = complaint(
         [&] { zo::estimate(zo::seq, batch_form<float>{&n}, x, g, rge(), {.chunk_bytes = bytes}); });
     EXPECT_TRUE(contains(said, "chunk_bytes must be at least 1")) << said;
@@ -394,9 +399,9 @@ TEST(chunks, of_no_bytes_are_refused) {
 }
 
 TEST(workspace, never_changes_a_result) {
-  std::atomic<index> n{0};
+  std::atomic<index_t> n{0};
   zo::workspace<double> memory;
-  for (const index d : {100, 3, 2049, 7}) {
+  for (const index_t d : {100, 3, 2049, 7}) {
     const auto x = ramp<double>(d);
     for_each_estimator<double>([&](const auto& how) {
       std::vector<double> fresh(x.size()), kept(x.size());

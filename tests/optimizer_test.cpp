@@ -10,7 +10,7 @@ namespace {
 
 using namespace testing_zo;
 using zo::adam;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::sgd;
 using zo::sign_sgd;
 
@@ -127,7 +127,7 @@ TEST(optimizers, state_and_resume_continue_bit_for_bit) {
 
 // Element loops run in chunks of 16384: sizes around them, and every policy, give the same bits.
 TEST(optimizers, chunks_and_threads_change_no_bit) {
-  for (const index d : {1, 16383, 16384, 16385, 40000}) {
+  for (const index_t d : {1, 16383, 16384, 16385, 40000}) {
     const auto g = ramp<float>(d, -1, 0.3);
     const auto check = [&](const auto& optimizer) {
       auto whole = ramp<float>(d);
@@ -236,7 +236,7 @@ TEST(schedules, refuse_what_is_no_rate) {
 // ---- numbers that the scalar type does not hold
 
 template <class T, class Optimizer>
-std::string start_says(const Optimizer& optimizer, index dimension = 2) {
+std::string start_says(const Optimizer& optimizer, index_t dimension = 2) {
   return complaint([&] { optimizer.template start<T>(dimension); });
 }
 
@@ -282,7 +282,7 @@ TEST(optimizers, refuse_a_rate_that_the_scalar_type_does_not_hold) {
 }
 
 TEST(optimizers, refuse_sizes_and_steps_that_cannot_be) {
-  for (const index bad : {index{-1}, index{0}, std::numeric_limits<index>::max()}) {
+  for (const index_t bad : {index_t{-1}, index_t{0}, std::numeric_limits<index_t>::max()}) {
     EXPECT_FALSE(start_says<float>(adam(), bad).empty()) << bad;
     EXPECT_FALSE(start_says<float>(sign_sgd(), bad).empty()) << bad;
   }

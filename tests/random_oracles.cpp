@@ -26,7 +26,7 @@
 
 namespace {
 
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 
 using bits64 = std::uint64_t;
 
@@ -50,7 +50,7 @@ struct habits {
 struct record {
   bits64 key = 0;  // so that other trials fail elsewhere
   habits often;
-  std::atomic<index> made{0}, bad{0};
+  std::atomic<index_t> made{0}, bad{0};
   std::atomic<bool> threw{false};
   std::mutex mutex;
   std::string first_thrown;  // in order of time: of one thread alone the lowest
@@ -62,7 +62,7 @@ struct record {
   }
 
   // The answer where the honest one is `loss`, a function of `hash` alone.
-  double answer(bits64 hash, double loss, index queries = 1) {
+  double answer(bits64 hash, double loss, index_t queries = 1) {
     made += queries;
     int chance = static_cast<int>(mixed(hash, key) >> 20 & 0xFFFFF) % 1000;
     const auto falls = [&](int often_) { return (chance -= often_) < 0; };
@@ -121,7 +121,7 @@ struct batch_kind {
   record* seen;
   void operator()(zo::points<T> at, std::span<double> losses) const {
     bits64 hash = 3;
-    for (index k = 0; k < at.count; ++k) {
+    for (index_t k = 0; k < at.count; ++k) {
       hash = hash_of(at[k], 3);
       if (hash % 997 == 0) continue;  // an answer that is forgotten
       losses[static_cast<std::size_t>(k)] = seen->answer(hash, honest(at[k]), 0);
@@ -141,9 +141,9 @@ struct counting_batch {
 template <class T>
 struct rowwise_kind {
   record* seen;
-  void operator()(zo::points<T> at, std::span<const index> rows, std::span<double> losses) const {
+  void operator()(zo::points<T> at, std::span<const index_t> rows, std::span<double> losses) const {
     seen->made += at.count;
-    for (index k = 0; k < at.count; ++k) {
+    for (index_t k = 0; k < at.count; ++k) {
       const auto j = static_cast<std::size_t>(k);
       losses[j] = seen->answer(hash_of(at[k], static_cast<bits64>(rows[j])), honest(at[k]), 0);
     }
@@ -157,8 +157,8 @@ struct coordinate_kind {
     x.assign(at.begin(), at.end());
     return seen->answer(hash_of(at, 5), honest(at));
   }
-  void probe(std::span<const index> at, std::span<const T> steps, std::span<double> differences) {
-    seen->made += static_cast<index>(at.size());
+  void probe(std::span<const index_t> at, std::span<const T> steps, std::span<double> differences) {
+    seen->made += static_cast<index_t>(at.size());
     for (std::size_t k = 0; k < at.size(); ++k) {
       const T number[] = {x[static_cast<std::size_t>(at[k])], steps[k], static_cast<T>(at[k])};
       differences[k] = seen->answer(hash_of(std::span<const T>(number), 7),
@@ -172,7 +172,7 @@ struct lazy_kind {
   template <class Share>
   double part(const Share& x) const {
     double sum = 0;
-    x.each([&](index i, T v) { sum += static_cast<double>(v) * static_cast<double>(i % 3 + 1); });
+    x.each([&](index_t i, T v) { sum += static_cast<double>(v) * static_cast<double>(i % 3 + 1); });
     return sum;
   }
   double finish(double sum) const {
@@ -184,7 +184,7 @@ struct lazy_kind {
 struct outcome {
   std::string thrown;
   bits64 bits = 0;
-  index queries = 0, failed = 0;
+  index_t queries = 0, failed = 0;
   bool ok = false;
   bool operator==(const outcome&) const = default;
 };
@@ -192,11 +192,11 @@ struct outcome {
 struct trial {
   std::mt19937_64 random;
   int threads = 1;
-  index dimension = 1;
+  index_t dimension = 1;
   habits often;
   zo::on_failure failures = zo::on_failure::stop;
   zo::estimate_options place;
-  index budget = 1;
+  index_t budget = 1;
   double smoothing = 1e-3;
   bool runs = false;  // a whole run, not one estimate
   std::string wrong;
@@ -245,7 +245,8 @@ bits64 bits_of(const std::vector<T>& g, double value, bits64 start = 0) {
 }
 
 template <class T, template <class> class Kind, class How>
-outcome one_call(trial& t, int threads, const How& how, const std::vector<T>& start, index& made) {
+outcome one_call(trial& t, int threads, const How& how, const std::vector<T>& start,
+                 index_t& made) {
   record seen;
   seen.key = t.place.seed;
   seen.often = t.often;
@@ -277,8 +278,8 @@ outcome one_call(trial& t, int threads, const How& how, const std::vector<T>& st
 }
 
 template <class T, class How>
-outcome rows_call(trial& t, int threads, const How& how, const std::vector<T>& z, index rows,
-                  index& made) {
+outcome rows_call(trial& t, int threads, const How& how, const std::vector<T>& z, index_t rows,
+                  index_t& made) {
   record seen;
   seen.key = t.place.seed;
   seen.often = t.often;
@@ -286,7 +287,7 @@ outcome rows_call(trial& t, int threads, const How& how, const std::vector<T>& z
   outcome found = observed(t, seen, threads == 1, [&]() -> outcome {
     const auto r =
         zo::boundary(zo::par.with_threads(threads), f,
-                     zo::points<T>{z, rows, static_cast<index>(z.size()) / rows}, how, t.place);
+                     zo::points<T>{z, rows, static_cast<index_t>(z.size()) / rows}, how, t.place);
     if (r.ok) {
       t.require(all_finite(std::span<const T>(r.gradients)), "gradients that are ok are finite");
     } else {
@@ -302,7 +303,7 @@ outcome rows_call(trial& t, int threads, const How& how, const std::vector<T>& z
 
 // One call alone and by several threads.
 template <class T, class How>
-void compare(trial& t, const How& how, index& made) {
+void compare(trial& t, const How& how, index_t& made) {
   std::vector<T> x(static_cast<std::size_t>(t.dimension));
   for (T& v : x) v = static_cast<T>(static_cast<double>(t.below(2001) - 1000) / 256);
   const auto twice = [&](const auto& call) {
@@ -320,9 +321,9 @@ void compare(trial& t, const How& how, index& made) {
   if (kind == 2 || kind == 3) with.template operator()<counting_batch>();
   if (kind == 4) with.template operator()<lazy_kind>();
   if (kind == 5) {
-    const index rows = 1 + t.below(5);
+    const index_t rows = 1 + t.below(5);
     std::vector<T> z;
-    for (index row = 0; row < rows; ++row) z.insert(z.end(), x.begin(), x.end());
+    for (index_t row = 0; row < rows; ++row) z.insert(z.end(), x.begin(), x.end());
     twice([&](int threads) { return rows_call<T>(t, threads, how, z, rows, made); });
   }
   if constexpr (probes) {
@@ -331,8 +332,8 @@ void compare(trial& t, const How& how, index& made) {
 }
 
 template <class T>
-void any_estimator(trial& t, index& made) {
-  const index q = t.below(30) == 0 ? 3000 + t.below(2000) : 1 + t.below(20);
+void any_estimator(trial& t, index_t& made) {
+  const index_t q = t.below(30) == 0 ? 3000 + t.below(2000) : 1 + t.below(20);
   const zo::rge_options random{q, t.smoothing, t.failures};
   const auto either = [&](const auto& with) {
     t.below(2) == 0 ? with(zo::forward{}) : with(zo::central{});
@@ -349,7 +350,7 @@ void any_estimator(trial& t, index& made) {
         zo::cge_options all{t.smoothing, t.below(2) == 0, zo::all_coordinates{}, t.failures};
         if (t.below(2) == 0) {
           all.coordinates = zo::random_coordinates{
-              1 + t.below(static_cast<int>(std::min<index>(t.dimension, 99)))};
+              1 + t.below(static_cast<int>(std::min<index_t>(t.dimension, 99)))};
         }
         return compare<T>(t, zo::cge(all, scheme), made);
     }
@@ -357,7 +358,7 @@ void any_estimator(trial& t, index& made) {
 }
 
 // Trial `number` of a seed, by itself: what a failure prints brings it back.
-std::string run_trial(bits64 seed, bits64 number, index& made) {
+std::string run_trial(bits64 seed, bits64 number, index_t& made) {
   trial t;
   t.random.seed(mixed(seed, number));
   t.threads = t.below(20) == 0 ? 64 : 2 + t.below(4);
@@ -378,13 +379,13 @@ std::string run_trial(bits64 seed, bits64 number, index& made) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  const zo::index wanted = count > 1 ? std::atoll(arguments[1]) : 100'000;
+  const zo::index_t wanted = count > 1 ? std::atoll(arguments[1]) : 100'000;
   const std::uint64_t seed = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
   if (count > 3 || wanted < 1) {
     std::fprintf(stderr, "usage: random_oracles [QUERIES [SEED]]\n");
     return 2;
   }
-  zo::index made = 0, wrong = 0;
+  zo::index_t made = 0, wrong = 0;
   std::uint64_t trials = 0;
   for (; made < wanted; ++trials) {
     const std::string found = run_trial(seed, trials, made);

@@ -17,7 +17,7 @@ namespace {
 
 using testing_zo::complaint;
 using testing_zo::contains;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::purpose;
 using zo::stream;
 using word4 = zo::words4<std::uint32_t>;
@@ -176,13 +176,13 @@ TEST(bounded_integers, reject_what_would_bias_a_large_bound) {
 
 TEST(random_subset, is_distinct_ascending_and_uniform) {
   for (const auto& [dimension, count] :
-       {std::pair<zo::index, zo::index>{1, 1}, {2, 1}, {7, 3}, {7, 7}, {10, 9}, {50, 5}}) {
+       {std::pair<zo::index_t, zo::index_t>{1, 1}, {2, 1}, {7, 3}, {7, 7}, {10, 9}, {50, 5}}) {
     const int draws = 4000;
     std::vector<double> hits(static_cast<std::size_t>(dimension), 0.0);
     for (int step = 0; step < draws; ++step) {
       const auto subset = zo::random_subset(
           dimension, count, {3, static_cast<std::uint64_t>(step), 0, purpose::coordinates});
-      ASSERT_EQ(static_cast<zo::index>(subset.size()), count);
+      ASSERT_EQ(static_cast<zo::index_t>(subset.size()), count);
       for (std::size_t k = 0; k < subset.size(); ++k) {
         ASSERT_TRUE(subset[k] >= 0 && subset[k] < dimension);
         ASSERT_TRUE(k == 0 || subset[k - 1] < subset[k]);
@@ -198,13 +198,13 @@ TEST(random_subset, is_distinct_ascending_and_uniform) {
 }
 
 TEST(random_subset, of_impossible_sizes_is_refused) {
-  const auto said = [](index dimension, index count) {
+  const auto said = [](index_t dimension, index_t count) {
     return complaint([&] { zo::random_subset(dimension, count, {}); });
   };
   EXPECT_TRUE(contains(said(3, 4), "zo::random_subset: cannot draw 4 different numbers of 3"));
   EXPECT_TRUE(contains(said(3, -1), "cannot draw -1"));
   EXPECT_TRUE(contains(said(-3, -3), "cannot draw -3"));
-  constexpr index most = std::numeric_limits<index>::max();
+  constexpr index_t most = std::numeric_limits<index_t>::max();
   EXPECT_TRUE(contains(said(most, most), "at most 2^32 numbers"));
   EXPECT_TRUE(zo::random_subset(0, 0, {}).empty());
   EXPECT_EQ(zo::random_subset(most, 3, {}).size(), 3u);
@@ -227,7 +227,7 @@ TEST(shuffle, gives_every_order_equally_often) {
 }
 
 TEST(random_subset, every_pair_is_equally_likely) {
-  std::map<std::vector<zo::index>, double> seen;
+  std::map<std::vector<zo::index_t>, double> seen;
   const int draws = 10000;
   for (int step = 0; step < draws; ++step) {
     seen[zo::random_subset(5, 2, {4, static_cast<std::uint64_t>(step), 0, purpose::coordinates})] +=

@@ -9,7 +9,7 @@ using namespace testing_zo;
 using zo::central;
 using zo::forward;
 using zo::gaussian;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rademacher;
 using zo::rge;
 using zo::sphere;
@@ -53,8 +53,8 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
 // Reference directions come from std::log and std::cos in double; zo's from float polynomials.
 TEST(rge, agrees_with_stored_reference_directions) {
   for_each_kind([](auto d, auto s) {
-    for (const index dimension : {1, 2, 7, 65, 100}) {
-      for (const index q : {1, 2, 5}) {
+    for (const index_t dimension : {1, 2, 7, 65, 100}) {
+      for (const index_t q : {1, 2, 5}) {
         const auto x = ramp<double>(dimension);
         const auto n = static_cast<std::size_t>(dimension);
         const auto us =
@@ -71,9 +71,9 @@ TEST(rge, agrees_with_stored_reference_directions) {
 
 template <class D>
 std::vector<std::vector<double>> own_directions(D d, std::uint64_t seed, std::uint64_t step,
-                                                index q, index dimension) {
+                                                index_t q, index_t dimension) {
   std::vector<std::vector<double>> all;
-  for (index k = 0; k < q; ++k) {
+  for (index_t k = 0; k < q; ++k) {
     all.push_back(direction<double>(d, {seed, step, static_cast<std::uint32_t>(k)}, dimension));
   }
   return all;
@@ -83,8 +83,9 @@ std::vector<std::vector<double>> own_directions(D d, std::uint64_t seed, std::ui
 // reverse: the mean does not depend on the order (Known fault elsewhere: "ZO_Estim_MC").
 TEST(rge, is_the_mean_over_its_directions_in_any_order) {
   for_each_kind([](auto d, auto s) {
-    const std::pair<index, index> cases[] = {{1, 3},    {2, 3},    {3, 2049}, {4, 5000}, {7, 64},
-                                             {2047, 2}, {2048, 2}, {2049, 2}, {4096, 3}, {4097, 3}};
+    const std::pair<index_t, index_t> cases[] = {{1, 3},    {2, 3},    {3, 2049}, {4, 5000},
+                                                 {7, 64},   {2047, 2}, {2048, 2}, {2049, 2},
+                                                 {4096, 3}, {4097, 3}};
     for (const auto& [q, dimension] : cases) {
       const auto x = ramp<double>(dimension);
       auto us = own_directions(d, 1, 2, q, dimension);
@@ -100,7 +101,7 @@ TEST(rge, is_the_mean_over_its_directions_in_any_order) {
 
 TEST(rge, float_agrees_with_the_reference) {
   for_each_kind([](auto d, auto s) {
-    const index dimension = 33, q = 4;
+    const index_t dimension = 33, q = 4;
     const auto x = ramp<float>(dimension);
     const auto expected =
         reference::rge(loss, widened(x), own_directions(d, 1, 2, q, dimension),
@@ -133,7 +134,7 @@ TEST(rge, central_reports_the_mean_answer) {
 
 TEST(rge, candidates_lie_at_x_plus_and_minus_mu_u) {
   for_each_kind([](auto d, auto s) {
-    const index dimension = 70;
+    const index_t dimension = 70;
     const auto x = ramp<double>(dimension);
     const double mu = 0.03;
     std::vector<std::vector<double>> asked;
@@ -176,7 +177,7 @@ double variance_of(D, double a_i, double squares, double d, double q) {
 // that is wrong in d, q or mu shows as a mean off by more than its standard error, or as a spread
 // other than the known one.
 template <class T, class D, class S>
-void check_unbiased(D d, S s, index dimension, index q, double mu) {
+void check_unbiased(D d, S s, index_t dimension, index_t q, double mu) {
   const auto a = ramp<double>(dimension, 0.5, 0.25);
   const auto x = ramp<T>(dimension);
   auto f = [&](std::span<const T> at) { return dot(at, a); };
@@ -213,8 +214,8 @@ void check_unbiased(D d, S s, index dimension, index q, double mu) {
 
 TEST(rge, is_unbiased_for_every_distribution_scheme_q_d_and_mu) {
   for_each_kind([](auto d, auto s) {
-    for (const index dimension : {1, 2, 7, 100}) {
-      for (const index q : {1, 2, 8}) {
+    for (const index_t dimension : {1, 2, 7, 100}) {
+      for (const index_t q : {1, 2, 8}) {
         for (const double mu : {1e-3, 1.0, 10.0}) check_unbiased<double>(d, s, dimension, q, mu);
       }
     }
@@ -251,7 +252,7 @@ TEST(rge, gaussian_mean_on_a_quadratic_is_the_gradient_at_large_mu) {
 // With the same directions, the estimate tends to (c/q) sum (grad.u) u with order 1 or 2.
 template <class D, class S>
 double error_at(D d, S s, double mu) {
-  const index dimension = 10, q = 4;
+  const index_t dimension = 10, q = 4;
   const auto x = ramp<double>(dimension, -0.5, 0.1);
   auto f = [](std::span<const double> v) {
     double sum = 0;
@@ -318,7 +319,7 @@ TEST(rge, bad_options_are_refused_at_construction) {
   const auto said = [](zo::rge_options options) { return complaint([&] { rge how(options); }); };
   EXPECT_TRUE(contains(said({.directions = 0}), "directions must be at least 1, got 0"));
   EXPECT_TRUE(contains(said({.directions = -3}), "got -3"));
-  EXPECT_TRUE(contains(said({.directions = index{1} << 32}), "below 2^32"));
+  EXPECT_TRUE(contains(said({.directions = index_t{1} << 32}), "below 2^32"));
   EXPECT_TRUE(contains(said({.smoothing = 0}), "smoothing must be a positive number, got 0"));
   EXPECT_TRUE(contains(said({.smoothing = -1e-3}), "got -0.001"));
   EXPECT_TRUE(contains(said({.smoothing = not_a_number}), "smoothing"));
@@ -349,9 +350,9 @@ double sum_of(std::span<const T> x) {
 // rounding alone. Either their mean is within a twentieth (and five standard deviations of what
 // dithers, at most a spacing of twice the step each), or there is no estimate.
 template <class T, class D, class S>
-void check_large(D law, S scheme, index d) {
-  const index q = 5000;
-  index refused = 0, right = 0;
+void check_large(D law, S scheme, index_t d) {
+  const index_t q = 5000;
+  index_t refused = 0, right = 0;
   for (double x = 1; x < 1e20; x *= 2.37) {
     const double spacing = std::abs(std::nextafter(T(x), T(1e30)) - T(x));
     for (const double steps : {0.3, 0.7, 1.3, 2.6, 11.4, 200.5}) {
@@ -388,7 +389,7 @@ TEST(rge, is_right_or_no_estimate_where_x_is_large) {
   check_large<double>(gaussian{}, central{}, 24);
   check_large<float>(rademacher{}, forward{}, 24);
   check_large<double>(rademacher{}, central{}, 24);
-  for (const index d : {1, 2, 3, 24}) {
+  for (const index_t d : {1, 2, 3, 24}) {
     check_large<float>(sphere{}, central{}, d);
     check_large<double>(sphere{}, forward{}, d);
   }
@@ -457,9 +458,9 @@ TEST(rge, what_is_ok_is_finite_and_right) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<double>(state >> 11) * 0x1p-53;
   };
-  index good = 0, refused = 0;
+  index_t good = 0, refused = 0;
   for (int trial = 0; trial < 3000; ++trial) {
-    const index d = 1 + trial % 5, q = 1 + trial % 7;
+    const index_t d = 1 + trial % 5, q = 1 + trial % 7;
     const auto failures = trial % 3 == 0 ? zo::on_failure::drop : zo::on_failure::stop;
     std::vector<double> answers;
     auto f = [&](std::span<const double>) {
@@ -482,8 +483,8 @@ TEST(rge, what_is_ok_is_finite_and_right) {
     if (!r.ok) continue;
     std::vector<__float128> expected(x.size());
     __float128 sum = 0;
-    index answered = 0, slopes = 0;
-    for (index k = 0; k < q; ++k) {
+    index_t answered = 0, slopes = 0;
+    for (index_t k = 0; k < q; ++k) {
       const __float128 upper = answers[static_cast<std::size_t>(2 * k)];
       const __float128 lower = answers[static_cast<std::size_t>(2 * k + 1)];
       for (const __float128 one : {upper, lower}) {
@@ -507,7 +508,7 @@ TEST(rge, what_is_ok_is_finite_and_right) {
 }
 
 TEST(rge, a_gradient_beyond_float_is_no_estimate) {
-  index asked = 0;
+  index_t asked = 0;
   auto f = [&](std::span<const float>) { return ++asked == 2 ? 3e35 : 0.0; };
   const std::vector<float> x(200, 1.0f);
   std::vector<float> g(x.size());

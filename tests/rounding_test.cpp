@@ -6,7 +6,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::detail::beyond_range;
 using zo::detail::check_of;
 using zo::detail::quotient;
@@ -16,7 +16,7 @@ using zo::detail::step_is_lost;
 constexpr double largest = std::numeric_limits<double>::max();
 
 template <class T, class D>
-unsigned faults(D law, double smoothing, T x, index dimension = 1000) {
+unsigned faults(D law, double smoothing, T x, index_t dimension = 1000) {
   return step_faults(check_of<T>(law, smoothing, dimension), 1, &x);
 }
 
@@ -87,7 +87,7 @@ TEST(rounding, a_step_that_does_not_move_x_is_lost) {
 
 // Each set of instructions looks at several numbers at once.
 TEST(rounding, one_coordinate_of_many_is_seen) {
-  const index d = 5000;
+  const index_t d = 5000;
   const auto check = check_of<float>(zo::gaussian{}, 1e-3, d);
   for (const std::size_t at : {std::size_t{0}, std::size_t{2047}, std::size_t{4999}}) {
     auto x = ramp<float>(d);

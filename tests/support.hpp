@@ -17,7 +17,7 @@
 
 namespace testing_zo {
 
-using zo::index;
+using zo::index_t;
 
 template <class T>
 std::vector<T> copy_of(std::span<const T> values) {
@@ -31,9 +31,9 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 template <class T>
-std::vector<T> ramp(index dimension, double first = -0.7, double by = 0.37) {
+std::vector<T> ramp(index_t dimension, double first = -0.7, double by = 0.37) {
   std::vector<T> x;
-  for (index i = 0; i < dimension; ++i) {
+  for (index_t i = 0; i < dimension; ++i) {
     // fma: the same bits under every flag, for the frozen runs
     x.push_back(static_cast<T>(std::fma(by, static_cast<double>(i % 11), first)));
   }
@@ -61,7 +61,7 @@ reference::distribution kind_of(D) {
 
 /// One direction as the library writes it.
 template <class T, class D>
-std::vector<T> direction(D kind, const zo::stream& from, index dimension) {
+std::vector<T> direction(D kind, const zo::stream& from, index_t dimension) {
   std::vector<T> u(static_cast<std::size_t>(dimension));
   zo::fill_direction(kind, from, std::span<T>(u));
   return u;
@@ -100,7 +100,7 @@ double smooth_loss(std::span<const T> x) {
 /// The smooth loss in each form an objective may have; each counts the points it answers.
 template <class T>
 struct scalar_form {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   double operator()(std::span<const T> x) const {
     ++*count;
     return smooth_loss(x);
@@ -108,7 +108,7 @@ struct scalar_form {
 };
 template <class T>
 struct sampled_form {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   double operator()(std::span<const T> x, zo::sample_id) const {
     ++*count;
     return smooth_loss(x);
@@ -116,32 +116,32 @@ struct sampled_form {
 };
 template <class T>
 struct batch_form {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   void operator()(zo::points<T> at, std::span<double> losses) const {
     *count += at.count;
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
   }
 };
 template <class T>
 struct sampled_batch_form {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   void operator()(zo::points<T> at, std::span<double> losses, zo::sample_id) const {
     *count += at.count;
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
   }
 };
 template <class T>
 struct rowwise_form {
-  std::atomic<index>* count;
-  void operator()(zo::points<T> at, std::span<const index>, std::span<double> losses) const {
+  std::atomic<index_t>* count;
+  void operator()(zo::points<T> at, std::span<const index_t>, std::span<double> losses) const {
     *count += at.count;
-    for (index k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
   }
 };
 /// A coordinate objective that has nothing better than full evaluations.
 template <class T>
 struct coordinate_form {
-  std::atomic<index>* count;
+  std::atomic<index_t>* count;
   std::vector<T> x{};
   double base = 0;
   double prepare(std::span<const T> at, zo::sample_id) {
@@ -149,9 +149,9 @@ struct coordinate_form {
     x.assign(at.begin(), at.end());
     return base = smooth_loss<T>(x);
   }
-  void probe(std::span<const index> coordinates, std::span<const T> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const T> steps,
              std::span<double> differences) {
-    *count += static_cast<index>(coordinates.size());
+    *count += static_cast<index_t>(coordinates.size());
     for (std::size_t k = 0; k < coordinates.size(); ++k) {
       std::vector<T> moved = x;
       moved[static_cast<std::size_t>(coordinates[k])] += steps[k];

@@ -9,14 +9,14 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using namespace zo::detail;
 
 TEST(shares, are_even_and_cover_all_items_in_order) {
   for (const int ranks : {1, 2, 3, 7, 10'000}) {
-    for (const index items : {0, 1, 2, 9, 10'007}) {
+    for (const index_t items : {0, 1, 2, 9, 10'007}) {
       const auto ends = even_shares(items, ranks);
-      index at = 0, most = 0, least = items;
+      index_t at = 0, most = 0, least = items;
       for (int r = 0; r < ranks; ++r) {
         const share_range part = share_of(ends, r);
         EXPECT_EQ(part.first, at);
@@ -31,12 +31,12 @@ TEST(shares, are_even_and_cover_all_items_in_order) {
 }
 
 TEST(shares, do_not_overflow) {
-  constexpr index many = index{1} << 62;
-  EXPECT_EQ(even_shares(many, 4), (std::vector<index>{many / 4, many / 2, many / 4 * 3, many}));
+  constexpr index_t many = index_t{1} << 62;
+  EXPECT_EQ(even_shares(many, 4), (std::vector<index_t>{many / 4, many / 2, many / 4 * 3, many}));
 }
 
 TEST(dealt_shares, differ_by_no_more_than_one_item) {
-  const auto cost = [](index k) { return k < 300 ? 50.0 : 1.0 + static_cast<double>(k % 4); };
+  const auto cost = [](index_t k) { return k < 300 ? 50.0 : 1.0 + static_cast<double>(k % 4); };
   for (const int ranks : {1, 2, 3, 8}) {
     const dealt_items dealt = deal(1000, ranks, cost);
     std::vector<bool> seen(1000);
@@ -44,8 +44,8 @@ TEST(dealt_shares, differ_by_no_more_than_one_item) {
     for (int r = 0; r < ranks; ++r) {
       const share_range part = share_of(dealt.ends, r);
       double sum = 0;
-      for (index at = part.first; at < part.end; ++at) {
-        const index k = dealt.order[static_cast<std::size_t>(at)];
+      for (index_t at = part.first; at < part.end; ++at) {
+        const index_t k = dealt.order[static_cast<std::size_t>(at)];
         EXPECT_FALSE(seen[static_cast<std::size_t>(k)]);
         seen[static_cast<std::size_t>(k)] = true;
         if (at > part.first) {
@@ -62,9 +62,9 @@ TEST(dealt_shares, differ_by_no_more_than_one_item) {
 }
 
 TEST(dealt_shares, of_equal_items_go_round) {
-  const dealt_items dealt = deal(7, 3, [](index) { return 1.0; });
-  EXPECT_EQ(dealt.order, (std::vector<index>{0, 3, 6, 1, 4, 2, 5}));
-  EXPECT_EQ(dealt.ends, (std::vector<index>{3, 5, 7}));
+  const dealt_items dealt = deal(7, 3, [](index_t) { return 1.0; });
+  EXPECT_EQ(dealt.order, (std::vector<index_t>{0, 3, 6, 1, 4, 2, 5}));
+  EXPECT_EQ(dealt.ends, (std::vector<index_t>{3, 5, 7}));
 }
 
 TEST(fingerprints, differ_where_anything_does) {

@@ -15,17 +15,17 @@ namespace {
 using peers::order;
 using zo::detail::law;
 
-constexpr zo::index directions = 64;
+constexpr zo::index_t directions = 64;
 
-std::vector<float> weights_of(zo::index count) {
+std::vector<float> weights_of(zo::index_t count) {
   std::vector<float> weights;
-  for (zo::index k = 0; k < count; ++k) weights.push_back(0.3f - 0.01f * static_cast<float>(k));
+  for (zo::index_t k = 0; k < count; ++k) weights.push_back(0.3f - 0.01f * static_cast<float>(k));
   return weights;
 }
 
 class sums {
  public:
-  sums(const gpu& g, law kind, zo::index dimension)
+  sums(const gpu& g, law kind, zo::index_t dimension)
       : g_(g),
         kind_(kind),
         weights_(weights_of(directions)),
@@ -41,8 +41,8 @@ class sums {
   // The last tile, against the CPU.
   void check() {
     (*this)();
-    const zo::index first = (g_sum_.size() - 1) / zo::detail::tile * zo::detail::tile;
-    const zo::index length = g_sum_.size() - first;
+    const zo::index_t first = (g_sum_.size() - 1) / zo::detail::tile * zo::detail::tile;
+    const zo::index_t length = g_sum_.size() - first;
     std::vector<float> wanted(static_cast<std::size_t>(length));
     zo::detail::accumulate<float>(kind_, from_, directions, weights_.data(), first, length,
                                   wanted.data());
@@ -62,7 +62,7 @@ class sums {
 // The peer in one of its layouts, with its memory.
 class stored {
  public:
-  stored(const gpu& g, zo::index dimension, order lie, zo::index at_once)
+  stored(const gpu& g, zo::index_t dimension, order lie, zo::index_t at_once)
       : buffer_(g.on(), directions * at_once),
         y_(g.on(), dimension),
         call_(peers::stored_normals(g.stream(), directions, dimension, lie, at_once,
@@ -97,20 +97,20 @@ class stored {
 
 struct layout {
   order lie;
-  zo::index at_once;
+  zo::index_t at_once;
 };
 
 // What is fastest here: either order, and all at once, a quarter of the room, or chunks that stay
 // in the cache.
-layout best_layout(gpu& g, zo::index dimension, const float* weights, const effort& how) {
+layout best_layout(gpu& g, zo::index_t dimension, const float* weights, const effort& how) {
   const stopwatch clock = g.clock(how);
-  const zo::index most = std::min(dimension, g.fitting(dimension, 4 * directions + 8));
-  const zo::index in_cache =
+  const zo::index_t most = std::min(dimension, g.fitting(dimension, 4 * directions + 8));
+  const zo::index_t in_cache =
       g.l2_bytes() / (2 * 4 * directions) / zo::detail::tile * zo::detail::tile;
   layout best{order::by_direction, most};
   double least = std::numeric_limits<double>::infinity();
   for (const order lie : {order::by_direction, order::by_coordinate}) {
-    for (const zo::index at_once : {most, std::min(most, std::max(in_cache, zo::detail::tile))}) {
+    for (const zo::index_t at_once : {most, std::min(most, std::max(in_cache, zo::detail::tile))}) {
       stored one(g, dimension, lie, at_once);
       one(weights);
       for (int repetition = 0; repetition < 3; ++repetition) {
@@ -123,7 +123,7 @@ layout best_layout(gpu& g, zo::index dimension, const float* weights, const effo
   return best;
 }
 
-outcome accumulated(law kind, zo::index dimension, const effort& how) {
+outcome accumulated(law kind, zo::index_t dimension, const effort& how) {
   gpu& g = the_gpu();
   sums(g, kind, 5000).check();
   if (how.smoke) dimension = 5000;
@@ -160,7 +160,7 @@ outcome accumulated(law kind, zo::index dimension, const effort& how) {
 std::vector<claim> accumulation_claims() {
   std::vector<claim> claims;
   for (const int power : {6, 7, 8}) {
-    const auto dimension = static_cast<zo::index>(std::pow(10, power));
+    const auto dimension = static_cast<zo::index_t>(std::pow(10, power));
     const std::string d = "d = 1e" + std::to_string(power);
     claims.push_back(
         {"Gaussian directions generated and summed, q = 64, " + d, "cuRAND + cuBLAS, stored",

@@ -9,13 +9,13 @@ namespace {
 
 using zo::detail::law;
 
-constexpr zo::index count = 8;
+constexpr zo::index_t count = 8;
 constexpr double step = 1e-3;
 
 // Candidates of one x, of new directions at each call.
 class candidates {
  public:
-  candidates(const gpu& g, law kind, zo::index dimension)
+  candidates(const gpu& g, law kind, zo::index_t dimension)
       : g_(g),
         kind_(kind),
         dimension_(dimension),
@@ -33,8 +33,8 @@ class candidates {
     (*this)();
     zo::stream last = from_;
     last.number = count - 1;
-    const zo::index first = (dimension_ - 1) / zo::detail::tile * zo::detail::tile;
-    const zo::index length = dimension_ - first;
+    const zo::index_t first = (dimension_ - 1) / zo::detail::tile * zo::detail::tile;
+    const zo::index_t length = dimension_ - first;
     const std::vector<float> x = part<float>(g_, x_.data(), first, length);
     std::vector<float> wanted(x.size());
     zo::detail::perturb<float>(kind_, last, first, length, x.data(), static_cast<float>(step),
@@ -46,7 +46,7 @@ class candidates {
  private:
   const gpu& g_;
   law kind_;
-  zo::index dimension_;
+  zo::index_t dimension_;
   zo::stream from_{.seed = 1};
   zo::cuda::array<float> x_, out_;
 };
@@ -55,7 +55,7 @@ outcome written(law kind, const effort& how) {
   gpu& g = the_gpu();
   candidates(g, kind, 5000).check();
   // Larger than the cache, so that each candidate reads x from memory.
-  const zo::index dimension = how.smoke ? 5000 : g.fitting(100'000'000, 4 * (count + 1) * 2);
+  const zo::index_t dimension = how.smoke ? 5000 : g.fitting(100'000'000, 4 * (count + 1) * 2);
   candidates ours(g, kind, dimension);
   ours.check();
   outcome o = share_of_copies(

@@ -31,8 +31,8 @@ struct alignas(16) four {
   float values[4];
 };
 
-__global__ void move_elements(const four* x, zo::index count, four* out) {
-  const zo::index i = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+__global__ void move_elements(const four* x, zo::index_t count, four* out) {
+  const zo::index_t i = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= count) return;
   four one = x[i];
   for (float& value : one.values) value = 2.0f * value + 1.0f;
@@ -41,7 +41,7 @@ __global__ void move_elements(const four* x, zo::index count, four* out) {
 
 outcome elements(const effort& how) {
   gpu& g = the_gpu();
-  const zo::index count = how.smoke ? 4096 : g.fitting(zo::index{1} << 29, 16);
+  const zo::index_t count = how.smoke ? 4096 : g.fitting(zo::index_t{1} << 29, 16);
   const auto x = normals<float>(g, count);
   zo::cuda::array<float> out(g.on(), count);
   cudaLaunchConfig_t config{};
@@ -65,7 +65,7 @@ template <class T, class Multiply>
 outcome product(const effort& how, const Multiply& multiply, double tolerance) {
   gpu& g = the_gpu();
   const auto made = [&](int n, const auto& use) {
-    const zo::index size = zo::index{n} * n;
+    const zo::index_t size = zo::index_t{n} * n;
     const auto a = normals<T>(g, size), b = normals<T>(g, size, 0.5f);
     zo::cuda::array<T> c(g.on(), size);
     const std::function<void()> call = multiply(g.stream(), n, a.data(), b.data(), c.data());

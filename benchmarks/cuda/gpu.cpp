@@ -98,14 +98,14 @@ stopwatch gpu::clock(const effort& how) {
   return seconds_of;
 }
 
-zo::index gpu::room() const {
+zo::index_t gpu::room() const {
   check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");  // gives back what was freed
   std::size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-  return static_cast<zo::index>(0.8 * static_cast<double>(free));
+  return static_cast<zo::index_t>(0.8 * static_cast<double>(free));
 }
 
-zo::index gpu::fitting(zo::index wanted, zo::index bytes) const {
+zo::index_t gpu::fitting(zo::index_t wanted, zo::index_t bytes) const {
   if (wanted <= room() / bytes) return wanted;
   return room() / bytes / zo::detail::tile * zo::detail::tile;
 }
@@ -117,7 +117,7 @@ gpu& the_gpu() {
 
 copies::copies(const gpu& g, const effort& how)
     : stream_(g.stream()),
-      count_(how.smoke ? 4096 : g.fitting(zo::index{1} << 29, 16)),
+      count_(how.smoke ? 4096 : g.fitting(zo::index_t{1} << 29, 16)),
       from_(normals<float>(g, count_)),
       to_(g.on(), count_) {}
 

@@ -21,21 +21,21 @@ class gpu {
 
   zo::cuda::policy on() const { return zo::cuda::on(stream_); }
   cudaStream_t stream() const { return stream_; }
-  zo::index l2_bytes() const { return l2_bytes_; }
+  zo::index_t l2_bytes() const { return l2_bytes_; }
   facts context() const;
 
   /// Events around the work on the stream. The first clock wakes the GPU, unless for a smoke test.
   stopwatch clock(const effort& how);
 
   /// Bytes that one claim may take: most of what is free.
-  zo::index room() const;
+  zo::index_t room() const;
   /// At most `wanted` coordinates of `bytes` each that fit in the room, in whole tiles.
-  zo::index fitting(zo::index wanted, zo::index bytes) const;
+  zo::index_t fitting(zo::index_t wanted, zo::index_t bytes) const;
 
  private:
   cudaStream_t stream_ = nullptr;
   cudaEvent_t start_ = nullptr, end_ = nullptr;
-  zo::index l2_bytes_ = 0;
+  zo::index_t l2_bytes_ = 0;
   bool awake_ = false;
 };
 
@@ -44,9 +44,9 @@ gpu& the_gpu();
 
 /// Numbers that are no zeros: hardware may be faster on zeros.
 template <class T>
-zo::cuda::array<T> normals(const gpu& g, zo::index count, zo::cuda::working_type<T> scale = 1) {
+zo::cuda::array<T> normals(const gpu& g, zo::index_t count, zo::cuda::working_type<T> scale = 1) {
   zo::cuda::array<T> x(g.on(), count);
-  zo::cuda::detail::fill_zero(g.stream(), x.data(), count * static_cast<zo::index>(sizeof(T)));
+  zo::cuda::detail::fill_zero(g.stream(), x.data(), count * static_cast<zo::index_t>(sizeof(T)));
   zo::cuda::perturb(g.on(), zo::gaussian{}, {.seed = 99}, x, scale, zo::cuda::span<T>(x));
   return x;
 }
@@ -60,7 +60,7 @@ class copies {
 
  private:
   cudaStream_t stream_;
-  zo::index count_;
+  zo::index_t count_;
   zo::cuda::array<float> from_, to_;
 };
 
@@ -69,9 +69,9 @@ outcome share_of_copies(const effort& how, const std::function<void()>& ours, do
 
 /// count numbers of device memory.
 template <class T>
-std::vector<T> part(const gpu& g, const T* from, zo::index first, zo::index count) {
+std::vector<T> part(const gpu& g, const T* from, zo::index_t first, zo::index_t count) {
   std::vector<T> host(static_cast<std::size_t>(count));
-  zo::cuda::detail::copy_to_host(g.on(), from + first, count * static_cast<zo::index>(sizeof(T)),
+  zo::cuda::detail::copy_to_host(g.on(), from + first, count * static_cast<zo::index_t>(sizeof(T)),
                                  host.data());
   return host;
 }

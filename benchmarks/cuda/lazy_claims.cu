@@ -13,7 +13,7 @@ using zo::detail::law;
 
 constexpr double smoothing = 1e-3;
 
-zo::rge<zo::gaussian, zo::forward> estimator(zo::index directions) {
+zo::rge<zo::gaussian, zo::forward> estimator(zo::index_t directions) {
   return zo::rge({.directions = directions, .smoothing = smoothing}, zo::gaussian{}, zo::forward{});
 }
 
@@ -23,13 +23,13 @@ zo::rge<zo::gaussian, zo::forward> estimator(zo::index directions) {
 // `out` is null when timed; else each thread writes its sum, which a test compares.
 template <bool Queries>
 __global__ void __launch_bounds__(256)
-    bare_arithmetic(zo::stream from, zo::index directions, float x, float h, zo::index blocks,
+    bare_arithmetic(zo::stream from, zo::index_t directions, float x, float h, zo::index_t blocks,
                     double* out) {
-  const zo::index block = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const zo::index_t block = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (block >= blocks) return;
   double loss[4] = {};
   float sum[4] = {};
-  for (zo::index k = blockIdx.y; k < directions; k += gridDim.y) {
+  for (zo::index_t k = blockIdx.y; k < directions; k += gridDim.y) {
     zo::stream direction = from;
     direction.number += static_cast<std::uint32_t>(k);
     const auto words = direction.words(static_cast<std::uint32_t>(block));
@@ -55,9 +55,9 @@ __global__ void __launch_bounds__(256)
 constexpr unsigned sharing = 4;
 
 template <bool Queries>
-void launch_bare(const gpu& g, const zo::stream& from, zo::index directions, float x, float h,
-                 zo::index dimension, double* out) {
-  const zo::index blocks = dimension / 4;
+void launch_bare(const gpu& g, const zo::stream& from, zo::index_t directions, float x, float h,
+                 zo::index_t dimension, double* out) {
+  const zo::index_t blocks = dimension / 4;
   cudaLaunchConfig_t config{};
   config.stream = g.stream();
   config.blockDim = dim3(256, 1, 1);
@@ -68,11 +68,11 @@ void launch_bare(const gpu& g, const zo::stream& from, zo::index directions, flo
 
 // The bare kernels do all of the work: their sums are those of the CPU.
 void check_bare(const gpu& g) {
-  constexpr zo::index dimension = 1024, directions = 6, blocks = dimension / 4;
+  constexpr zo::index_t dimension = 1024, directions = 6, blocks = dimension / 4;
   constexpr float x = 0.5f, h = 0.25f;
   const zo::stream from{.seed = 3, .step = 4, .number = 5};
   double losses = 0, sums = 0;
-  for (zo::index k = 0; k < directions; ++k) {
+  for (zo::index_t k = 0; k < directions; ++k) {
     zo::stream one = from;
     one.number += static_cast<std::uint32_t>(k);
     std::vector<float> u(dimension);
@@ -100,7 +100,7 @@ void check_bare(const gpu& g) {
 
 class estimates {
  public:
-  estimates(const gpu& g, zo::index dimension, zo::index directions)
+  estimates(const gpu& g, zo::index_t dimension, zo::index_t directions)
       : g_(g),
         how_(estimator(directions)),
         x_(normals<float>(g, dimension)),
@@ -128,7 +128,7 @@ class estimates {
 };
 
 struct sizes {
-  zo::index dimension, directions;
+  zo::index_t dimension, directions;
 };
 sizes sizes_of(const effort& how) { return how.smoke ? sizes{4096, 4} : sizes{1'000'000, 256}; }
 

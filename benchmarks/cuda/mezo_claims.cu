@@ -29,7 +29,7 @@ __global__ void weigh(const double* losses, float* weight) {
 template <class T>
 class mezo {
  public:
-  mezo(const gpu& g, zo::index dimension)
+  mezo(const gpu& g, zo::index_t dimension)
       : g_(g),
         x_(normals<T>(g, dimension)),
         candidate_(g.on(), dimension),
@@ -47,7 +47,7 @@ class mezo {
   // A few steps, against the CPU.
   void check() {
     std::vector<T> wanted = x_.to_host();
-    const auto dimension = static_cast<zo::index>(wanted.size());
+    const auto dimension = static_cast<zo::index_t>(wanted.size());
     constexpr law kind = law::gaussian;
     for (int step = 0; step < 3; ++step) {
       const zo::stream from{.seed = 1, .step = step_};
@@ -90,7 +90,7 @@ class mezo {
 };
 
 template <class T>
-outcome steps(const torch_times& torch, const std::string& peer, zo::index dimension,
+outcome steps(const torch_times& torch, const std::string& peer, zo::index_t dimension,
               const effort& how) {
   gpu& g = the_gpu();
   mezo<T>(g, 5000).check();
@@ -106,7 +106,7 @@ outcome steps(const torch_times& torch, const std::string& peer, zo::index dimen
 template <class T>
 void add(std::vector<claim>& claims, const torch_times& torch, const std::string& type) {
   for (const int power : {8, 9}) {
-    const auto dimension = power == 8 ? zo::index{100'000'000} : zo::index{1'000'000'000};
+    const auto dimension = power == 8 ? zo::index_t{100'000'000} : zo::index_t{1'000'000'000};
     const std::string d = "d = 1e" + std::to_string(power);
     const std::string name = "Step of MeZO, Gaussian, central, q = 1, " + type + ", " + d;
     const std::string key = "mezo_" + type + "_1e" + std::to_string(power);

@@ -12,20 +12,20 @@ namespace {
 struct shape {
   int inputs, hidden, outputs, batch;
 
-  ZO_HD zo::index weights() const {
-    return zo::index{hidden} * (inputs + 1) + zo::index{outputs} * (hidden + 1);
+  ZO_HD zo::index_t weights() const {
+    return zo::index_t{hidden} * (inputs + 1) + zo::index_t{outputs} * (hidden + 1);
   }
   // Where the parts of a weight vector begin; matrices by rows of a neuron's weights.
-  ZO_HD zo::index hidden_bias() const { return zo::index{hidden} * inputs; }
-  ZO_HD zo::index output() const { return hidden_bias() + hidden; }
-  ZO_HD zo::index output_bias() const { return output() + zo::index{outputs} * hidden; }
+  ZO_HD zo::index_t hidden_bias() const { return zo::index_t{hidden} * inputs; }
+  ZO_HD zo::index_t output() const { return hidden_bias() + hidden; }
+  ZO_HD zo::index_t output_bias() const { return output() + zo::index_t{outputs} * hidden; }
 };
 
 // blockIdx.y is the candidate.
 __global__ void add_bias_and_clip(shape s, const float* weights, float* values) {
   const int size = s.batch * s.hidden;
   const float* const bias = weights + blockIdx.y * s.weights() + s.hidden_bias();
-  float* const own = values + static_cast<zo::index>(blockIdx.y) * size;
+  float* const own = values + static_cast<zo::index_t>(blockIdx.y) * size;
   for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); i < size;
        i += static_cast<int>(gridDim.x * blockDim.x)) {
     const float value = own[i] + bias[i % s.hidden];
@@ -42,7 +42,8 @@ __global__ void __launch_bounds__(loss_threads)
   const float* const bias = weights + blockIdx.x * s.weights() + s.output_bias();
   double sum = 0;
   for (int n = static_cast<int>(threadIdx.x); n < s.batch; n += loss_threads) {
-    const float* const z = values + (static_cast<zo::index>(blockIdx.x) * s.batch + n) * s.outputs;
+    const float* const z =
+        values + (static_cast<zo::index_t>(blockIdx.x) * s.batch + n) * s.outputs;
     float most = z[0] + bias[0];
     for (int o = 1; o < s.outputs; ++o) most = fmaxf(most, z[o] + bias[o]);
     float total = 0;
@@ -62,10 +63,10 @@ __global__ void __launch_bounds__(loss_threads)
 // A batch objective: all candidates of a call in one batched product a layer.
 class network {
  public:
-  network(const gpu& g, const shape& s, zo::index most_candidates)
+  network(const gpu& g, const shape& s, zo::index_t most_candidates)
       : s_(s),
         products_(peers::products(g.stream())),
-        examples_(normals<float>(g, zo::index{s.batch} * s.inputs)),
+        examples_(normals<float>(g, zo::index_t{s.batch} * s.inputs)),
         hidden_(g.on(), most_candidates * s.batch * s.hidden),
         outputs_(g.on(), most_candidates * s.batch * s.outputs) {}
 
@@ -74,18 +75,18 @@ class network {
   void operator()(zo::cuda::points<float> at, zo::cuda::span<double> losses, cudaStream_t stream) {
     const float* const w = at.data.data();
     const auto count = static_cast<int>(at.count);
-    const zo::index d = at.dimension, hidden = zo::index{s_.batch} * s_.hidden;
+    const zo::index_t d = at.dimension, hidden = zo::index_t{s_.batch} * s_.hidden;
     products_(count, s_.batch, s_.hidden, s_.inputs, {w, d}, {examples_.data(), 0}, hidden_.data(),
               hidden);
     cudaLaunchConfig_t config{};
     config.stream = stream;
     config.blockDim = dim3(256, 1, 1);
-    config.gridDim = dim3(static_cast<unsigned>(std::min<zo::index>(1024, (hidden + 255) / 256)),
+    config.gridDim = dim3(static_cast<unsigned>(std::min<zo::index_t>(1024, (hidden + 255) / 256)),
                           static_cast<unsigned>(count), 1);
     check(cudaLaunchKernelEx(&config, add_bias_and_clip, s_, w, hidden_.data()),
           "launching the hidden layer");
     products_(count, s_.batch, s_.outputs, s_.hidden, {w + s_.output(), d},
-              {hidden_.data(), hidden}, outputs_.data(), zo::index{s_.batch} * s_.outputs);
+              {hidden_.data(), hidden}, outputs_.data(), zo::index_t{s_.batch} * s_.outputs);
     config.blockDim = dim3(loss_threads, 1, 1);
     config.gridDim = dim3(static_cast<unsigned>(count), 1, 1);
     check(cudaLaunchKernelEx(&config, cross_entropy, s_, w,
@@ -103,7 +104,7 @@ class network {
 
 // The same loss on the CPU, in double.
 double loss_of(const shape& s, const std::vector<float>& x, std::span<const float> w) {
-  const auto weight = [&](zo::index i) {
+  const auto weight = [&](zo::index_t i) {
     return static_cast<double>(w[static_cast<std::size_t>(i)]);
   };
   double sum = 0;
@@ -131,14 +132,14 @@ double loss_of(const shape& s, const std::vector<float>& x, std::span<const floa
   return sum / s.batch;
 }
 
-auto estimator(zo::index directions) {
+auto estimator(zo::index_t directions) {
   return zo::rge({.directions = directions, .smoothing = 1e-2}, zo::gaussian{}, zo::central{});
 }
 
 // An estimate of a small network, against the CPU.
 void check_estimate(const gpu& g) {
   const shape s{6, 10, 4, 300};
-  constexpr zo::index directions = 5;
+  constexpr zo::index_t directions = 5;
   network f(g, s, 2 * directions);
   const std::vector<float> examples = f.examples();
   const auto x = normals<float>(g, s.weights(), 0.3f);
@@ -162,7 +163,7 @@ outcome against_bare(const effort& how) {
   if (!network(g, {1, 1, 1, 1}, 1).there()) return skip("the objective needs cuBLAS");
   check_estimate(g);
   const shape s = how.smoke ? shape{6, 10, 4, 300} : shape{512, 1024, 16, 2048};
-  const zo::index directions = how.smoke ? 4 : 32, candidates = 2 * directions;
+  const zo::index_t directions = how.smoke ? 4 : 32, candidates = 2 * directions;
   network f(g, s, candidates);
   const auto x = normals<float>(g, s.weights(), 0.05f);
   const auto ready = normals<float>(g, candidates * s.weights(), 0.05f);
@@ -170,7 +171,7 @@ outcome against_bare(const effort& how) {
   zo::cuda::array<double> losses(g.on(), candidates);
   zo::cuda::workspace memory(g.on());
   const auto how_to = estimator(directions);
-  zo::estimate_options options{.seed = 1, .chunk_bytes = zo::index{1} << 30};
+  zo::estimate_options options{.seed = 1, .chunk_bytes = zo::index_t{1} << 30};
   const auto estimate = [&] {
     ++options.step;
     zo::estimate(g.on(), f, x, gradient, how_to, options, memory);

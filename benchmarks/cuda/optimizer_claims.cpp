@@ -8,7 +8,7 @@ namespace {
 // Three steps, against the CPU.
 template <class Rule>
 void check_steps(const gpu& g, const Rule& rule) {
-  constexpr zo::index dimension = 5000;
+  constexpr zo::index_t dimension = 5000;
   auto x = normals<float>(g, dimension);
   const auto gradient = normals<float>(g, dimension, 0.1f);
   std::vector<float> wanted = x.to_host();
@@ -27,7 +27,7 @@ template <class Rule>
 outcome steps(const Rule& rule, int vectors, const effort& how) {
   gpu& g = the_gpu();
   check_steps(g, rule);
-  const zo::index dimension = how.smoke ? 5000 : g.fitting(100'000'000, 32);
+  const zo::index_t dimension = how.smoke ? 5000 : g.fitting(100'000'000, 32);
   auto x = normals<float>(g, dimension);
   const auto gradient = normals<float>(g, dimension, 0.1f);
   zo::cuda::updater<Rule, float> updater(g.on(), rule, dimension);

@@ -9,7 +9,7 @@ struct squares {
   template <class Share>
   ZO_HD double part(const Share& x) const {
     double sum = 0;
-    x.each([&](zo::index, float value) {
+    x.each([&](zo::index_t, float value) {
       const auto wide = static_cast<double>(value);
       sum += wide * wide;
     });

@@ -20,7 +20,7 @@ using zo::nn::products;
 
 constexpr double mu = 5e-3;
 
-zo::index samples(zo::index count, const effort& how) { return how.smoke ? 2 : count; }
+zo::index_t samples(zo::index_t count, const effort& how) { return how.smoke ? 2 : count; }
 
 // A step takes long, so that few of them are enough.
 effort effort_of(effort how) {
@@ -30,9 +30,9 @@ effort effort_of(effort how) {
 }
 
 // Coordinates of a step; with a bound, that many of each tensor. A smoke test asks few tensors.
-std::vector<zo::index> coordinates_of(const zo::nn::network& net, zo::index most,
-                                      const effort& how) {
-  std::vector<zo::index> all;
+std::vector<zo::index_t> coordinates_of(const zo::nn::network& net, zo::index_t most,
+                                        const effort& how) {
+  std::vector<zo::index_t> all;
   for (const stratum& part : sparse_step(net, most)) {
     const bool late =
         part.tensor->name.starts_with("layer3.2.") || part.tensor->name.starts_with("linear.");
@@ -43,8 +43,8 @@ std::vector<zo::index> coordinates_of(const zo::nn::network& net, zo::index most
 
 class gpu_step {
  public:
-  gpu_step(const gpu& g, zo::index count, products how,
-           zo::index max_bytes = zo::cuda::network_options().max_bytes)
+  gpu_step(const gpu& g, zo::index_t count, products how,
+           zo::index_t max_bytes = zo::cuda::network_options().max_bytes)
       : what_(count),
         x_(g.on(), what_.parameters),
         images_(g.on(), what_.images),
@@ -55,7 +55,7 @@ class gpu_step {
         f_(g.on(), what_.net,
            [this](zo::sample_id) {
              return zo::cuda::network_batch<float>{images_, what_.count,
-                                                   zo::cuda::span<const zo::index>(classes_)};
+                                                   zo::cuda::span<const zo::index_t>(classes_)};
            },
            statistics_, {.products = how, .max_bytes = max_bytes}) {}
   gpu_step(const gpu_step&) = delete;
@@ -70,7 +70,7 @@ class gpu_step {
   std::vector<float> gradient() const { return gradient_.to_host(); }
 
   // What the values of a pass take, before any probe.
-  zo::index pass_bytes(const gpu& g) {
+  zo::index_t pass_bytes(const gpu& g) {
     zo::cuda::array<double> loss(g.on(), 1);
     f_.prepare(x_, loss, g.stream(), 0);
     return f_.bytes();
@@ -79,13 +79,13 @@ class gpu_step {
  private:
   workload what_;
   zo::cuda::array<float> x_, images_, statistics_;
-  zo::cuda::array<zo::index> classes_;
+  zo::cuda::array<zo::index_t> classes_;
   zo::cuda::array<float> gradient_;
   zo::cuda::workspace memory_;
   zo::cuda::network_objective<float> f_;
 };
 
-zo::cge<zo::forward> estimator(std::vector<zo::index> coordinates) {
+zo::cge<zo::forward> estimator(std::vector<zo::index_t> coordinates) {
   zo::cge_options options;
   options.smoothing = mu;
   options.coordinates = zo::coordinate_list{std::move(coordinates)};
@@ -93,7 +93,7 @@ zo::cge<zo::forward> estimator(std::vector<zo::index> coordinates) {
 }
 
 // Distance of an estimate to that of the CPU in double, relative to its norm.
-double error_of(zo::index count, zo::index most, products products, const effort& how) {
+double error_of(zo::index_t count, zo::index_t most, products products, const effort& how) {
   gpu& g = the_gpu();
   gpu_step ours(g, samples(count, how), products);
   const workload& what = ours.what();
@@ -119,7 +119,7 @@ double error_of(zo::index count, zo::index most, products products, const effort
   return error;
 }
 
-outcome error(zo::index count, products products, const effort& how) {
+outcome error(zo::index_t count, products products, const effort& how) {
   outcome o;
   o.ours = o.ratio = o.low = o.high =
       error_of(count, how.smoke || count > 32 ? 1 : 4, products, how);
@@ -130,11 +130,11 @@ outcome error(zo::index count, products products, const effort& how) {
 
 // A step that is timed: made once before, so that its memory is there.
 struct timed_step {
-  timed_step(zo::index count, products products, const effort& how,
-             zo::index max_bytes = zo::cuda::network_options().max_bytes)
+  timed_step(zo::index_t count, products products, const effort& how,
+             zo::index_t max_bytes = zo::cuda::network_options().max_bytes)
       : step(the_gpu(), samples(count, how), products, max_bytes),
         whole(estimator(coordinates_of(
-            step.what().net, how.smoke ? 1 : std::numeric_limits<zo::index>::max(), how))) {
+            step.what().net, how.smoke ? 1 : std::numeric_limits<zo::index_t>::max(), how))) {
     step(the_gpu(), whole);
   }
   void operator()() { step(the_gpu(), whole); }
@@ -143,18 +143,18 @@ struct timed_step {
   zo::cge<zo::forward> whole;
 };
 
-outcome time(const torch_times& torch, const std::string& peer, zo::index count, products products,
-             const effort& how) {
+outcome time(const torch_times& torch, const std::string& peer, zo::index_t count,
+             products products, const effort& how) {
   timed_step step(count, products, how);
   return torch.against(
       peer, effort_of(how), [&] { step(); }, 1e9);  // the unit is seconds
 }
 
 // Differences of few probes stay in the cache between launches; those of many make fewer launches.
-outcome small_groups(zo::index count, const effort& how) {
+outcome small_groups(zo::index_t count, const effort& how) {
   gpu& g = the_gpu();
-  constexpr zo::index probes = zo::index{128} << 20;
-  const zo::index pass = gpu_step(g, samples(count, how), products::bfloat16).pass_bytes(g);
+  constexpr zo::index_t probes = zo::index_t{128} << 20;
+  const zo::index_t pass = gpu_step(g, samples(count, how), products::bfloat16).pass_bytes(g);
   timed_step few(count, products::bfloat16, how, pass + probes);
   timed_step many(count, products::bfloat16, how);
   if (few.step.gradient() != many.step.gradient()) {
@@ -166,16 +166,16 @@ outcome small_groups(zo::index count, const effort& how) {
 }
 
 // Multiplications and additions that the step cannot avoid, by its time, beside a matrix product.
-outcome speed(zo::index count, products products, const effort& how) {
+outcome speed(zo::index_t count, products products, const effort& how) {
   gpu& g = the_gpu();
   const int size = how.smoke ? 64 : 8192;
-  const zo::index numbers = zo::index{size} * size;
+  const zo::index_t numbers = zo::index_t{size} * size;
   const auto a = normals<zo::bfloat16>(g, numbers), b = normals<zo::bfloat16>(g, numbers, 0.5f);
   zo::cuda::array<zo::bfloat16> c(g.on(), numbers);
   const auto product = peers::product_of_bfloat16(g.stream(), size, a.data(), b.data(), c.data());
   if (!product) return skip("peer not installed: cuBLAS");
   timed_step step(count, products, how);
-  const zo::index batch = samples(count, how);
+  const zo::index_t batch = samples(count, how);
   const double ours = 2e-12 * static_cast<double>(batch) *
                       step_multiplications(step.step.what().net, reuse::channel, borders::skipped);
   const double theirs = 2e-12 * std::pow(size, 3);
@@ -199,7 +199,7 @@ std::vector<claim> step_claims(const torch_times& torch) {
                        bar kind, double limit, std::function<outcome(const effort&)> measure) {
     claims.push_back({name, peer, unit, kind, limit, std::move(measure)});
   };
-  for (const zo::index count : {32, 256}) {
+  for (const zo::index_t count : {32, 256}) {
     const std::string batch = std::to_string(count), peer = "deepzero_" + batch;
     const std::string name = "DeepZero step, ResNet-20, 90 % sparse, batch " + batch;
     const std::string rounded = name + ", bfloat16";

@@ -211,7 +211,7 @@ class shared_work {
   int begin_ = 0, check_ = 0, share_ = 0, compute_ = 0, wait_ = 0, tell_ = 0, count_ = 0;
 };
 
-template <zo::index Batch>
+template <zo::index_t Batch>
 using shared_step = shared_work<network_work_of<Batch>>;
 
 std::vector<claim> claims_of(shared_work<rge_work>& rge, shared_step<256>& paper,

@@ -131,7 +131,7 @@ std::vector<double> query_seconds(rge_work& work) {
 
 // For each number of a vector.
 void measure_repeated(measurements& all) {
-  constexpr zo::index d = 1'000'000, q = 16;
+  constexpr zo::index_t d = 1'000'000, q = 16;
   std::vector<float> g(d), x(d, 0.5F);
   const std::vector<float> weights(q, 1e-3F);
   const auto each = [&](const std::string& name, double items, const std::function<void()>& work) {
@@ -169,8 +169,8 @@ void measure_network(measurements& all) {
   for (const int ranks : {2, 100, 10'000}) {
     const double seconds = median_seconds(5, [&] {
       const auto dealt =
-          zo::detail::deal(static_cast<zo::index>(costs.size()), ranks,
-                           [&](zo::index k) { return costs[static_cast<std::size_t>(k)]; });
+          zo::detail::deal(static_cast<zo::index_t>(costs.size()), ranks,
+                           [&](zo::index_t k) { return costs[static_cast<std::size_t>(k)]; });
       keep(dealt.order[0]);
     });
     all.add("deal", {static_cast<double>(ranks), seconds / static_cast<double>(costs.size())});

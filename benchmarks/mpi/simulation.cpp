@@ -20,7 +20,7 @@ double quantile(const std::vector<double>& all, double share) {
   return std::lerp(all[below], all[below + 1], at - static_cast<double>(below));
 }
 
-double uniform(std::uint64_t step, zo::index item) {
+double uniform(std::uint64_t step, zo::index_t item) {
   const zo::stream from{.seed = 1, .step = step};
   return from.words(static_cast<std::uint32_t>(item)).w0 * 0x1p-32;
 }
@@ -60,10 +60,10 @@ double round_seconds(const measurements& measured, const network& net, rounds ho
   return starts + moved + poll_seconds;
 }
 
-zo::index shared_step::count() const {
+zo::index_t shared_step::count() const {
   return std::accumulate(
-      queries.begin(), queries.end(), zo::index{0},
-      [](zo::index sum, const queries_of_a_kind& one) { return sum + one.count; });
+      queries.begin(), queries.end(), zo::index_t{0},
+      [](zo::index_t sum, const queries_of_a_kind& one) { return sum + one.count; });
 }
 
 shared_step step_of(const std::string& wanted, const measurements& measured) {
@@ -73,7 +73,7 @@ shared_step step_of(const std::string& wanted, const measurements& measured) {
     step.dealt = true;
     step.dimension = static_cast<double>(zo::nn::resnet(20).parameter_count());
     for (const auto& [name, row] : measured.rows("probe:"))
-      step.queries.push_back({static_cast<zo::index>(row.at(0)), row.at(1), row.at(2)});
+      step.queries.push_back({static_cast<zo::index_t>(row.at(0)), row.at(1), row.at(2)});
     step.jitter = measured.row("probe_jitter");
     return step;
   }
@@ -84,7 +84,7 @@ shared_step step_of(const std::string& wanted, const measurements& measured) {
   const std::vector<double>& seconds = measured.row("query");
   // Each query also makes its own direction.
   step.queries = {
-      {static_cast<zo::index>(2 * step.directions), 1,
+      {static_cast<zo::index_t>(2 * step.directions), 1,
        seconds[seconds.size() / 2] + step.dimension * measured.number("direction_number")}};
   step.jitter = relative(seconds);
   return step;
@@ -123,8 +123,8 @@ simulation::simulation(const measurements& measured, const network& net, rounds 
   for (std::uint64_t number = 0; number < simulated_steps; ++number) {
     std::vector<double>& seconds = seconds_[number];
     for (const queries_of_a_kind& one : step_.queries) {
-      for (zo::index k = 0; k < one.count; ++k) {
-        const double share = uniform(number, static_cast<zo::index>(seconds.size()));
+      for (zo::index_t k = 0; k < one.count; ++k) {
+        const double share = uniform(number, static_cast<zo::index_t>(seconds.size()));
         seconds.push_back(one.seconds * quantile(step_.jitter, share));
       }
     }
@@ -133,17 +133,17 @@ simulation::simulation(const measurements& measured, const network& net, rounds 
 }
 
 step_parts simulation::parts(int ranks) const {
-  const zo::index count = step_.count(), group = zo::detail::answers_at_once * ranks;
+  const zo::index_t count = step_.count(), group = zo::detail::answers_at_once * ranks;
   step_parts mean{.messages = message_seconds(ranks), .repeated = repeated_seconds(ranks)};
-  for (zo::index first = 0; first < count; first += group) {
-    const zo::index here = std::min(group, count - first);
+  for (zo::index_t first = 0; first < count; first += group) {
+    const zo::index_t here = std::min(group, count - first);
     zo::detail::dealt_items dealt;
     if (step_.dealt) {
       dealt = zo::detail::deal(
-          here, ranks, [&](zo::index k) { return costs_[static_cast<std::size_t>(first + k)]; });
+          here, ranks, [&](zo::index_t k) { return costs_[static_cast<std::size_t>(first + k)]; });
     } else {
       dealt.order.resize(static_cast<std::size_t>(here));
-      std::iota(dealt.order.begin(), dealt.order.end(), zo::index{0});
+      std::iota(dealt.order.begin(), dealt.order.end(), zo::index_t{0});
       dealt.ends = zo::detail::even_shares(here, ranks);
     }
     for (const std::vector<double>& seconds : seconds_) {
@@ -151,8 +151,8 @@ step_parts simulation::parts(int ranks) const {
       for (int r = 0; r < ranks; ++r) {
         double mine = 0;
         const zo::detail::share_range share = zo::detail::share_of(dealt.ends, r);
-        for (zo::index at = share.first; at < share.end; ++at) {
-          const zo::index item = first + dealt.order[static_cast<std::size_t>(at)];
+        for (zo::index_t at = share.first; at < share.end; ++at) {
+          const zo::index_t item = first + dealt.order[static_cast<std::size_t>(at)];
           mine += seconds[static_cast<std::size_t>(item)];
         }
         all += mine;

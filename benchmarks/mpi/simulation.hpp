@@ -39,7 +39,7 @@ inline constexpr double poll_seconds = 100e-6;
 
 /// A kind of query.
 struct queries_of_a_kind {
-  zo::index count = 0;
+  zo::index_t count = 0;
   double cost = 0;     // by which shares are dealt
   double seconds = 0;  // median
 };
@@ -54,7 +54,7 @@ struct shared_step {
   double directions = 0;  // that every process sums up
   bool sliced = false;    // what if each process summed its slice of the numbers and sent it round
 
-  zo::index count() const;
+  zo::index_t count() const;
 };
 
 /// The workloads of the documents: `wanted` is rge, large_rge or deepzero.

@@ -11,10 +11,10 @@ namespace {
 constexpr double mu = 5e-3;
 
 // The first of every tensor's coordinates, in proportion.
-zo::cge_options sampled(const std::vector<stratum>& step, zo::index part) {
-  std::vector<zo::index> all;
+zo::cge_options sampled(const std::vector<stratum>& step, zo::index_t part) {
+  std::vector<zo::index_t> all;
   for (const stratum& s : step) {
-    const auto count = static_cast<std::ptrdiff_t>(std::max<zo::index>(1, s.active / part));
+    const auto count = static_cast<std::ptrdiff_t>(std::max<zo::index_t>(1, s.active / part));
     all.insert(all.end(), s.sampled.begin(), s.sampled.begin() + count);
   }
   return {.smoothing = mu, .coordinates = zo::coordinate_list{std::move(all)}};
@@ -36,14 +36,14 @@ double rge_work::operator()(std::span<const float> x) const {
   return sum;
 }
 
-network_work::network_work(zo::index batch, bool smoke)
+network_work::network_work(zo::index_t batch, bool smoke)
     : what_(smoke ? 2 : batch),
-      step_(sparse_step(what_.net, std::numeric_limits<zo::index>::max())),
+      step_(sparse_step(what_.net, std::numeric_limits<zo::index_t>::max())),
       objective_(what_.objective<float>(what_.statistics, {})),
       gradient_(what_.parameters.size()),
-      how_(sampled(step_, smoke ? std::numeric_limits<zo::index>::max() : part)) {}
+      how_(sampled(step_, smoke ? std::numeric_limits<zo::index_t>::max() : part)) {}
 
-std::vector<probe_time> network_work::time_probes(zo::index coordinates, int repetitions) {
+std::vector<probe_time> network_work::time_probes(zo::index_t coordinates, int repetitions) {
   const stopwatch clock = stopwatch_of(timing::thread);
   objective_.prepare(what_.parameters, 0);
   std::vector<probe_time> found;

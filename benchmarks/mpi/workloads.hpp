@@ -14,7 +14,7 @@ namespace bench {
 /// How long a probe of a tensor takes here, and what zo::nn::objective::cost says.
 struct probe_time {
   std::string tensor;
-  zo::index active = 0;  // coordinates in the whole step
+  zo::index_t active = 0;  // coordinates in the whole step
   double cost = 0;
   std::vector<double> seconds;  // of single probes, processor time
 
@@ -43,8 +43,8 @@ class rge_work {
 
   double operator()(std::span<const float> x) const;
 
-  zo::index queries() const { return how_.queries(static_cast<zo::index>(x_.size())); }
-  zo::index dimension() const { return static_cast<zo::index>(x_.size()); }
+  zo::index_t queries() const { return how_.queries(static_cast<zo::index_t>(x_.size())); }
+  zo::index_t dimension() const { return static_cast<zo::index_t>(x_.size()); }
 
  private:
   busy_work work_{1};
@@ -56,9 +56,9 @@ class rge_work {
 /// A DeepZero step of ResNet-20 at 90 % sparsity: of each tensor the same part of its coordinates.
 class network_work {
  public:
-  static constexpr zo::index part = 32;  // one coordinate of so many
+  static constexpr zo::index_t part = 32;  // one coordinate of so many
 
-  network_work(zo::index batch, bool smoke);
+  network_work(zo::index_t batch, bool smoke);
 
   template <class Policy>
   const std::vector<float>& estimate(const Policy& policy) {
@@ -66,11 +66,11 @@ class network_work {
     return gradient_;
   }
 
-  zo::index queries() const { return how_.queries(dimension()); }
-  zo::index dimension() const { return static_cast<zo::index>(what_.parameters.size()); }
+  zo::index_t queries() const { return how_.queries(dimension()); }
+  zo::index_t dimension() const { return static_cast<zo::index_t>(what_.parameters.size()); }
 
   /// `repetitions` probes of each of some coordinates of every tensor.
-  std::vector<probe_time> time_probes(zo::index coordinates, int repetitions);
+  std::vector<probe_time> time_probes(zo::index_t coordinates, int repetitions);
   /// The pass that every process makes before its probes.
   double time_prepare(int repetitions);
 
@@ -83,7 +83,7 @@ class network_work {
   zo::workspace<float> memory_;
 };
 
-template <zo::index Batch>
+template <zo::index_t Batch>
 class network_work_of : public network_work {
  public:
   template <class Policy>

@@ -56,7 +56,7 @@ void expect_close(std::span<const float> ours, std::span<const double> theirs) {
 
 timing clock_of(int threads) { return threads == 1 ? timing::thread : timing::wall; }
 
-outcome against_torch(zo::index count, int threads, peers::layout lies, const effort& how) {
+outcome against_torch(zo::index_t count, int threads, peers::layout lies, const effort& how) {
   if (static_cast<int>(std::thread::hardware_concurrency()) < threads) {
     return skip("needs two processors");
   }
@@ -72,7 +72,7 @@ outcome against_torch(zo::index count, int threads, peers::layout lies, const ef
   return speeds(found, static_cast<double>(what.count * what.net.multiplications()));
 }
 
-outcome against_peak(zo::index count, int threads, const effort& how) {
+outcome against_peak(zo::index_t count, int threads, const effort& how) {
   if (static_cast<int>(std::thread::hardware_concurrency()) < threads) {
     return skip("needs two processors");
   }
@@ -83,7 +83,7 @@ outcome against_peak(zo::index count, int threads, const effort& how) {
   const auto made = static_cast<double>(peers::multiply_adds(1, alive));
   const auto rounds = static_cast<std::int64_t>(multiplications / made / threads);
   const auto peak = [&] {
-    zo::detail::parallel_for(zo::par.with_threads(threads), threads, [&](zo::index item, int) {
+    zo::detail::parallel_for(zo::par.with_threads(threads), threads, [&](zo::index_t item, int) {
       float value = 0.5F;
       peers::multiply_adds(rounds, &value);
       keep(value);
@@ -100,7 +100,7 @@ outcome against_peak(zo::index count, int threads, const effort& how) {
   return o;
 }
 
-std::string times(zo::index count, int threads) {
+std::string times(zo::index_t count, int threads) {
   return "ResNet-20 forward, train mode, batch " + std::to_string(count) + ", " +
          std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
@@ -109,7 +109,7 @@ std::string times(zo::index count, int threads) {
 
 std::vector<claim> forward_claims() {
   std::vector<claim> claims;
-  for (const zo::index count : {32, 512}) {
+  for (const zo::index_t count : {32, 512}) {
     for (const int threads : {1, 2}) {
       const std::string name = times(count, threads);
       claims.push_back({name, "LibTorch", "GFLOP/s", bar::at_least, count == 32 ? 1.6 : 2.2,

@@ -5,19 +5,19 @@
 namespace bench {
 namespace {
 
-using zo::index;
+using zo::index_t;
 using zo::nn::node;
 using zo::nn::operation;
 
 enum class extent { none, channel, full };
 
 // Pairs of an output and a tap along one axis.
-index taps_along(index size, index outputs, const node& n, borders taps) {
+index_t taps_along(index_t size, index_t outputs, const node& n, borders taps) {
   if (taps == borders::multiplied) return outputs * n.kernel;
-  index inside = 0;
-  for (index at = 0; at < outputs; ++at) {
-    for (index k = 0; k < n.kernel; ++k) {
-      const index from = at * n.stride + k - n.padding;
+  index_t inside = 0;
+  for (index_t at = 0; at < outputs; ++at) {
+    for (index_t k = 0; k < n.kernel; ++k) {
+      const index_t from = at * n.stride + k - n.padding;
       if (from >= 0 && from < size) ++inside;
     }
   }
@@ -25,7 +25,7 @@ index taps_along(index size, index outputs, const node& n, borders taps) {
 }
 
 // From `channels` input channels into all output channels.
-index of_layer(const node& n, index channels, borders taps) {
+index_t of_layer(const node& n, index_t channels, borders taps) {
   if (n.what == operation::linear) return n.out.size() * channels * n.in.area();
   return n.out.channels * channels * taps_along(n.in.height, n.out.height, n, taps) *
          taps_along(n.in.width, n.out.width, n, taps);
@@ -33,15 +33,15 @@ index of_layer(const node& n, index channels, borders taps) {
 
 // The first value of the block that computes value `id`. Blocks end where a shortcut is added and
 // the next operation is done; outside of blocks each convolution or linear map begins one.
-index block_of(const zo::nn::network& net, index id) {
+index_t block_of(const zo::nn::network& net, index_t id) {
   const std::vector<node>& all = net.nodes();
-  for (index sum = id; sum < static_cast<index>(all.size()); ++sum) {
+  for (index_t sum = id; sum < static_cast<index_t>(all.size()); ++sum) {
     const node& n = all[static_cast<std::size_t>(sum)];
     if (n.what != operation::add) continue;
     // Both ways lead back to the value that the block works on.
-    index a = n.first, b = n.second;
+    index_t a = n.first, b = n.second;
     while (a != b) {
-      index& later = a > b ? a : b;
+      index_t& later = a > b ? a : b;
       later = all[static_cast<std::size_t>(later)].first;
     }
     return a < id ? a + 1 : id;
@@ -56,12 +56,12 @@ extent joined(extent a, extent b) {
   return extent::full;
 }
 
-index of_channel(const zo::nn::network& net, index first, borders taps) {
+index_t of_channel(const zo::nn::network& net, index_t first, borders taps) {
   const std::vector<node>& all = net.nodes();
   std::vector<extent> changed(all.size(), extent::none);
   changed[static_cast<std::size_t>(first)] = extent::channel;
-  index sum = 0;
-  for (index id = first + 1; id < static_cast<index>(all.size()); ++id) {
+  index_t sum = 0;
+  for (index_t id = first + 1; id < static_cast<index_t>(all.size()); ++id) {
     const node& n = all[static_cast<std::size_t>(id)];
     const extent in = changed[static_cast<std::size_t>(n.first)];
     extent& out = changed[static_cast<std::size_t>(id)];
@@ -79,21 +79,21 @@ index of_channel(const zo::nn::network& net, index first, borders taps) {
 
 }  // namespace
 
-index multiplications_of(const zo::nn::network& net, const zo::nn::view& moved, reuse how,
-                         borders taps) {
+index_t multiplications_of(const zo::nn::network& net, const zo::nn::view& moved, reuse how,
+                           borders taps) {
   if (how == reuse::channel) return of_channel(net, moved.node, taps);
-  const index first = how == reuse::none    ? 0
-                      : how == reuse::block ? block_of(net, moved.node)
-                                            : moved.node;
-  index sum = 0;
-  for (index id = first; id < static_cast<index>(net.nodes().size()); ++id) {
+  const index_t first = how == reuse::none    ? 0
+                        : how == reuse::block ? block_of(net, moved.node)
+                                              : moved.node;
+  index_t sum = 0;
+  for (index_t id = first; id < static_cast<index_t>(net.nodes().size()); ++id) {
     const node& n = net.nodes()[static_cast<std::size_t>(id)];
     if (mixes(n.what)) sum += of_layer(n, n.in.channels, taps);
   }
   return sum;
 }
 
-index inner_multiplications(const zo::nn::network& net) {
+index_t inner_multiplications(const zo::nn::network& net) {
   return multiplications_of(net, net.parameters().front(), reuse::none, borders::skipped);
 }
 

@@ -17,10 +17,10 @@ enum class reuse {
 enum class borders { multiplied, skipped };
 
 /// Multiplications for one sample when one coordinate of this parameter tensor moves.
-zo::index multiplications_of(const zo::nn::network& net, const zo::nn::view& moved, reuse how,
-                             borders taps);
+zo::index_t multiplications_of(const zo::nn::network& net, const zo::nn::view& moved, reuse how,
+                               borders taps);
 
 /// Multiplications of one forward pass of one sample, borders skipped.
-zo::index inner_multiplications(const zo::nn::network& net);
+zo::index_t inner_multiplications(const zo::nn::network& net);
 
 }  // namespace bench

@@ -4,7 +4,7 @@ namespace bench {
 namespace {
 
 double seconds_of(const stopwatch& clock, const stratum& part, const step_side& side) {
-  zo::index made = 0;
+  zo::index_t made = 0;
   const double took = clock([&] { made = side.probe(part); });
   return took * static_cast<double>(part.active) / static_cast<double>(made);
 }

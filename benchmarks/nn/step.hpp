@@ -13,7 +13,7 @@ namespace bench {
 /// of a stratum; `probe` returns how many it made.
 struct step_side {
   std::function<void()> prepare;
-  std::function<zo::index(const stratum&)> probe;
+  std::function<zo::index_t(const stratum&)> probe;
 };
 
 /// Seconds of a whole step, one row a side, one column a repetition.

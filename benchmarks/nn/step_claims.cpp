@@ -24,14 +24,14 @@ constexpr const char* no_peer = "peer not installed: LibTorch (Debian: libtorch-
 // How much of a step is measured, by batch: ours answers many coordinates at once, the peer one
 // after another.
 struct sample_sizes {
-  zo::index ours, theirs, errors;  // coordinates of a tensor
+  zo::index_t ours, theirs, errors;  // coordinates of a tensor
 };
-sample_sizes sizes_for(zo::index count, const effort& how) {
+sample_sizes sizes_for(zo::index_t count, const effort& how) {
   if (how.smoke) return {1, 1, 1};
   return count <= 32 ? sample_sizes{8, 2, 4} : sample_sizes{2, 1, 1};
 }
 
-zo::index samples(zo::index count, const effort& how) { return how.smoke ? 2 : count; }
+zo::index_t samples(zo::index_t count, const effort& how) { return how.smoke ? 2 : count; }
 
 timing clock_of(int threads) { return threads == 1 ? timing::thread : timing::wall; }
 
@@ -54,7 +54,7 @@ class our_step {
   void prepare() { objective_.prepare(parameters_, 0); }
 
   // Differences of the loss for the first `most` sampled coordinates.
-  std::vector<double> probe(const stratum& part, zo::index most) {
+  std::vector<double> probe(const stratum& part, zo::index_t most) {
     const std::size_t n = std::min(part.sampled.size(), static_cast<std::size_t>(most));
     steps_.assign(n, T(mu));
     std::vector<double> differences(n);
@@ -62,14 +62,14 @@ class our_step {
     return differences;
   }
 
-  step_side side(zo::index most) {
+  step_side side(zo::index_t most) {
     return {[this] { prepare(); },
             [this, most](const stratum& part) {
-              return static_cast<zo::index>(probe(part, most).size());
+              return static_cast<zo::index_t>(probe(part, most).size());
             }};
   }
 
-  zo::index multiplications() const { return objective_.multiplications(); }
+  zo::index_t multiplications() const { return objective_.multiplications(); }
 
  private:
   std::vector<T> parameters_, statistics_, steps_;
@@ -82,10 +82,10 @@ class their_step {
 
   void prepare() { base_ = net_.prepare(); }
 
-  std::vector<double> probe(const stratum& part, zo::index most) {
+  std::vector<double> probe(const stratum& part, zo::index_t most) {
     std::vector<std::int64_t> elements;
-    for (const zo::index coordinate : part.sampled) {
-      if (static_cast<zo::index>(elements.size()) == most) break;
+    for (const zo::index_t coordinate : part.sampled) {
+      if (static_cast<zo::index_t>(elements.size()) == most) break;
       elements.push_back(coordinate - part.tensor->offset);
     }
     std::vector<double> losses(elements.size());
@@ -94,10 +94,10 @@ class their_step {
     return losses;
   }
 
-  step_side side(zo::index most) {
+  step_side side(zo::index_t most) {
     return {[this] { prepare(); },
             [this, most](const stratum& part) {
-              return static_cast<zo::index>(probe(part, most).size());
+              return static_cast<zo::index_t>(probe(part, most).size());
             }};
   }
 
@@ -110,7 +110,7 @@ class their_step {
 // shows that both mean the same step.
 template <class Step>
 std::vector<std::vector<double>> differences_of(Step& how, const std::vector<stratum>& step,
-                                                zo::index most) {
+                                                zo::index_t most) {
   how.prepare();
   std::vector<std::vector<double>> all;
   for (const stratum& part : step) all.push_back(how.probe(part, most));
@@ -151,10 +151,10 @@ double error_of(const std::vector<std::vector<double>>& found,
 
 // The count that the rows on arithmetic and multiplications use is what the library made.
 void expect_the_count(const our_step<float>& made, const workload& what,
-                      const std::vector<stratum>& step, zo::index most) {
-  zo::index wanted = 0;
+                      const std::vector<stratum>& step, zo::index_t most) {
+  zo::index_t wanted = 0;
   for (const stratum& part : step) {
-    wanted += std::min(static_cast<zo::index>(part.sampled.size()), most) * what.count *
+    wanted += std::min(static_cast<zo::index_t>(part.sampled.size()), most) * what.count *
               multiplications_of(what.net, *part.tensor, reuse::channel, borders::multiplied);
   }
   if (made.multiplications() != wanted) {
@@ -168,9 +168,9 @@ struct reference {
   std::vector<std::vector<double>> exact, theirs;  // by tensor; empty without a peer
 };
 
-const reference& reference_of(zo::index count, const workload& what,
-                              const std::vector<stratum>& step, zo::index most) {
-  static std::map<zo::index, reference> known;
+const reference& reference_of(zo::index_t count, const workload& what,
+                              const std::vector<stratum>& step, zo::index_t most) {
+  static std::map<zo::index_t, reference> known;
   const auto [at, is_new] = known.try_emplace(count);
   const auto peer = what.peer({.lies = peers::layout::usual});
   if (!is_new || !peer) return at->second;
@@ -181,9 +181,9 @@ const reference& reference_of(zo::index count, const workload& what,
   return at->second;
 }
 
-outcome errors(zo::index count, products products, const effort& how) {
+outcome errors(zo::index_t count, products products, const effort& how) {
   const workload what(samples(count, how));
-  const zo::index most = sizes_for(count, how).errors;
+  const zo::index_t most = sizes_for(count, how).errors;
   const std::vector<stratum> step = sparse_step(what.net, most);
   const auto& [exact, theirs] = reference_of(count, what, step, most);
   if (exact.empty()) return skip(no_peer);
@@ -205,8 +205,8 @@ outcome errors(zo::index count, products products, const effort& how) {
 enum side : std::size_t { exact, bfloat16, torch, torch_channels_last };
 
 // Measured once for all rows that tell about it; without a peer only our sides.
-const step_times& times_of(zo::index count, int threads, const effort& how) {
-  static std::map<std::pair<zo::index, int>, step_times> known;
+const step_times& times_of(zo::index_t count, int threads, const effort& how) {
+  static std::map<std::pair<zo::index_t, int>, step_times> known;
   const auto [at, is_new] = known.try_emplace({count, threads});
   if (!is_new) return at->second;
   const workload what(samples(count, how));
@@ -229,7 +229,7 @@ const step_times& times_of(zo::index count, int threads, const effort& how) {
   return at->second;
 }
 
-outcome times(zo::index count, int threads, side ours, side theirs, const effort& how) {
+outcome times(zo::index_t count, int threads, side ours, side theirs, const effort& how) {
   if (static_cast<int>(std::thread::hardware_concurrency()) < threads) {
     return skip("needs two processors");
   }
@@ -239,7 +239,7 @@ outcome times(zo::index count, int threads, side ours, side theirs, const effort
 }
 
 // Multiplications and additions that each way of making the step cannot avoid, by its time.
-outcome speeds(zo::index count, side ours, side theirs, const effort& how) {
+outcome speeds(zo::index_t count, side ours, side theirs, const effort& how) {
   const step_times& times = times_of(count, 1, how);
   if (theirs >= times.seconds.size()) return skip(no_peer);
   const comparison found = times.between(ours, theirs);
@@ -255,7 +255,7 @@ outcome speeds(zo::index count, side ours, side theirs, const effort& how) {
   return o;
 }
 
-outcome two_threads(zo::index count, const effort& how) {
+outcome two_threads(zo::index_t count, const effort& how) {
   if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
   const workload what(samples(count, how));
   const sample_sizes sizes = sizes_for(count, how);
@@ -270,7 +270,7 @@ outcome two_threads(zo::index count, const effort& how) {
 std::vector<claim> step_claims() {
   std::vector<claim> claims;
   const std::string step = "DeepZero step, ResNet-20, 90 % sparse, batch ";
-  for (const zo::index count : {32, 256}) {
+  for (const zo::index_t count : {32, 256}) {
     const std::string name = step + std::to_string(count);
     const auto add = [&](const std::string& what, const std::string& peer, const std::string& unit,
                          bar kind, double limit, std::function<outcome(const effort&)> measure) {

@@ -6,7 +6,7 @@
 
 namespace bench {
 
-workload::workload(zo::index samples) : count(samples) {
+workload::workload(zo::index_t samples) : count(samples) {
   parameters.resize(static_cast<std::size_t>(net.parameter_count()));
   statistics.resize(static_cast<std::size_t>(net.statistic_count()));
   zo::nn::initialize<float>(net, zo::nn::initialization::kaiming_normal, 1, parameters);
@@ -15,7 +15,7 @@ workload::workload(zo::index samples) : count(samples) {
   std::normal_distribution<float> noise;
   images.resize(static_cast<std::size_t>(count * net.nodes().front().out.size()));
   for (float& x : images) x = noise(random);
-  for (zo::index b = 0; b < count; ++b) classes.push_back(b % net.output().size());
+  for (zo::index_t b = 0; b < count; ++b) classes.push_back(b % net.output().size());
 }
 
 namespace {
@@ -36,18 +36,18 @@ double kept(const std::string& tensor) {
 
 }  // namespace
 
-std::vector<stratum> sparse_step(const zo::nn::network& net, zo::index sampled) {
+std::vector<stratum> sparse_step(const zo::nn::network& net, zo::index_t sampled) {
   std::vector<stratum> step;
   std::mt19937 random(3);
   for (const zo::nn::view& v : net.parameters()) {
-    std::vector<zo::index> all, chosen;
-    for (zo::index i = 0; i < v.size; ++i) all.push_back(v.offset + i);
+    std::vector<zo::index_t> all, chosen;
+    for (zo::index_t i = 0; i < v.size; ++i) all.push_back(v.offset + i);
     const auto active =
-        static_cast<zo::index>(std::llround(kept(v.name) * static_cast<double>(v.size)));
+        static_cast<zo::index_t>(std::llround(kept(v.name) * static_cast<double>(v.size)));
     std::ranges::sample(all, std::back_inserter(chosen), active, random);
-    const zo::index taken = std::min(sampled, active);
+    const zo::index_t taken = std::min(sampled, active);
     const auto first =
-        chosen.begin() + std::uniform_int_distribution<zo::index>(0, active - taken)(random);
+        chosen.begin() + std::uniform_int_distribution<zo::index_t>(0, active - taken)(random);
     step.push_back({&v, active, {first, first + taken}});
   }
   return step;

@@ -14,7 +14,7 @@
 namespace bench {
 
 struct workload {
-  explicit workload(zo::index samples);
+  explicit workload(zo::index_t samples);
 
   /// The objective of zo on this batch; the statistics stay the caller's.
   template <class T>
@@ -34,22 +34,22 @@ struct workload {
   std::unique_ptr<peers::torch_resnet> peer(const peers::torch_options& how) const;
 
   zo::nn::network net = zo::nn::resnet(20);
-  zo::index count;
+  zo::index_t count;
   std::vector<float> parameters, statistics, images;
-  std::vector<zo::index> classes;
+  std::vector<zo::index_t> classes;
 };
 
 /// What a step perturbs of one parameter tensor.
 struct stratum {
   const zo::nn::view* tensor;
-  zo::index active;                // coordinates in the step
-  std::vector<zo::index> sampled;  // some that follow one another in the step's list
+  zo::index_t active;                // coordinates in the step
+  std::vector<zo::index_t> sampled;  // some that follow one another in the step's list
 };
 
 /// For each tensor of ResNet-20 the coordinates of a step at 90 % sparsity, drawn at random in the
 /// shares that the paper's layer-wise pruning ratios keep (batch norms and the last bias: all), and
 /// at most `sampled` of them, in the order in which an estimate asks for them.
-std::vector<stratum> sparse_step(const zo::nn::network& net, zo::index sampled);
+std::vector<stratum> sparse_step(const zo::nn::network& net, zo::index_t sampled);
 
 /// Multiplications of the probes of that step, for one sample.
 double step_multiplications(const zo::nn::network& net, reuse how, borders taps);

@@ -14,6 +14,6 @@ namespace bench {
 std::vector<double> back_propagate(const zo::nn::network& net,
                                    const zo::nn::forward_pass<float>& pass,
                                    std::span<const float> parameters,
-                                   std::span<const zo::index> targets, int threads);
+                                   std::span<const zo::index_t> targets, int threads);
 
 }  // namespace bench

@@ -50,9 +50,9 @@ app::certificate certify_one(const classifier& classify, const torch::Tensor& im
 std::vector<app::certificate> certify_some(const classifier& classify, const image_tensors& images,
                                            std::int64_t first, std::int64_t count,
                                            const settings& s, const app::processes& all) {
-  constexpr zo::index numbers = 3;  // of a certificate
+  constexpr zo::index_t numbers = 3;  // of a certificate
   std::vector<double> answers(static_cast<std::size_t>(numbers * count));
-  all.share(answers, numbers, [&](zo::index at, std::span<double> mine) {
+  all.share(answers, numbers, [&](zo::index_t at, std::span<double> mine) {
     std::int64_t row = first + at / numbers;
     for (std::size_t i = 0; i < mine.size(); i += numbers, ++row) {
       const app::certificate one = certify_one(classify, images.range(row, row + 1), row, s);

@@ -151,7 +151,7 @@ double accuracy(const std::function<torch::Tensor(const torch::Tensor&)>& classi
     return (classify(batch) == images.labels.slice(0, first, last)).sum().item<double>();
   };
   std::vector<double> right(static_cast<std::size_t>((images.count() + at_once - 1) / at_once));
-  all.share(right, 1, [&](zo::index batch, std::span<double> mine) {
+  all.share(right, 1, [&](zo::index_t batch, std::span<double> mine) {
     for (double& one : mine) one = right_of(at_once * batch++);
   });
   return std::accumulate(right.begin(), right.end(), 0.0) / static_cast<double>(images.count());

@@ -44,8 +44,8 @@ torch::Tensor shared_rows(const app::processes& all, const black_box& classifier
   if (all.ranks() == 1) return batches_of(0, count);
   torch::Tensor rows = torch::empty({count}, torch::kFloat64);
   const std::span<double> answers(rows.data_ptr<double>(), static_cast<std::size_t>(count));
-  all.share(answers, classifier.batch(), [&](zo::index first, std::span<double> mine) {
-    const auto size = static_cast<zo::index>(mine.size());
+  all.share(answers, classifier.batch(), [&](zo::index_t first, std::span<double> mine) {
+    const auto size = static_cast<zo::index_t>(mine.size());
     rows.slice(0, first, first + size).copy_(batches_of(first, first + size));
   });
   return rows;

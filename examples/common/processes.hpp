@@ -98,8 +98,8 @@ class processes {
   /// Shares other work: each process calls ask(first, mine), which fills `mine`, the answers from
   /// number `first` on, and gets those of the others. Pieces of `piece` answers are not divided.
   /// Collective.
-  void share(std::span<double> answers, zo::index piece,
-             const std::function<void(zo::index first, std::span<double> mine)>& ask) const;
+  void share(std::span<double> answers, zo::index_t piece,
+             const std::function<void(zo::index_t first, std::span<double> mine)>& ask) const;
 
   /// By rank; empty for a process alone. Collective.
   std::vector<rank_usage> usage() const;

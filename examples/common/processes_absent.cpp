@@ -34,8 +34,8 @@ int processes::threads() const {
 std::vector<double> processes::gather(double mine) const { return {mine}; }
 void processes::broadcast(std::vector<std::uint8_t>&) const {}
 
-void processes::share(std::span<double> answers, zo::index,
-                      const std::function<void(zo::index, std::span<double>)>& ask) const {
+void processes::share(std::span<double> answers, zo::index_t,
+                      const std::function<void(zo::index_t, std::span<double>)>& ask) const {
   ask(0, answers);
 }
 

@@ -91,8 +91,8 @@ void processes::broadcast(std::vector<std::uint8_t>& bytes) const {
   zo::mpi::broadcast(policy(), std::span(bytes));
 }
 
-void processes::share(std::span<double> answers, zo::index piece,
-                      const std::function<void(zo::index, std::span<double>)>& ask) const {
+void processes::share(std::span<double> answers, zo::index_t piece,
+                      const std::function<void(zo::index_t, std::span<double>)>& ask) const {
   if (!link_) {
     ask(0, answers);
   } else {

@@ -48,8 +48,8 @@ class device_estimator : public estimator {
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     const minibatch& batch = asked.batch;
-    if (!inputs_ || inputs_->size() != static_cast<zo::index>(batch.inputs.size())) {
-      inputs_.emplace(on_, static_cast<zo::index>(batch.inputs.size()));
+    if (!inputs_ || inputs_->size() != static_cast<zo::index_t>(batch.inputs.size())) {
+      inputs_.emplace(on_, static_cast<zo::index_t>(batch.inputs.size()));
       classes_.emplace(on_, batch.count);
     }
     inputs_->copy_from(batch.inputs);
@@ -76,7 +76,7 @@ class device_estimator : public estimator {
 
  private:
   zo::cuda::network_batch<float> batch() const {
-    return {*inputs_, classes_->size(), zo::cuda::span<const zo::index>(*classes_)};
+    return {*inputs_, classes_->size(), zo::cuda::span<const zo::index_t>(*classes_)};
   }
 
   const zo::nn::network& net_;
@@ -87,7 +87,7 @@ class device_estimator : public estimator {
   zo::cuda::policy on_;
   zo::cuda::array<float> x_, gradient_, statistics_;
   std::optional<zo::cuda::array<float>> inputs_;
-  std::optional<zo::cuda::array<zo::index>> classes_;
+  std::optional<zo::cuda::array<zo::index_t>> classes_;
   zo::cuda::workspace memory_;
   zo::cuda::network_objective<float> objective_;
 };

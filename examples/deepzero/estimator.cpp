@@ -106,8 +106,8 @@ class activations_estimator : public estimator {
     if (!std::isfinite(ask.value())) refuse_estimate(asked.step, ask.value(), s_);
     const zo::stream from{app::seed_for(s_.seed, "activations"),
                           static_cast<std::uint64_t>(asked.step)};
-    zo::index questions = 0, multiplications = 0;
-    for (auto layer = static_cast<zo::index>(net_.nodes().size()) - 1; layer > 0; --layer) {
+    zo::index_t questions = 0, multiplications = 0;
+    for (auto layer = static_cast<zo::index_t>(net_.nodes().size()) - 1; layer > 0; --layer) {
       if (net_.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
       const auto did =
           ask.estimate(layer, {.directions = directions_of(net_, s_), .smoothing = s_.smoothing},
@@ -117,7 +117,7 @@ class activations_estimator : public estimator {
     }
     pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
               zo::nn::norm_mode::train, s_.threads);
-    const zo::index passes = 3;  // of the estimator two, and this one
+    const zo::index_t passes = 3;  // of the estimator two, and this one
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {ask.value(), passes + (questions + asked.batch.count - 1) / asked.batch.count,
@@ -136,7 +136,7 @@ class activations_estimator : public estimator {
 
 }  // namespace
 
-coordinate_sets::coordinate_sets(const network& net, std::span<const zo::index> counts,
+coordinate_sets::coordinate_sets(const network& net, std::span<const zo::index_t> counts,
                                  std::int64_t per_epoch, const settings& s)
     : net_(net),
       counts_(counts.begin(), counts.end()),
@@ -158,11 +158,13 @@ const zo::cge<>& coordinate_sets::at(std::int64_t step) {
 }
 
 std::unique_ptr<estimator> make_estimator(const std::string& name, const network& net,
-                                          std::span<const zo::index> counts, std::int64_t per_epoch,
-                                          const settings& s, const app::processes& all) {
+                                          std::span<const zo::index_t> counts,
+                                          std::int64_t per_epoch, const settings& s,
+                                          const app::processes& all) {
   if (name == "first-order") return make_first_order(net, s);
   if (name == "cge" || name == "sparse-cge") {
-    coordinate_sets sets(net, name == "cge" ? std::span<const zo::index>() : counts, per_epoch, s);
+    coordinate_sets sets(net, name == "cge" ? std::span<const zo::index_t>() : counts, per_epoch,
+                         s);
     if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
     return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
   }

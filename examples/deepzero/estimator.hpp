@@ -47,7 +47,7 @@ class estimator {
 class coordinate_sets {
  public:
   /// `counts` says how many of each parameter; empty: all.
-  coordinate_sets(const zo::nn::network& net, std::span<const zo::index> counts,
+  coordinate_sets(const zo::nn::network& net, std::span<const zo::index_t> counts,
                   std::int64_t per_epoch, const settings& s);
 
   /// The estimator of a step.
@@ -55,7 +55,7 @@ class coordinate_sets {
 
  private:
   const zo::nn::network& net_;
-  std::vector<zo::index> counts_;
+  std::vector<zo::index_t> counts_;
   std::int64_t steps_per_set_;
   const settings& s_;
   std::int64_t set_ = -1;
@@ -67,8 +67,9 @@ class coordinate_sets {
 /// others do not look at it. Several processes share the queries, but for those of first-order and
 /// activations: there each makes the whole step.
 std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn::network& net,
-                                          std::span<const zo::index> counts, std::int64_t per_epoch,
-                                          const settings& s, const app::processes& all);
+                                          std::span<const zo::index_t> counts,
+                                          std::int64_t per_epoch, const settings& s,
+                                          const app::processes& all);
 
 /// Where in the run the question is: all processes must ask the same one.
 zo::estimate_options place_of(const question& asked, const settings& s);

@@ -50,7 +50,7 @@ class back_propagation : public estimator {
     return out;
   }
 
-  torch::Tensor parameter(const torch::Tensor& all, zo::index number) const {
+  torch::Tensor parameter(const torch::Tensor& all, zo::index_t number) const {
     if (number < 0) return {};
     const zo::nn::view& v = net_.parameters()[static_cast<std::size_t>(number)];
     return all.narrow(0, v.offset, v.size).view(v.dims);

@@ -63,9 +63,9 @@ void append(const app::image_set& images, std::int64_t i, const movement& how, m
 
 minibatch gathered(const app::image_set& images, std::span<const std::int64_t> rows,
                    const auto& movement_of) {
-  std::vector<zo::index> labels;
+  std::vector<zo::index_t> labels;
   for (const std::int64_t i : rows) labels.push_back(images.labels[static_cast<std::size_t>(i)]);
-  minibatch out{{}, static_cast<zo::index>(rows.size()), zo::nn::cross_entropy(labels, classes)};
+  minibatch out{{}, static_cast<zo::index_t>(rows.size()), zo::nn::cross_entropy(labels, classes)};
   out.inputs.reserve(rows.size() * static_cast<std::size_t>(images.image_size()));
   for (const std::int64_t i : rows) append(images, i, movement_of(i), out);
   return out;

@@ -33,7 +33,7 @@ double epochs_of(const training_report& r, const curve_point& p) {
 
 std::int64_t coordinates_of(const training_report& r) {
   std::int64_t sum = 0;
-  for (const zo::index count : r.counts) sum += count;
+  for (const zo::index_t count : r.counts) sum += count;
   return r.counts.empty() ? r.parameters : sum;
 }
 

@@ -11,8 +11,8 @@
 namespace deepzero {
 
 struct grasp_options {
-  zo::index directions = 192;  ///< q of each of the two gradient estimates
-  double smoothing = 5e-3;     ///< mu, of the estimates and of the step along the gradient
+  zo::index_t directions = 192;  ///< q of each of the two gradient estimates
+  double smoothing = 5e-3;       ///< mu, of the estimates and of the step along the gradient
   std::uint64_t seed = 0;
 };
 
@@ -47,7 +47,9 @@ std::vector<double> zo_grasp_scores(const Policy& policy, F&& f, std::span<const
 }
 
 /// Queries of zo_grasp_scores.
-inline zo::index grasp_queries(const grasp_options& options) { return 2 * options.directions + 2; }
+inline zo::index_t grasp_queries(const grasp_options& options) {
+  return 2 * options.directions + 2;
+}
 
 /// Whether a parameter is pruned at all: weights of convolutions and linear maps are; biases and
 /// batch norms are always asked.
@@ -57,11 +59,12 @@ bool is_prunable(const zo::nn::view& parameter);
 /// coordinates are ranked together by their scores; the share `sparsity` with the highest scores,
 /// whose loss hurts the gradient least, is left out, and each parameter keeps as many as remain of
 /// it, but at least 1.
-std::vector<zo::index> layer_counts(const zo::nn::network& net, std::span<const double> scores,
-                                    double sparsity);
+std::vector<zo::index_t> layer_counts(const zo::nn::network& net, std::span<const double> scores,
+                                      double sparsity);
 
 /// A random set with these counts, ascending; sets of different numbers are independent.
-std::vector<zo::index> coordinate_set(const zo::nn::network& net, std::span<const zo::index> counts,
-                                      std::uint64_t seed, std::uint64_t number);
+std::vector<zo::index_t> coordinate_set(const zo::nn::network& net,
+                                        std::span<const zo::index_t> counts, std::uint64_t seed,
+                                        std::uint64_t number);
 
 }  // namespace deepzero

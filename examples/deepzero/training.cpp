@@ -118,14 +118,14 @@ std::vector<curve_point> curve_from(const app::fields& f, std::int64_t step, std
 }
 
 // How many coordinates of each parameter are asked: where an estimator has that choice.
-std::vector<zo::index> counts_from(const app::safetensors& file, const network& net,
-                                   const std::string& estimator, const app::fields& f) {
+std::vector<zo::index_t> counts_from(const app::safetensors& file, const network& net,
+                                     const std::string& estimator, const app::fields& f) {
   const auto counts = file.at(counts_name).values<std::int64_t>();
   const auto& parameters = net.parameters();
   const std::size_t expected = estimator == "sparse-cge" ? parameters.size() : 0;
   file.at(counts_name).require_shape({static_cast<std::int64_t>(expected)});
   for (std::size_t i = 0; i < expected; ++i) {
-    const zo::index size = parameters[i].size;
+    const zo::index_t size = parameters[i].size;
     f.require(
         counts[i] >= 1 && counts[i] <= size && (is_prunable(parameters[i]) || counts[i] == size),
         counts_name, "are not those of this network");
@@ -234,13 +234,13 @@ network make_network(const settings& s, const app::image_set& images) {
   const zo::nn::shape in{images.channels, images.rows, images.columns};
   if (s.network == "cnn") return zo::nn::adjustable_cnn(in, s.channels, s.depth);
   if (s.network == "mlp") {
-    std::vector<zo::index> sizes(static_cast<std::size_t>(s.depth), s.channels);
+    std::vector<zo::index_t> sizes(static_cast<std::size_t>(s.depth), s.channels);
     sizes.insert(sizes.begin(), in.size());
     sizes.push_back(10);
     return zo::nn::mlp(sizes);
   }
   const std::string resnet = "resnet";
-  zo::index depth = 0;
+  zo::index_t depth = 0;
   const char* const end = s.network.data() + s.network.size();
   if (!s.network.starts_with(resnet) ||
       std::from_chars(s.network.data() + resnet.size(), end, depth).ptr != end) {
@@ -289,7 +289,7 @@ double accuracy(const network& net, std::span<const float> parameters,
     return static_cast<double>(right);
   };
   std::vector<double> right(static_cast<std::size_t>((images.count + at_once - 1) / at_once));
-  all.share(right, 1, [&](zo::index batch, std::span<double> mine) {
+  all.share(right, 1, [&](zo::index_t batch, std::span<double> mine) {
     for (double& one : mine) one = right_of(at_once * batch++);
   });
   return std::accumulate(right.begin(), right.end(), 0.0) / static_cast<double>(images.count);

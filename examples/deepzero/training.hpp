@@ -40,8 +40,8 @@ struct curve_point {
 struct training_report {
   std::string estimator;
   std::int64_t parameters = 0;
-  std::int64_t per_epoch = 0;     ///< steps
-  std::vector<zo::index> counts;  ///< coordinates asked of each parameter; empty: all, or none
+  std::int64_t per_epoch = 0;       ///< steps
+  std::vector<zo::index_t> counts;  ///< coordinates asked of each parameter; empty: all, or none
   std::vector<curve_point> curve;
 
   const curve_point& last() const { return curve.back(); }

@@ -82,7 +82,7 @@ void fit(const std::string& simulator, std::vector<double> x, std::uint64_t step
   const std::uint64_t done = load(x, optimizer);
   if (done >= steps) throw std::runtime_error("these steps are done: ask for more");
   std::ofstream log("fit.csv", done == 0 ? std::ios::trunc : std::ios::app);
-  const zo::index before = how.queries(3) * static_cast<zo::index>(done);
+  const zo::index_t before = how.queries(3) * static_cast<zo::index_t>(done);
   auto on_step = [&](const zo::step_report& made) {
     log << made.step << ',' << before + made.queries << ',' << made.value << std::endl;
     if (!log) throw std::runtime_error("fit.csv cannot be written");

@@ -23,8 +23,8 @@ template <class T>
 struct boundary_result {
   std::vector<double> losses;  ///< B: f at each row; central differences: mean of the row's answers
   std::vector<T> gradients;    ///< B x d, row-major: estimate of dL_b / dz_b; zero for a failed row
-  index queries = 0;           ///< rows answered, candidates and base points together
-  index failed = 0;            ///< failed answers among them
+  index_t queries = 0;         ///< rows answered, candidates and base points together
+  index_t failed = 0;          ///< failed answers among them
   bool ok = true;              ///< false: no gradient; all zeros
   flaw why = flaw::none;       ///< of an estimate that is not ok
 };
@@ -43,8 +43,8 @@ requires(detail::rule(rowwise_objective<F, T>,
   detail::check_dimension(who, z.dimension);
   detail::check_options(who, options);
   detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
-  const index numbers = detail::checked_product(who, z.count, z.dimension);
-  detail::require(static_cast<index>(z.data.size()) == numbers, who, ": z of ", z.count,
+  const index_t numbers = detail::checked_product(who, z.count, z.dimension);
+  detail::require(static_cast<index_t>(z.data.size()) == numbers, who, ": z of ", z.count,
                   " rows of ", z.dimension, " needs ", numbers, " numbers, got ", z.data.size());
   detail::check_memory(who, "z", z.data.data());
   if constexpr (detail::team_policy<Policy>) {
@@ -57,9 +57,8 @@ requires(detail::rule(rowwise_objective<F, T>,
                                        result.losses.data()};
   workspace<T> memory;
   // Asked by rows, also where F can answer single points as well.
-  auto by_rows = [&f](points<T> candidates, std::span<const index> rows, std::span<double> losses) {
-    f(candidates, rows, losses);
-  };
+  auto by_rows = [&f](points<T> candidates, std::span<const index_t> rows,
+                      std::span<double> losses) { f(candidates, rows, losses); };
   const estimate_result estimated =
       detail::estimate_rows(policy, by_rows, problem, how, options, memory);
   result.queries = estimated.queries;

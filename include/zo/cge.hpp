@@ -51,7 +51,7 @@ class cge {
   const cge_options& options() const { return options_; }
 
   /// Queries that one estimate costs (for each row of a rowwise objective).
-  index queries(index dimension) const {
+  index_t queries(index_t dimension) const {
     return (S::uses_base ? 1 : 0) +
            S::points * detail::selected_count(options_.coordinates, dimension);
   }
@@ -68,7 +68,7 @@ void describe(const cge<S>& how, fingerprint& print) {
   print.add(S::points).add(options.smoothing).add(options.relative).add(options.failures);
   print.add(options.coordinates.index());
   if (const auto* list = std::get_if<coordinate_list>(&options.coordinates)) {
-    print.add(std::span<const index>(list->coordinates));
+    print.add(std::span<const index_t>(list->coordinates));
   } else if (const auto* mask = std::get_if<coordinate_mask>(&options.coordinates)) {
     for (const bool asked : mask->mask) print.add(asked);
   } else if (const auto* random = std::get_if<random_coordinates>(&options.coordinates)) {
@@ -122,29 +122,29 @@ struct coordinate_points {
   const row_problem<T>& problem;
   const chosen_coordinates& chosen;
   const cge_options& how;
-  index first;
+  index_t first;
 
-  index row(index j) const { return j % problem.rows; }
-  index coordinate(index j) const { return chosen[first + j / (problem.rows * S::points)]; }
-  T value(index j) const {
+  index_t row(index_t j) const { return j % problem.rows; }
+  index_t coordinate(index_t j) const { return chosen[first + j / (problem.rows * S::points)]; }
+  T value(index_t j) const {
     const T x = problem.x[row(j) * problem.dimension + coordinate(j)];
     return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how.smoothing,
                      how.relative);
   }
   // With one row a buffer stays a copy of x in which a single coordinate is moved and put back.
   static constexpr bool begins = true;
-  static constexpr index worth_a_thread() { return index{1} << 16; }
-  void begin(index at, index count, T* to) const {
+  static constexpr index_t worth_a_thread() { return index_t{1} << 16; }
+  void begin(index_t at, index_t count, T* to) const {
     if (problem.rows == 1) std::copy_n(problem.x + at, count, to);
   }
-  void write(index j, index at, index count, T* to) const {
+  void write(index_t j, index_t at, index_t count, T* to) const {
     if (problem.rows > 1) {
       std::copy_n(problem.x + row(j) * problem.dimension + at, count, to);
     }
-    const index moved = coordinate(j) - at;
+    const index_t moved = coordinate(j) - at;
     if (moved >= 0 && moved < count) to[moved] = value(j);
   }
-  void restore(index j, T* buffer) const {
+  void restore(index_t j, T* buffer) const {
     if (problem.rows == 1) buffer[coordinate(j)] = problem.x[coordinate(j)];
   }
 };
@@ -156,21 +156,21 @@ class slope_writer {
   slope_writer(const row_problem<T>& problem, double scale, buffers<T>& memory)
       : problem_(problem), scale_(scale), survivors_(cleared(memory.survivors, problem.rows)) {}
 
-  void write(index row, index coordinate, double slope) {
+  void write(index_t row, index_t coordinate, double slope) {
     bool good = false;
     const T value = gradient_of<T>(scale_, slope, good);
     if (!good) return;  // the coordinate stays at zero
     problem_.gradients[row * problem_.dimension + coordinate] = value;
     survivors_[static_cast<std::size_t>(row)] += 1;
   }
-  bool enough(on_failure failures, index asked) const {
+  bool enough(on_failure failures, index_t asked) const {
     return enough_slopes(failures, survivors_, asked);
   }
 
  private:
   const row_problem<T>& problem_;
   double scale_;
-  std::vector<index>& survivors_;
+  std::vector<index_t>& survivors_;
 };
 
 template <class Policy, class T, class F, difference_scheme S>
@@ -194,11 +194,11 @@ class cge_run {
   estimate_result operator()() {
     std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
     bool ok = !S::uses_base || base_comes_along || ask_base();
-    const index group = std::max<index>(1, answers_of(policy_) / (problem_.rows * S::points));
-    for (index first = 0; ok && first < chosen_.count(); first += group) {
+    const index_t group = std::max<index_t>(1, answers_of(policy_) / (problem_.rows * S::points));
+    for (index_t first = 0; ok && first < chosen_.count(); first += group) {
       ok = add_coordinates(first, std::min(group, chosen_.count() - first));
     }
-    for (index b = 0; b < problem_.rows; ++b) {
+    for (index_t b = 0; b < problem_.rows; ++b) {
       problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
     }
     const estimate_result result{problem_.losses[0], asker_.queries, asker_.failed, true};
@@ -217,8 +217,8 @@ class cge_run {
     return any_answer(base_) && may_go_on();
   }
 
-  bool add_coordinates(index first, index count) {
-    const index rows = problem_.rows;
+  bool add_coordinates(index_t first, index_t count) {
+    const index_t rows = problem_.rows;
     const coordinate_points<T, S> maker{problem_, chosen_, how_, first};
     answers_.resize(static_cast<std::size_t>(count * S::points * rows));
     if (base_comes_along && first == 0) {
@@ -227,15 +227,15 @@ class cge_run {
     } else {
       asker_.ask(maker, answers_);
     }
-    for (index k = 0; k < count; ++k) {
-      for (index b = 0; b < rows; ++b) write_slope(maker, k * S::points * rows + b);
+    for (index_t k = 0; k < count; ++k) {
+      for (index_t b = 0; b < rows; ++b) write_slope(maker, k * S::points * rows + b);
     }
     return may_go_on();
   }
 
-  void write_slope(const coordinate_points<T, S>& maker, index j) {
-    const index b = maker.row(j);
-    const index i = maker.coordinate(j);
+  void write_slope(const coordinate_points<T, S>& maker, index_t j) {
+    const index_t b = maker.row(j);
+    const index_t i = maker.coordinate(j);
     const double upper = answers_[static_cast<std::size_t>(j)];
     const auto upper_x = static_cast<double>(maker.value(j));
     means_.add(b, upper);
@@ -290,7 +290,7 @@ double prepared_value(const Policy& policy, F& f, std::span<const T> x,
 }
 
 template <class F>
-double probe_cost(const F& f, index coordinate) {
+double probe_cost(const F& f, index_t coordinate) {
   if constexpr (priced_objective<F>) {
     const auto cost = static_cast<double>(f.cost(coordinate));
     require(cost > 0 && is_finite(cost), "zo::cge: the cost of coordinate ", coordinate,
@@ -313,7 +313,7 @@ class probe_run {
         gradient_(gradient),
         how_(how.options()),
         options_(options),
-        problem_{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &result_.value},
+        problem_{x.data(), 1, static_cast<index_t>(x.size()), gradient.data(), &result_.value},
         chosen_(
             choose_coordinates(how_.coordinates, problem_.dimension, options.seed, options.step)),
         writer_(problem_, chosen_.scale, memory.buffers()),
@@ -332,8 +332,8 @@ class probe_run {
       result_.failed = 1;
       return give_up(result_, gradient_);
     }
-    const index group = answers_of(policy_) / S::points;
-    for (index first = 0; first < chosen_.count(); first += group) {
+    const index_t group = answers_of(policy_) / S::points;
+    for (index_t first = 0; first < chosen_.count(); first += group) {
       probe_coordinates(first, std::min(group, chosen_.count() - first));
       if (how_.failures == on_failure::stop && result_.failed > 0)
         return give_up(result_, gradient_);
@@ -344,16 +344,16 @@ class probe_run {
 
  private:
   // Coordinates and steps of one group: all upper sides, then (central) all lower ones.
-  void probe_coordinates(index first, index count) {
+  void probe_coordinates(index_t first, index_t count) {
     const auto probes = static_cast<std::size_t>(count * S::points);
     coordinates_.resize(probes);
     steps_.resize(probes);
     differences_.assign(probes, failed_query);
     for (std::size_t j = 0; j < probes; ++j) {
-      const index i = chosen_[first + static_cast<index>(j) % count];
+      const index_t i = chosen_[first + static_cast<index_t>(j) % count];
       const T x = x_[static_cast<std::size_t>(i)];
       coordinates_[j] = i;
-      const double side_of_j = side(static_cast<int>(static_cast<index>(j) / count));
+      const double side_of_j = side(static_cast<int>(static_cast<index_t>(j) / count));
       steps_[j] = step_from(x, side_of_j, how_.smoothing, how_.relative) - x;
     }
     result_.queries += count * S::points;
@@ -366,7 +366,7 @@ class probe_run {
     write_slopes(static_cast<std::size_t>(count));
   }
 
-  void probe(std::span<const index> coordinates, std::span<const T> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const T> steps,
              std::span<double> differences) {
     call_guarded(
         how_.failures, [&] { f_.probe(coordinates, steps, differences); },
@@ -377,12 +377,12 @@ class probe_run {
   void probe_share() {
     team& others = policy_.team();
     const dealt_items dealt =
-        deal(static_cast<index>(coordinates_.size()), others.ranks(),
-             [&](index k) { return probe_cost(f_, coordinates_[static_cast<std::size_t>(k)]); });
+        deal(static_cast<index_t>(coordinates_.size()), others.ranks(),
+             [&](index_t k) { return probe_cost(f_, coordinates_[static_cast<std::size_t>(k)]); });
     const share_range mine = share_of(dealt.ends, others.rank());
-    std::vector<index> coordinates;
+    std::vector<index_t> coordinates;
     std::vector<T> steps;
-    for (index at = mine.first; at < mine.end; ++at) {
+    for (index_t at = mine.first; at < mine.end; ++at) {
       const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
       coordinates.push_back(coordinates_[k]);
       steps.push_back(steps_[k]);
@@ -422,7 +422,7 @@ class probe_run {
   chosen_coordinates chosen_;
   slope_writer<T> writer_;
   std::vector<double>& base_;
-  std::vector<index>& coordinates_;
+  std::vector<index_t>& coordinates_;
   std::vector<T>& steps_;
   std::vector<double>& differences_;
 };
@@ -437,7 +437,8 @@ requires objective<F, T> estimate_result estimate_one(const Policy& policy, F& f
     return probe_run<Policy, T, F, S>(policy, f, x, gradient, how, options, memory)();
   } else {
     double loss = 0;
-    const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};
+    const row_problem<T> problem{x.data(), 1, static_cast<index_t>(x.size()), gradient.data(),
+                                 &loss};
     return estimate_rows(policy, f, problem, how, options, memory);
   }
 }

@@ -21,7 +21,7 @@
 namespace zo {
 
 /// Sizes, coordinates and query counts. Signed, 64 bits, on the host and on the device.
-using index = std::int64_t;
+using index_t = std::int64_t;
 
 /// The scalar types of x and gradient.
 template <class T>

@@ -19,7 +19,7 @@ struct all_coordinates {};
 
 /// These coordinates, each once. The gradient is zero elsewhere; nothing is rescaled.
 struct coordinate_list {
-  std::vector<index> coordinates;
+  std::vector<index_t> coordinates;
 };
 
 /// The coordinates where the mask (one entry a coordinate) is true. Nothing is rescaled.
@@ -30,7 +30,7 @@ struct coordinate_mask {
 /// `count` different coordinates, drawn anew at every step, and the estimate multiplied by d /
 /// count: its mean over the draws is the full estimate.
 struct random_coordinates {
-  index count = 1;
+  index_t count = 1;
 };
 
 using coordinate_selection =
@@ -70,10 +70,11 @@ class bounded_integers {
 // A set of numbers of at most a given size, in one allocation (open addressing).
 class index_set {
  public:
-  explicit index_set(index size) : slots_(std::bit_ceil(2 * static_cast<std::size_t>(size)), -1) {}
+  explicit index_set(index_t size)
+      : slots_(std::bit_ceil(2 * static_cast<std::size_t>(size)), -1) {}
 
   // False if `value` (at least 0) is in the set already.
-  bool insert(index value) {
+  bool insert(index_t value) {
     constexpr std::uint64_t golden = 0x9E3779B97F4A7C15;
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = (static_cast<std::uint64_t>(value) * golden >> 32) & mask;
@@ -85,7 +86,7 @@ class index_set {
   }
 
  private:
-  std::vector<index> slots_;
+  std::vector<index_t> slots_;
 };
 
 }  // namespace detail
@@ -94,17 +95,17 @@ class index_set {
 /// function of `from` alone, on every machine. Throws std::invalid_argument unless
 /// 0 <= count <= dimension and count <= 2^32. Time and memory: O(count). Source: Floyd's sampling
 /// (Bentley and Floyd, CACM 1987).
-inline std::vector<index> random_subset(index dimension, index count, const stream& from) {
+inline std::vector<index_t> random_subset(index_t dimension, index_t count, const stream& from) {
   detail::require(count >= 0 && count <= dimension, "zo::random_subset: cannot draw ", count,
                   " different numbers of ", dimension);
-  detail::require(count <= index{1} << 32,
+  detail::require(count <= index_t{1} << 32,
                   "zo::random_subset: at most 2^32 numbers can be drawn, got ", count);
   detail::bounded_integers random(from);
   detail::index_set chosen(count);
-  std::vector<index> sorted;
+  std::vector<index_t> sorted;
   sorted.reserve(static_cast<std::size_t>(count));
-  for (index last = dimension - count; last < dimension; ++last) {
-    const auto drawn = static_cast<index>(random.below(static_cast<std::uint64_t>(last) + 1));
+  for (index_t last = dimension - count; last < dimension; ++last) {
+    const auto drawn = static_cast<index_t>(random.below(static_cast<std::uint64_t>(last) + 1));
     sorted.push_back(chosen.insert(drawn) ? drawn : last);
     if (sorted.back() == last) chosen.insert(last);
   }
@@ -127,16 +128,16 @@ namespace detail {
 /// The coordinates of one estimate. For "all" no list is kept.
 struct chosen_coordinates {
   bool all = true;
-  index dimension = 0;
-  std::vector<index> list;
+  index_t dimension = 0;
+  std::vector<index_t> list;
   double scale = 1.0;
 
-  index count() const { return all ? dimension : static_cast<index>(list.size()); }
-  index operator[](index k) const { return all ? k : list[static_cast<std::size_t>(k)]; }
+  index_t count() const { return all ? dimension : static_cast<index_t>(list.size()); }
+  index_t operator[](index_t k) const { return all ? k : list[static_cast<std::size_t>(k)]; }
 };
 
-inline void check_list(const std::vector<index>& list, index dimension) {
-  std::vector<index> sorted = list;
+inline void check_list(const std::vector<index_t>& list, index_t dimension) {
+  std::vector<index_t> sorted = list;
   std::ranges::sort(sorted);
   for (std::size_t k = 0; k < sorted.size(); ++k) {
     require(sorted[k] >= 0 && sorted[k] < dimension, "zo::cge: coordinate ", sorted[k],
@@ -147,16 +148,16 @@ inline void check_list(const std::vector<index>& list, index dimension) {
 }
 
 // Throws where the selection does not fit the dimension.
-inline index selected_count(const coordinate_selection& selection, index dimension) {
-  index count = dimension;
+inline index_t selected_count(const coordinate_selection& selection, index_t dimension) {
+  index_t count = dimension;
   if (const auto* list = std::get_if<coordinate_list>(&selection)) {
-    count = static_cast<index>(list->coordinates.size());
+    count = static_cast<index_t>(list->coordinates.size());
     check_list(list->coordinates, dimension);
   } else if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
-    require(static_cast<index>(mask->mask.size()) == dimension,
+    require(static_cast<index_t>(mask->mask.size()) == dimension,
             "zo::cge: the mask must have one entry a coordinate, got ", mask->mask.size(), " for ",
             dimension, " coordinates");
-    count = static_cast<index>(std::ranges::count(mask->mask, true));
+    count = static_cast<index_t>(std::ranges::count(mask->mask, true));
   } else if (const auto* random = std::get_if<random_coordinates>(&selection)) {
     count = random->count;
     require(count <= dimension, "zo::cge: cannot draw ", count, " different coordinates of ",
@@ -166,16 +167,17 @@ inline index selected_count(const coordinate_selection& selection, index dimensi
   return count;
 }
 
-inline chosen_coordinates choose_coordinates(const coordinate_selection& selection, index dimension,
-                                             std::uint64_t seed, std::uint64_t step) {
+inline chosen_coordinates choose_coordinates(const coordinate_selection& selection,
+                                             index_t dimension, std::uint64_t seed,
+                                             std::uint64_t step) {
   chosen_coordinates chosen{true, dimension, {}, 1.0};
-  const index count = selected_count(selection, dimension);
+  const index_t count = selected_count(selection, dimension);
   if (const auto* list = std::get_if<coordinate_list>(&selection)) {
     chosen.all = false;
     chosen.list = list->coordinates;
   } else if (const auto* mask = std::get_if<coordinate_mask>(&selection)) {
     chosen.all = false;
-    for (index i = 0; i < dimension; ++i) {
+    for (index_t i = 0; i < dimension; ++i) {
       if (mask->mask[static_cast<std::size_t>(i)]) chosen.list.push_back(i);
     }
   } else if (std::holds_alternative<random_coordinates>(selection)) {

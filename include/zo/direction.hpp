@@ -30,17 +30,17 @@ enum class law { gaussian, rademacher };
 // lanes*n … lanes*n+lanes-1 and yields lanes * values_per_block consecutive coordinates; value v of
 // lane l is coordinate v*lanes + l of the group. So a vector of lanes is a run of coordinates on
 // every machine, and a GPU warp writes runs of 64 bytes.
-inline constexpr index lanes = 16;
-inline constexpr index gaussian_values_per_block = 4;
-inline constexpr index rademacher_values_per_block = 128;
-inline constexpr index gaussian_group = lanes * gaussian_values_per_block;
-inline constexpr index rademacher_group = lanes * rademacher_values_per_block;
+inline constexpr index_t lanes = 16;
+inline constexpr index_t gaussian_values_per_block = 4;
+inline constexpr index_t rademacher_values_per_block = 128;
+inline constexpr index_t gaussian_group = lanes * gaussian_values_per_block;
+inline constexpr index_t rademacher_group = lanes * rademacher_values_per_block;
 // Kernels work on whole tiles: a multiple of every group, small enough for the first-level cache.
-inline constexpr index tile = rademacher_group;
+inline constexpr index_t tile = rademacher_group;
 // A 32-bit block number limits a direction to this many coordinates.
-inline constexpr index max_dimension = (index{1} << 32) * gaussian_values_per_block;
+inline constexpr index_t max_dimension = (index_t{1} << 32) * gaussian_values_per_block;
 
-ZO_HD constexpr index values_per_block(law kind) {
+ZO_HD constexpr index_t values_per_block(law kind) {
   return kind == law::gaussian ? gaussian_values_per_block : rademacher_values_per_block;
 }
 
@@ -127,11 +127,11 @@ ZO_HD inline void block_normals(const words4<std::uint32_t>& words, float value[
 
 // Raw value of one coordinate, for code that needs a single element. The kernels give the same
 // bits.
-ZO_HD inline float raw_value(law kind, const stream& from, index coordinate) {
-  const index per_block =
+ZO_HD inline float raw_value(law kind, const stream& from, index_t coordinate) {
+  const index_t per_block =
       kind == law::gaussian ? gaussian_values_per_block : rademacher_values_per_block;
-  const index group = coordinate / (lanes * per_block);
-  const index value = coordinate / lanes % per_block;
+  const index_t group = coordinate / (lanes * per_block);
+  const index_t value = coordinate / lanes % per_block;
   const words4<std::uint32_t> word =
       from.words(static_cast<std::uint32_t>(group * lanes + coordinate % lanes));
   if (kind == law::gaussian) {
@@ -140,7 +140,7 @@ ZO_HD inline float raw_value(law kind, const stream& from, index coordinate) {
     normal_pair(upper ? word.w2 : word.w0, upper ? word.w3 : word.w1, first, second);
     return value % 2 == 0 ? first : second;
   }
-  const index position = value / 32;
+  const index_t position = value / 32;
   const std::uint32_t bits = position == 0   ? word.w0
                              : position == 1 ? word.w1
                              : position == 2 ? word.w2
@@ -150,12 +150,12 @@ ZO_HD inline float raw_value(law kind, const stream& from, index coordinate) {
 
 // One level of the tree that adds the sums of the lanes of a tile, in the one order that every
 // machine uses. Lanes of a level are independent; on a GPU a barrier parts the levels.
-ZO_HD inline void lane_tree_level(double* sum, index lane, index half) {
+ZO_HD inline void lane_tree_level(double* sum, index_t lane, index_t half) {
   if (lane < half) sum[lane] += sum[lane + half];
 }
 inline double lane_tree(double* sum) {
-  for (index half = lanes / 2; half >= 1; half /= 2) {
-    for (index lane = 0; lane < half; ++lane) lane_tree_level(sum, lane, half);
+  for (index_t half = lanes / 2; half >= 1; half /= 2) {
+    for (index_t lane = 0; lane < half; ++lane) lane_tree_level(sum, lane, half);
   }
   return sum[0];
 }
@@ -163,17 +163,17 @@ inline double lane_tree(double* sum) {
 // The compiled kernels (src/direction.cpp chooses the widest instruction set once). `first` is a
 // multiple of `tile`; arrays start at coordinate `first`. `out` may be `x`.
 template <class T>
-void perturb(law kind, const stream& from, index first, index count, const T* x, T h, T* out);
+void perturb(law kind, const stream& from, index_t first, index_t count, const T* x, T h, T* out);
 // g[i] = fma(weights[k], raw value i of direction from.number + k, g[i]) for k = 0 … directions-1.
 template <class T>
-void accumulate(law kind, const stream& from, index directions, const T* weights, index first,
-                index count, T* g);
+void accumulate(law kind, const stream& from, index_t directions, const T* weights, index_t first,
+                index_t count, T* g);
 // Sum of squares of the raw Gaussian values of coordinates first … first+count-1.
-double sum_of_squares(const stream& from, index first, index count);
+double sum_of_squares(const stream& from, index_t first, index_t count);
 // 1 / root of their sum, added in order.
 double inverse_root_of_sum(std::span<const double> values);
 // 1 / norm of the raw Gaussian direction, summed tile by tile in a fixed order.
-double inverse_norm(const stream& from, index dimension);
+double inverse_norm(const stream& from, index_t dimension);
 
 }  // namespace detail
 
@@ -181,7 +181,7 @@ double inverse_norm(const stream& from, index dimension);
 struct gaussian {
   static constexpr detail::law law = detail::law::gaussian;
   static constexpr bool unit_norm = false;
-  static constexpr double scale(index) { return 1.0; }
+  static constexpr double scale(index_t) { return 1.0; }
 };
 
 /// Independent signs, +1 or -1 with probability 1/2. E[u uᵀ] = I, so the scale c is 1. One random
@@ -189,7 +189,7 @@ struct gaussian {
 struct rademacher {
   static constexpr detail::law law = detail::law::rademacher;
   static constexpr bool unit_norm = false;
-  static constexpr double scale(index) { return 1.0; }
+  static constexpr double scale(index_t) { return 1.0; }
 };
 
 /// Uniform on the unit sphere: a Gaussian direction divided by its norm. E[u uᵀ] = I / d, so the
@@ -198,13 +198,13 @@ struct rademacher {
 struct sphere {
   static constexpr detail::law law = detail::law::gaussian;
   static constexpr bool unit_norm = true;
-  static constexpr double scale(index dimension) { return static_cast<double>(dimension); }
+  static constexpr double scale(index_t dimension) { return static_cast<double>(dimension); }
 };
 
 /// A direction distribution: raw values by `law`, divided by their norm if `unit_norm`, and the
 /// factor scale(d) with scale(d) * E[u uᵀ] = I.
 template <class D>
-concept distribution = requires(index dimension) {
+concept distribution = requires(index_t dimension) {
   { D::law } -> std::convertible_to<detail::law>;
   { D::unit_norm } -> std::convertible_to<bool>;
   { D::scale(dimension) } -> std::convertible_to<double>;
@@ -214,12 +214,12 @@ namespace detail {
 
 // Factor between the raw values and the direction.
 template <distribution D>
-double raw_factor(const stream& from, index dimension) {
+double raw_factor(const stream& from, index_t dimension) {
   if constexpr (D::unit_norm) return inverse_norm(from, dimension);
   return 1.0;
 }
 
-inline void check_dimension(const char* who, index dimension) {
+inline void check_dimension(const char* who, index_t dimension) {
   require(dimension >= 1, who, ": x has no coordinates; give at least 1");
   require(dimension <= max_dimension, who, ": at most 2^34 coordinates are supported, got ",
           dimension);
@@ -232,7 +232,7 @@ inline void check_dimension(const char* who, index dimension) {
 /// Cost: no queries, no memory.
 template <distribution D, scalar T>
 void fill_direction(D, const stream& from, std::span<T> out) {
-  const auto dimension = static_cast<index>(out.size());
+  const auto dimension = static_cast<index_t>(out.size());
   detail::check_dimension("zo::fill_direction", dimension);
   detail::check_memory("zo::fill_direction", "out", out.data());
   for (T& value : out) value = T(0);

@@ -22,25 +22,25 @@ namespace zo::detail {
 template <class T, law Kind, class Stored = T>
 struct lane_sum {
   stream from;
-  index directions = 1;
+  index_t directions = 1;
   const T* weights = nullptr;
-  index first = 0;
-  index count = 0;
+  index_t first = 0;
+  index_t count = 0;
   const Stored* x = nullptr;
   Stored* out = nullptr;
 
   // A counter block holds 4 normals or 128 signs; an item takes 4 or, for the sake of registers and
   // of work for many threads, the 32 signs of one word.
   static constexpr int values = Kind == law::gaussian ? 4 : 32;
-  static constexpr index group = lanes * values_per_block(Kind);
-  static constexpr index items_per_group = group / values;
+  static constexpr index_t group = lanes * values_per_block(Kind);
+  static constexpr index_t items_per_group = group / values;
 
-  ZO_HD constexpr index items() const { return (count + group - 1) / group * items_per_group; }
+  ZO_HD constexpr index_t items() const { return (count + group - 1) / group * items_per_group; }
 
-  ZO_HD void operator()(index item) const {
-    const index lane = item % lanes;
-    const index word = item % items_per_group / lanes;
-    const index start = item / items_per_group * group + word * (values * lanes) + lane;
+  ZO_HD void operator()(index_t item) const {
+    const index_t lane = item % lanes;
+    const index_t word = item % items_per_group / lanes;
+    const index_t start = item / items_per_group * group + word * (values * lanes) + lane;
     if (start >= count) return;
     const auto block =
         static_cast<std::uint32_t>((first / group + item / items_per_group) * lanes + lane);
@@ -54,12 +54,12 @@ struct lane_sum {
       for (int v = 0; v < values; ++v) sum[v] = static_cast<T>(in[v * lanes]);
     } else {
       for (int v = 0; v < values; ++v) {
-        const index at = start + v * lanes;
+        const index_t at = start + v * lanes;
         sum[v] = at < count ? static_cast<T>(x[at]) : T(0);
       }
     }
     stream at = from;
-    for (index k = 0; k < directions; ++k, ++at.number) {
+    for (index_t k = 0; k < directions; ++k, ++at.number) {
       add(weights[k], at.words(block), static_cast<int>(word), sum);
     }
     Stored* const to = out + start;
@@ -92,15 +92,15 @@ struct lane_sum {
 /// the sum of the tile.
 struct lane_squares {
   stream from;
-  index count = 0;  ///< coordinates of the whole direction
+  index_t count = 0;  ///< coordinates of the whole direction
 
   /// item = tile number * lanes + lane
-  ZO_HD double operator()(index item) const {
-    const index lane = item % lanes;
-    const index first = item / lanes * tile;
-    const index end = count < first + tile ? count : first + tile;
+  ZO_HD double operator()(index_t item) const {
+    const index_t lane = item % lanes;
+    const index_t first = item / lanes * tile;
+    const index_t end = count < first + tile ? count : first + tile;
     double sum = 0;
-    for (index at = first; at < end; at += gaussian_group) {
+    for (index_t at = first; at < end; at += gaussian_group) {
       const auto words = from.words(static_cast<std::uint32_t>(at / gaussian_group * lanes + lane));
       float value[4];
       block_normals(words, value);

@@ -57,10 +57,10 @@ void check_memory(const char* who, const char* name, const T* data) {
 }
 
 // Rows of as many numbers each, in all.
-inline index checked_product(const char* who, index rows, index dimension) {
-  index product = 0;
+inline index_t checked_product(const char* who, index_t rows, index_t dimension) {
+  index_t product = 0;
   require(!__builtin_mul_overflow(rows, dimension, &product) &&
-              product <= std::numeric_limits<index>::max() / static_cast<index>(sizeof(double)),
+              product <= std::numeric_limits<index_t>::max() / static_cast<index_t>(sizeof(double)),
           who, ": ", rows, " rows of ", dimension, " numbers are more than any memory holds");
   return product;
 }

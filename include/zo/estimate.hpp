@@ -17,12 +17,12 @@ namespace zo {
 /// An estimator `How` that can ask the objective `F` over scalars `T`.
 template <class How, class F, class T>
 concept estimator_for = detail::rule(
-    requires(const How& how) { how.queries(index{}); },
+    requires(const How& how) { how.queries(index_t{}); },
     "zo: an estimator is wanted here, such as zo::rge() or zo::cge(); in zo::minimize "
     "it stands before the optimizer") && objective<F, T> &&
     requires(const How& how, F& f, std::span<const T> x, std::span<T> gradient,
              const estimate_options& options, workspace<T>& memory) {
-  { how.queries(index{}) } -> std::same_as<index>;
+  { how.queries(index_t{}) } -> std::same_as<index_t>;
   detail::estimate_one(sequential_policy{}, f, x, gradient, how, options, memory);
 };
 
@@ -56,7 +56,7 @@ requires detail::same_scalar<X, G> && detail::writable<G> && estimator_for<How, 
   const std::span<const T> from(std::ranges::data(x), std::ranges::size(x));
   const std::span<T> to(std::ranges::data(gradient), std::ranges::size(gradient));
   constexpr const char* who = "zo::estimate";
-  detail::check_dimension(who, static_cast<index>(from.size()));
+  detail::check_dimension(who, static_cast<index_t>(from.size()));
   detail::require(from.size() == to.size(), who,
                   ": gradient must have as many coordinates as x, got ", to.size(), " and ",
                   from.size());

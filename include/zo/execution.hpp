@@ -72,38 +72,39 @@ class loop_body {
   template <class Body>
   requires(!std::same_as<std::remove_cvref_t<Body>, loop_body>)
       loop_body(Body& body)  // NOLINT: a parameter type, meant to convert
-      : object_(std::addressof(body)), call_([](void* object, index item, int worker) {
+      : object_(std::addressof(body)), call_([](void* object, index_t item, int worker) {
           (*static_cast<Body*>(object))(item, worker);
         }) {}
 
-  void operator()(index item, int worker) const { call_(object_, item, worker); }
+  void operator()(index_t item, int worker) const { call_(object_, item, worker); }
 
  private:
   void* object_;
-  void (*call_)(void*, index, int);
+  void (*call_)(void*, index_t, int);
 };
 
 // Runs body(item, worker) for item = 0 … items-1, worker < threads. Items must be independent.
 // When bodies throw, every item before the first failing one has run, later ones may be skipped,
 // and the exception of the lowest item is rethrown here, whatever the number of threads. All
 // threads round as this one does. A request to cancel this thread acts after the loop.
-void run_loop(int threads, index items, loop_body body);
+void run_loop(int threads, index_t items, loop_body body);
 
 template <class Body>
-void parallel_for(const execution_policy auto& policy, index items, Body&& body) {
+void parallel_for(const execution_policy auto& policy, index_t items, Body&& body) {
   run_loop(threads_of(policy), items, loop_body(body));
 }
 
 // Runs body(begin, end) over ranges that cover 0 … items-1, each of at least `least` items, so that
 // handing a range to a thread costs little beside it; too few items for two ranges stay here.
 template <class Body>
-void parallel_ranges(const execution_policy auto& policy, index items, index least, Body&& body) {
-  constexpr index per_thread = 16;  // ranges, so that a slow thread holds nobody up
-  const index most = items / (least > 0 ? least : 1);
-  const index threads = threads_of(policy);
-  const index wanted = threads == 1 ? 1 : threads * per_thread;
-  const index ranges = most < 1 ? 1 : most < wanted ? most : wanted;
-  parallel_for(policy, ranges, [&](index range, int) {
+void parallel_ranges(const execution_policy auto& policy, index_t items, index_t least,
+                     Body&& body) {
+  constexpr index_t per_thread = 16;  // ranges, so that a slow thread holds nobody up
+  const index_t most = items / (least > 0 ? least : 1);
+  const index_t threads = threads_of(policy);
+  const index_t wanted = threads == 1 ? 1 : threads * per_thread;
+  const index_t ranges = most < 1 ? 1 : most < wanted ? most : wanted;
+  parallel_for(policy, ranges, [&](index_t range, int) {
     body(items * range / ranges, items * (range + 1) / ranges);
   });
 }

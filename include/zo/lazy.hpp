@@ -23,7 +23,7 @@ namespace zo {
 
 namespace detail {
 
-ZO_HD constexpr index first_of_share(index number) {
+ZO_HD constexpr index_t first_of_share(index_t number) {
   return number / lanes * tile + number % lanes;
 }
 
@@ -37,29 +37,29 @@ ZO_HD constexpr index first_of_share(index number) {
 template <class T>
 class share {
  public:
-  ZO_HD share(const T* x, index dimension, index number)
+  ZO_HD share(const T* x, index_t dimension, index_t number)
       : x_(x), dimension_(dimension), number_(number) {}
 
   /// Coordinates of the whole point.
-  ZO_HD index size() const { return dimension_; }
+  ZO_HD index_t size() const { return dimension_; }
 
   ZO_HD bool empty() const { return detail::first_of_share(number_) >= dimension_; }
 
   /// Any coordinate of the point, of this share or not.
-  ZO_HD T operator[](index i) const { return x_[i]; }
+  ZO_HD T operator[](index_t i) const { return x_[i]; }
 
   /// body(i, x_i) for each coordinate of this share.
   template <class Body>
   ZO_HD void each(Body&& body) const {
-    const index first = detail::first_of_share(number_);
-    const index end = dimension_ < first + detail::tile ? dimension_ : first + detail::tile;
-    for (index i = first; i < end; i += detail::lanes) body(i, x_[i]);
+    const index_t first = detail::first_of_share(number_);
+    const index_t end = dimension_ < first + detail::tile ? dimension_ : first + detail::tile;
+    for (index_t i = first; i < end; i += detail::lanes) body(i, x_[i]);
   }
 
  private:
   const T* x_;
-  index dimension_;
-  index number_;
+  index_t dimension_;
+  index_t number_;
 };
 
 namespace detail {
@@ -68,18 +68,18 @@ namespace detail {
 template <class T, law Kind>
 class perturbed_share {
  public:
-  ZO_HD perturbed_share(const T* x, index dimension, index number, const stream& from, T h)
+  ZO_HD perturbed_share(const T* x, index_t dimension, index_t number, const stream& from, T h)
       : x_(x), dimension_(dimension), number_(number), from_(from), h_(h) {}
 
-  ZO_HD index size() const { return dimension_; }
+  ZO_HD index_t size() const { return dimension_; }
   ZO_HD bool empty() const { return first_of_share(number_) >= dimension_; }
-  ZO_HD T operator[](index i) const {
+  ZO_HD T operator[](index_t i) const {
     return fused(h_, static_cast<T>(raw_value(Kind, from_, i)), x_[i]);
   }
 
   template <class Body>
   ZO_HD void each(Body&& body) const {
-    const index start = number_ / lanes * tile;
+    const index_t start = number_ / lanes * tile;
     if (start + tile <= dimension_) {
       each_of_tile<true>(body);
     } else {
@@ -90,16 +90,16 @@ class perturbed_share {
  private:
   template <bool Whole, class Body>
   ZO_HD void each_of_tile(Body& body) const {
-    constexpr index group = lanes * values_per_block(Kind);
-    const index lane = number_ % lanes;
-    const index start = number_ / lanes * tile;
-    for (index at = start; at < start + tile && (Whole || at < dimension_); at += group) {
+    constexpr index_t group = lanes * values_per_block(Kind);
+    const index_t lane = number_ % lanes;
+    const index_t start = number_ / lanes * tile;
+    for (index_t at = start; at < start + tile && (Whole || at < dimension_); at += group) {
       const auto words = from_.words(static_cast<std::uint32_t>(at / group * lanes + lane));
       if constexpr (Kind == law::gaussian) {
         float value[4];
         block_normals(words, value);
         for (int v = 0; v < 4; ++v) {
-          const index i = at + v * lanes + lane;
+          const index_t i = at + v * lanes + lane;
           if (Whole || i < dimension_) body(i, fused(h_, static_cast<T>(value[v]), x_[i]));
         }
       } else {
@@ -112,16 +112,16 @@ class perturbed_share {
   }
 
   template <bool Whole, class Body>
-  ZO_HD void signs_of_word(std::uint32_t word, index first, Body& body) const {
+  ZO_HD void signs_of_word(std::uint32_t word, index_t first, Body& body) const {
     for (int v = 0; v < 32; ++v) {
-      const index i = first + v * lanes;
+      const index_t i = first + v * lanes;
       if (Whole || i < dimension_) body(i, x_[i] + (word >> (31 - v) & 1u ? -h_ : h_));
     }
   }
 
   const T* x_;
-  index dimension_;
-  index number_;
+  index_t dimension_;
+  index_t number_;
   stream from_;
   T h_;
 };
@@ -130,21 +130,21 @@ class perturbed_share {
 template <class T>
 class moved_share {
  public:
-  ZO_HD moved_share(const T* x, index dimension, index number, index moved, T value)
+  ZO_HD moved_share(const T* x, index_t dimension, index_t number, index_t moved, T value)
       : plain_(x, dimension, number), moved_(moved), value_(value) {}
 
-  ZO_HD index size() const { return plain_.size(); }
+  ZO_HD index_t size() const { return plain_.size(); }
   ZO_HD bool empty() const { return plain_.empty(); }
-  ZO_HD T operator[](index i) const { return i == moved_ ? value_ : plain_[i]; }
+  ZO_HD T operator[](index_t i) const { return i == moved_ ? value_ : plain_[i]; }
 
   template <class Body>
   ZO_HD void each(Body&& body) const {
-    plain_.each([&](index i, T x) { body(i, i == moved_ ? value_ : x); });
+    plain_.each([&](index_t i, T x) { body(i, i == moved_ ? value_ : x); });
   }
 
  private:
   share<T> plain_;
-  index moved_;
+  index_t moved_;
   T value_;
 };
 
@@ -171,13 +171,15 @@ namespace detail {
 
 // Shares are added in slices of 256 by a tree; slice sums into 256 strands, strand s taking slices
 // s, s + 256, …, and the strands by the same tree. One block of GPU threads does either.
-inline constexpr index slice = 256;
-inline constexpr index slice_tile = slice / lanes * tile;  // coordinates
+inline constexpr index_t slice = 256;
+inline constexpr index_t slice_tile = slice / lanes * tile;  // coordinates
 
-ZO_HD constexpr index slices(index dimension) { return (dimension + slice_tile - 1) / slice_tile; }
+ZO_HD constexpr index_t slices(index_t dimension) {
+  return (dimension + slice_tile - 1) / slice_tile;
+}
 
 // One level of the tree; on a GPU a barrier parts the levels.
-ZO_HD inline void slice_tree_level(double* sum, index at, index half) {
+ZO_HD inline void slice_tree_level(double* sum, index_t at, index_t half) {
   if (at < half) sum[at] += sum[at + half];
 }
 
@@ -201,8 +203,8 @@ ZO_HD double finished(const F& f, double sum) {
 }
 
 inline double slice_tree(double* sum) {
-  for (index half = slice / 2; half >= 1; half /= 2) {
-    for (index at = 0; at < half; ++at) slice_tree_level(sum, at, half);
+  for (index_t half = slice / 2; half >= 1; half /= 2) {
+    for (index_t at = 0; at < half; ++at) slice_tree_level(sum, at, half);
   }
   return sum[0];
 }
@@ -210,11 +212,11 @@ inline double slice_tree(double* sum) {
 // The loss at a point in memory.
 template <class F, class T>
 double whole_loss(const F& f, std::span<const T> x, std::uint64_t sample) {
-  const auto dimension = static_cast<index>(x.size());
+  const auto dimension = static_cast<index_t>(x.size());
   double strands[slice] = {};
-  for (index s = 0; s < slices(dimension); ++s) {
+  for (index_t s = 0; s < slices(dimension); ++s) {
     double parts[slice];
-    for (index at = 0; at < slice; ++at) {
+    for (index_t at = 0; at < slice; ++at) {
       parts[at] = part_of(f, share<T>(x.data(), dimension, s * slice + at), sample);
     }
     strands[s % slice] += slice_tree(parts);

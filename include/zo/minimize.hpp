@@ -55,27 +55,27 @@ inline constexpr std::string_view to_string(status why) {
 /// What a callback sees after each step.
 struct step_report {
   std::uint64_t step = 0;  ///< number of the step just made
-  index queries = 0;       ///< made so far
+  index_t queries = 0;     ///< made so far
   double value = 0;        ///< of the estimate before the step: see estimate_result::value
 };
 
 enum class verdict { go_on, stop };
 
 struct minimize_options {
-  index max_queries = 0;           ///< must be set, at least 1; never exceeded
+  index_t max_queries = 0;         ///< must be set, at least 1; never exceeded
   std::optional<double> target{};  ///< stop when f(x) is at or below
   std::optional<std::uint64_t> max_steps{};
   std::uint64_t seed = 0;
-  std::uint64_t first_step = 0;         ///< continue a run: steps made before
-  index chunk_bytes = index{64} << 20;  ///< see estimate_options
+  std::uint64_t first_step = 0;             ///< continue a run: steps made before
+  index_t chunk_bytes = index_t{64} << 20;  ///< see estimate_options
   std::function<verdict(const step_report&)> on_step{};
 };
 
 struct minimize_result {
   status why = status::budget_spent;
-  double value = 0;   ///< f at the final x; NaN if no query was left for it or it failed (drop)
-  index queries = 0;  ///< really made, the one for `value` included
-  index failed = 0;   ///< failed ones among them
+  double value = 0;     ///< f at the final x; NaN if no query was left for it or it failed (drop)
+  index_t queries = 0;  ///< really made, the one for `value` included
+  index_t failed = 0;   ///< failed ones among them
   std::uint64_t steps = 0;  ///< made in this call, without one that was undone
 };
 
@@ -90,7 +90,7 @@ template <class Optimizer, class T>
 concept optimizer_for = rule(
     running_updater<Optimizer, T> ||
         requires(const std::remove_cvref_t<Optimizer>& optimizer) {
-          optimizer.template start<T>(index{});
+          optimizer.template start<T>(index_t{});
         },
     "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), or an updater of one");
 
@@ -127,7 +127,7 @@ class host_machine {
         gradient_(x.size()),
         last_(x.size()) {}
 
-  index dimension() const { return static_cast<index>(x_.size()); }
+  index_t dimension() const { return static_cast<index_t>(x_.size()); }
   bool drops() const { return how_.options().failures == on_failure::drop; }
 
   estimate_result estimate(const estimate_options& place) {
@@ -230,7 +230,7 @@ class minimize_run {
   };
   static constexpr bool value_is_exact = scheme::uses_base || prepares_apart;
 
-  static index queries_of(const How& how, index dimension) {
+  static index_t queries_of(const How& how, index_t dimension) {
     check_estimator<typename Machine::value_type>(how);
     return how.queries(dimension);
   }
@@ -347,7 +347,7 @@ class minimize_run {
 
   Machine& machine_;
   const minimize_options& options_;
-  index cost_;
+  index_t cost_;
   minimize_result result_;
   bool value_known_ = false;
   bool x_is_good_ = true;             // f(x) is a number, or nobody knows better
@@ -373,7 +373,7 @@ requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
                                  Optimizer&& optimizer, const minimize_options& options) {
   using T = scalar_of<X>;
   const std::span<T> point(std::ranges::data(x), std::ranges::size(x));
-  const auto dimension = static_cast<index>(point.size());
+  const auto dimension = static_cast<index_t>(point.size());
   detail::check_dimension("zo::minimize", dimension);
   detail::check_memory("zo::minimize", "x", point.data());
   const auto run = [&](auto& updater) {

@@ -37,15 +37,15 @@ struct over_options {
   double wait_seconds = 3600;
   /// x itself is compared between the processes at every so many estimates, at least 1. That the
   /// processes ask for the same estimate is compared at each one.
-  index compare_every = 1;
+  index_t compare_every = 1;
 };
 
 /// What sharing cost one process since zo::mpi::over.
 struct rank_usage {
   double seconds = 0;          ///< all of them
   double waiting_seconds = 0;  ///< those of waiting for others: who waits least is slowest
-  index exchanges = 0;         ///< rounds of messages
-  index bytes = 0;             ///< received from other processes
+  index_t exchanges = 0;       ///< rounds of messages
+  index_t bytes = 0;           ///< received from other processes
 };
 
 namespace detail {
@@ -143,7 +143,7 @@ std::vector<double> gather(const Policy& policy, double mine) {
 /// is not divided; the last one may be shorter. What ask throws in one process is thrown in all, as
 /// by estimates. Collective.
 template <class Policy, class Ask>
-void share(const Policy& policy, std::span<double> answers, index piece, const Ask& ask) {
+void share(const Policy& policy, std::span<double> answers, index_t piece, const Ask& ask) {
   zo::detail::require(piece >= 1, "zo::mpi::share: piece must be at least 1, got ", piece);
   zo::detail::ask_share(detail::team_of(policy), answers, ask, piece);
 }

@@ -42,10 +42,10 @@ namespace zo {
 template <class T>
 struct points {
   std::span<const T> data;
-  index count = 0;
-  index dimension = 0;
+  index_t count = 0;
+  index_t dimension = 0;
 
-  std::span<const T> operator[](index k) const {
+  std::span<const T> operator[](index_t k) const {
     return data.subspan(static_cast<std::size_t>(k * dimension),
                         static_cast<std::size_t>(dimension));
   }
@@ -92,7 +92,7 @@ concept batch_objective = plain_batch_objective<F, T> || sampled_batch_objective
 
 /// Candidate j is a perturbed version of row rows[j]; losses[j] is that row's loss.
 template <class F, class T>
-concept rowwise_objective = requires(F& f, points<T> candidates, std::span<const index> rows,
+concept rowwise_objective = requires(F& f, points<T> candidates, std::span<const index_t> rows,
                                      std::span<double> losses) {
   f(candidates, rows, losses);
 };
@@ -103,7 +103,7 @@ concept rowwise_objective = requires(F& f, points<T> candidates, std::span<const
 /// probe. Each coordinate probed counts as one query, prepare as one.
 template <class F, class T>
 concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sample,
-                                        std::span<const index> coordinates,
+                                        std::span<const index_t> coordinates,
                                         std::span<const T> steps, std::span<double> differences) {
   { f.prepare(x, sample) } -> std::convertible_to<double>;
   f.probe(coordinates, steps, differences);
@@ -112,7 +112,7 @@ concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sa
 /// A coordinate objective whose probes differ in price may say so by cost(coordinate), positive and
 /// in any unit: processes that share the probes then have shares of equal cost.
 template <class F>
-concept priced_objective = requires(const F& f, index coordinate) {
+concept priced_objective = requires(const F& f, index_t coordinate) {
   { f.cost(coordinate) } -> std::convertible_to<double>;
 };
 
@@ -167,9 +167,9 @@ enum class on_failure {
 /// One estimate's place in a run: everything random follows from seed and step.
 struct estimate_options {
   std::uint64_t seed = 0;
-  std::uint64_t step = 0;               ///< below 2^56
-  std::optional<sample_id> sample{};    ///< handed to sampled objectives; unset: the step
-  index chunk_bytes = index{64} << 20;  ///< candidates in memory at once for batch objectives
+  std::uint64_t step = 0;                   ///< below 2^56
+  std::optional<sample_id> sample{};        ///< handed to sampled objectives; unset: the step
+  index_t chunk_bytes = index_t{64} << 20;  ///< candidates in memory at once for batch objectives
 };
 
 /// Why an estimate is none.
@@ -197,8 +197,8 @@ inline constexpr std::string_view to_string(flaw why) {
 /// What an estimate reports. Queries are those really made.
 struct estimate_result {
   double value = 0;       ///< f(x); under central differences the mean of the answers
-  index queries = 0;      ///< evaluations of the objective
-  index failed = 0;       ///< those among them that failed
+  index_t queries = 0;    ///< evaluations of the objective
+  index_t failed = 0;     ///< those among them that failed
   bool ok = true;         ///< false: the gradient is all zeros and must not be used
   flaw why = flaw::none;  ///< of an estimate that is not ok
 };
@@ -209,20 +209,20 @@ namespace detail {
 template <class T>
 struct buffers {
   std::vector<T> candidates;
-  std::vector<index> rows;           // of the candidates of a chunk
+  std::vector<index_t> rows;         // of the candidates of a chunk
   std::vector<double> base;          // f(x), by row
   std::vector<double> answers;       // by candidate of a group
   std::vector<double> factors;       // 1 / norm, by direction and row
   std::vector<double> partial;       // sums, by tile
   std::vector<T> weights;            // by row and direction
-  std::vector<index> survivors;      // slopes that could be used, by row
+  std::vector<index_t> survivors;    // slopes that could be used, by row
   std::vector<double> sums, counts;  // of the answers, by row
   std::vector<double> small_sums;    // of the answers / 2^64
   std::vector<unsigned> faults;      // of rows: step_is_lost, beyond_range
 };
 
 template <class Value>
-std::vector<Value>& cleared(std::vector<Value>& values, index count) {
+std::vector<Value>& cleared(std::vector<Value>& values, index_t count) {
   values.assign(static_cast<std::size_t>(count), Value(0));
   return values;
 }
@@ -248,12 +248,12 @@ namespace detail {
 inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
 
 // f(x) of rows that have not been asked.
-inline std::vector<double>& unanswered(std::vector<double>& values, index count) {
+inline std::vector<double>& unanswered(std::vector<double>& values, index_t count) {
   values.assign(static_cast<std::size_t>(count), failed_query);
   return values;
 }
 
-ZO_HD constexpr flaw flaw_of(unsigned faults, index failed) {
+ZO_HD constexpr flaw flaw_of(unsigned faults, index_t failed) {
   if (faults & beyond_range) return flaw::out_of_range;
   if (faults & step_is_lost) return flaw::smoothing_lost;
   return failed > 0 ? flaw::query_failed : flaw::out_of_range;
@@ -267,22 +267,22 @@ inline void check_options(const char* who, const estimate_options& options) {
 }
 
 // Numbers to generate or copy before a second thread is worth waking: some 10 microseconds.
-constexpr index worth_a_thread(law kind) {
-  return kind == law::gaussian ? index{1} << 14 : index{1} << 17;
+constexpr index_t worth_a_thread(law kind) {
+  return kind == law::gaussian ? index_t{1} << 14 : index_t{1} << 17;
 }
 
 // Runs body(row, first, count) over `rows` rows of `length` coordinates, `first` a multiple of
 // `tile`, in pieces of about `least` coordinates or more.
 template <class Body>
-void parallel_tiles(const execution_policy auto& policy, index rows, index length, index least,
-                    Body&& body) {
-  const index tiles = (length + tile - 1) / tile;
-  const index tiles_at_least = std::max<index>(1, least / std::min(tile, length));
-  parallel_ranges(policy, rows * tiles, tiles_at_least, [&](index item, index end) {
+void parallel_tiles(const execution_policy auto& policy, index_t rows, index_t length,
+                    index_t least, Body&& body) {
+  const index_t tiles = (length + tile - 1) / tile;
+  const index_t tiles_at_least = std::max<index_t>(1, least / std::min(tile, length));
+  parallel_ranges(policy, rows * tiles, tiles_at_least, [&](index_t item, index_t end) {
     while (item < end) {
-      const index row = item / tiles;
-      const index next = std::min(end, (row + 1) * tiles);
-      const index first = (item - row * tiles) * tile;
+      const index_t row = item / tiles;
+      const index_t next = std::min(end, (row + 1) * tiles);
+      const index_t first = (item - row * tiles) * tile;
       body(row, first, std::min(length, (next - row * tiles) * tile) - first);
       item = next;
     }
@@ -307,23 +307,23 @@ void call_guarded(on_failure failures, const Call& call, const Thrown& thrown) {
 template <class Maker>
 struct later_candidates {
   const Maker& maker;
-  index first;
+  index_t first;
 
   static constexpr bool begins = Maker::begins;
-  index worth_a_thread() const { return maker.worth_a_thread(); }
+  index_t worth_a_thread() const { return maker.worth_a_thread(); }
   template <class T>
-  void begin(index at, index count, T* to) const {
+  void begin(index_t at, index_t count, T* to) const {
     maker.begin(at, count, to);
   }
   template <class T>
-  void write(index j, index at, index count, T* to) const {
+  void write(index_t j, index_t at, index_t count, T* to) const {
     maker.write(first + j, at, count, to);
   }
   template <class T>
-  void restore(index j, T* buffer) const {
+  void restore(index_t j, T* buffer) const {
     maker.restore(first + j, buffer);
   }
-  index row(index j) const { return maker.row(first + j); }
+  index_t row(index_t j) const { return maker.row(first + j); }
 };
 
 // The rows of x themselves, and after them the candidates of another maker.
@@ -331,37 +331,38 @@ template <class T, class Maker>
 struct candidates_after_rows {
   const Maker& maker;
   const T* x;
-  index rows;
-  index dimension;
+  index_t rows;
+  index_t dimension;
 
   static constexpr bool begins = Maker::begins;
-  index worth_a_thread() const { return maker.worth_a_thread(); }
-  void begin(index at, index count, T* to) const { maker.begin(at, count, to); }
-  void write(index j, index at, index count, T* to) const {
+  index_t worth_a_thread() const { return maker.worth_a_thread(); }
+  void begin(index_t at, index_t count, T* to) const { maker.begin(at, count, to); }
+  void write(index_t j, index_t at, index_t count, T* to) const {
     if (j < rows) {
       std::copy_n(x + j * dimension + at, count, to);
     } else {
       maker.write(j - rows, at, count, to);
     }
   }
-  void restore(index j, T* buffer) const {
+  void restore(index_t j, T* buffer) const {
     if (j >= rows) maker.restore(j - rows, buffer);
   }
-  index row(index j) const { return j < rows ? j : maker.row(j - rows); }
+  index_t row(index_t j) const { return j < rows ? j : maker.row(j - rows); }
 };
 
 // Puts a candidate's buffer back in order, whatever way the query ends.
 template <class Maker, class T>
 class restored_after {
  public:
-  restored_after(const Maker& maker, index j, T* buffer) : maker_(maker), j_(j), buffer_(buffer) {}
+  restored_after(const Maker& maker, index_t j, T* buffer)
+      : maker_(maker), j_(j), buffer_(buffer) {}
   restored_after(const restored_after&) = delete;
   restored_after& operator=(const restored_after&) = delete;
   ~restored_after() { maker_.restore(j_, buffer_); }
 
  private:
   const Maker& maker_;
-  index j_;
+  index_t j_;
   T* buffer_;
 };
 
@@ -375,7 +376,7 @@ class restored_after {
 template <class T, class F, class Policy>
 class asker {
  public:
-  asker(const Policy& policy, F& f, index dimension, const estimate_options& options,
+  asker(const Policy& policy, F& f, index_t dimension, const estimate_options& options,
         on_failure failures, workspace<T>& memory)
       : policy_(policy),
         f_(f),
@@ -386,8 +387,8 @@ class asker {
     if constexpr (one_at_a_time) {
       slots_ = threads_of(policy);
     } else {
-      const index bytes = dimension * static_cast<index>(sizeof(T));
-      slots_ = std::max<index>(1, options.chunk_bytes / bytes);
+      const index_t bytes = dimension * static_cast<index_t>(sizeof(T));
+      slots_ = std::max<index_t>(1, options.chunk_bytes / bytes);
     }
   }
 
@@ -395,11 +396,11 @@ class asker {
   template <class Maker>
   void ask(const Maker& maker, std::span<double> losses) {
     if constexpr (team_policy<Policy>) {
-      const index before = queries;
-      ask_share(policy_.team(), losses, [&](index first, std::span<double> mine) {
+      const index_t before = queries;
+      ask_share(policy_.team(), losses, [&](index_t first, std::span<double> mine) {
         ask_here(later_candidates<Maker>{maker, first}, mine);
       });
-      queries = before + static_cast<index>(losses.size());
+      queries = before + static_cast<index_t>(losses.size());
     } else {
       ask_here(maker, losses);
     }
@@ -413,7 +414,7 @@ class asker {
                      std::vector<double>& losses) {
     const auto rows = static_cast<std::ptrdiff_t>(base.size());
     losses.resize(losses.size() + base.size());
-    ask(candidates_after_rows<T, Maker>{maker, x, static_cast<index>(rows), dimension_}, losses);
+    ask(candidates_after_rows<T, Maker>{maker, x, static_cast<index_t>(rows), dimension_}, losses);
     std::copy_n(losses.begin(), rows, base.begin());
     losses.erase(losses.begin(), losses.begin() + rows);
   }
@@ -421,18 +422,18 @@ class asker {
   // losses[b] = objective at row b of x: the rows themselves are handed over, nothing is copied.
   void ask_rows(const T* x, std::span<double> losses) {
     if constexpr (team_policy<Policy>) {
-      const index before = queries;
+      const index_t before = queries;
       ask_share(policy_.team(), losses,
-                [&](index first, std::span<double> mine) { ask_rows_here(x, first, mine); });
-      queries = before + static_cast<index>(losses.size());
+                [&](index_t first, std::span<double> mine) { ask_rows_here(x, first, mine); });
+      queries = before + static_cast<index_t>(losses.size());
     } else {
       ask_rows_here(x, 0, losses);
     }
     note_failures(losses);
   }
 
-  index queries = 0;
-  index failed = 0;
+  index_t queries = 0;
+  index_t failed = 0;
 
  private:
   static constexpr bool at_a_point = scalar_objective<F, T> || sampled_objective<F, T>;
@@ -440,11 +441,11 @@ class asker {
       at_a_point || (!batch_objective<F, T> && lazy_objective<F, T>);
 
   sample_id sample() const { return options_.sample.value_or(options_.step); }
-  T* slot(index k) { return memory_.candidates.data() + k * dimension_; }
+  T* slot(index_t k) { return memory_.candidates.data() + k * dimension_; }
 
   template <class Maker>
   void ask_here(const Maker& maker, std::span<double> losses) {
-    used_ = std::min(slots_, static_cast<index>(losses.size()));
+    used_ = std::min(slots_, static_cast<index_t>(losses.size()));
     const auto needed = static_cast<std::size_t>(used_ * dimension_);
     if (memory_.candidates.size() < needed) memory_.candidates.resize(needed);
     if constexpr (one_at_a_time) {
@@ -455,8 +456,8 @@ class asker {
   }
 
   // Rows first … of x.
-  void ask_rows_here(const T* x, index first, std::span<double> losses) {
-    const auto rows = static_cast<index>(losses.size());
+  void ask_rows_here(const T* x, index_t first, std::span<double> losses) {
+    const auto rows = static_cast<index_t>(losses.size());
     if constexpr (one_at_a_time) {
       ++queries;
       guarded(
@@ -465,11 +466,11 @@ class asker {
           },
           [&] { losses[0] = failed_query; });
     } else {
-      for (index start = 0; start < rows; start += slots_) {
-        const index count = std::min(slots_, rows - start);
+      for (index_t start = 0; start < rows; start += slots_) {
+        const index_t count = std::min(slots_, rows - start);
         call_chunk(x + (first + start) * dimension_,
                    losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
-                   [&](index k) { return first + start + k; });
+                   [&](index_t k) { return first + start + k; });
       }
     }
   }
@@ -502,28 +503,29 @@ class asker {
     if constexpr (Maker::begins) {
       parallel_tiles(
           policy_, used_, dimension_, maker.worth_a_thread(),
-          [&](index k, index at, index length) { maker.begin(at, length, slot(k) + at); });
+          [&](index_t k, index_t at, index_t length) { maker.begin(at, length, slot(k) + at); });
     }
   }
 
   // Candidates first … first+count-1 into the first `count` slots.
   template <class Maker>
-  void write_slots(const Maker& maker, index first, index count) {
-    parallel_tiles(
-        policy_, count, dimension_, maker.worth_a_thread(),
-        [&](index k, index at, index length) { maker.write(first + k, at, length, slot(k) + at); });
+  void write_slots(const Maker& maker, index_t first, index_t count) {
+    parallel_tiles(policy_, count, dimension_, maker.worth_a_thread(),
+                   [&](index_t k, index_t at, index_t length) {
+                     maker.write(first + k, at, length, slot(k) + at);
+                   });
   }
 
   // A candidate for each thread, which writes and asks it; with no more candidates than threads all
   // threads write each of them.
   template <class Maker>
   void ask_each(const Maker& maker, std::span<double> losses) {
-    const auto total = static_cast<index>(losses.size());
+    const auto total = static_cast<index_t>(losses.size());
     const bool written = total == used_;
     begin_slots(maker);
     if (written) write_slots(maker, 0, total);
-    std::atomic<index> made{0};
-    auto ask_one = [&](index j, int worker) {
+    std::atomic<index_t> made{0};
+    auto ask_one = [&](index_t j, int worker) {
       T* const buffer = slot(written ? j : worker);
       double& loss = losses[static_cast<std::size_t>(j)];
       if (!written) maker.write(j, 0, dimension_, buffer);
@@ -543,20 +545,20 @@ class asker {
   template <class Maker>
   void ask_chunks(const Maker& maker, std::span<double> losses) {
     begin_slots(maker);
-    const auto total = static_cast<index>(losses.size());
-    for (index start = 0; start < total; start += used_) {
-      const index count = std::min(used_, total - start);
+    const auto total = static_cast<index_t>(losses.size());
+    for (index_t start = 0; start < total; start += used_) {
+      const index_t count = std::min(used_, total - start);
       write_slots(maker, start, count);
       call_chunk(memory_.candidates.data(),
                  losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)),
-                 [&](index k) { return maker.row(start + k); });
-      for (index k = 0; k < count; ++k) maker.restore(start + k, slot(k));
+                 [&](index_t k) { return maker.row(start + k); });
+      for (index_t k = 0; k < count; ++k) maker.restore(start + k, slot(k));
     }
   }
 
   template <class Row>
   void call_chunk(const T* candidates, std::span<double> answers, const Row& row) {
-    const auto count = static_cast<index>(answers.size());
+    const auto count = static_cast<index_t>(answers.size());
     const points<T> chunk{
         {candidates, static_cast<std::size_t>(count * dimension_)}, count, dimension_};
     queries += count;
@@ -565,8 +567,8 @@ class asker {
         [&] {
           if constexpr (rowwise_objective<F, T>) {
             memory_.rows.resize(answers.size());
-            for (index k = 0; k < count; ++k) memory_.rows[static_cast<std::size_t>(k)] = row(k);
-            f_(chunk, std::span<const index>(memory_.rows), answers);
+            for (index_t k = 0; k < count; ++k) memory_.rows[static_cast<std::size_t>(k)] = row(k);
+            f_(chunk, std::span<const index_t>(memory_.rows), answers);
           } else if constexpr (sampled_batch_objective<F, T>) {
             f_(chunk, answers, sample());
           } else {
@@ -578,18 +580,18 @@ class asker {
 
   const Policy& policy_;
   F& f_;
-  index dimension_;
+  index_t dimension_;
   estimate_options options_;
   on_failure failures_;
   buffers<T>& memory_;
-  index slots_ = 1;
-  index used_ = 0;
+  index_t slots_ = 1;
+  index_t used_ = 0;
 };
 
 // Throws unless all processes of a team make the same estimate, of rows of as many scalars T in
 // all.
 template <class T, class How>
-void agree_on_estimate(team& others, index size, index rows, const How& how,
+void agree_on_estimate(team& others, index_t size, index_t rows, const How& how,
                        const estimate_options& options, std::function<std::uint64_t()> point) {
   fingerprint print;
   print.add(sizeof(T)).add(size).add(rows).add(options.seed);
@@ -599,9 +601,9 @@ void agree_on_estimate(team& others, index size, index rows, const How& how,
 }
 
 template <class T, class How>
-void agree_on_estimate(team& others, std::span<const T> x, index rows, const How& how,
+void agree_on_estimate(team& others, std::span<const T> x, index_t rows, const How& how,
                        const estimate_options& options) {
-  agree_on_estimate<T>(others, static_cast<index>(x.size()), rows, how, options,
+  agree_on_estimate<T>(others, static_cast<index_t>(x.size()), rows, how, options,
                        [x] { return fingerprint().add(x).value(); });
 }
 

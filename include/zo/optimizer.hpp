@@ -84,11 +84,11 @@ void check_rate(const update_numbers& n, std::uint64_t step) {
 
 // The state arrays are those of the rule: none, velocity, or first and second moment.
 template <class T>
-void sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+void sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x);
 template <class T>
-void sign_sgd_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+void sign_sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x);
 template <class T>
-void adam_update(const update_numbers& n, index count, const T* g, T* const state[2], T* x);
+void adam_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x);
 
 }  // namespace detail
 
@@ -97,7 +97,7 @@ void adam_update(const update_numbers& n, index count, const T* g, T* const stat
 template <class Rule, scalar T>
 class updater {
  public:
-  updater(Rule rule, index dimension) : rule_(std::move(rule)), dimension_(dimension) {
+  updater(Rule rule, index_t dimension) : rule_(std::move(rule)), dimension_(dimension) {
     detail::check_dimension("zo::updater", dimension);
     rule_.template check<T>();
     for (int k = 0; k < rule_.state_vectors(); ++k) {
@@ -110,16 +110,16 @@ class updater {
   /// anything.
   template <execution_policy Policy>
   bool step(const Policy& policy, std::span<T> x, std::span<const T> gradient) {
-    detail::require(static_cast<index>(x.size()) == dimension_ && gradient.size() == x.size(),
+    detail::require(static_cast<index_t>(x.size()) == dimension_ && gradient.size() == x.size(),
                     "zo::updater: x and gradient must have ", dimension_, " coordinates, got ",
                     x.size(), " and ", gradient.size());
     const detail::update_numbers numbers = rule_.numbers(steps_);
     detail::check_rate<T>(numbers, steps_);
     std::atomic<bool> finite{true};
-    constexpr index chunk = index{1} << 14;
-    detail::parallel_for(policy, (dimension_ + chunk - 1) / chunk, [&](index item, int) {
-      const index at = item * chunk;
-      const index count = std::min(chunk, dimension_ - at);
+    constexpr index_t chunk = index_t{1} << 14;
+    detail::parallel_for(policy, (dimension_ + chunk - 1) / chunk, [&](index_t item, int) {
+      const index_t at = item * chunk;
+      const index_t count = std::min(chunk, dimension_ - at);
       T* const state[2] = {state_at(0, at), state_at(1, at)};
       rule_.update(numbers, count, gradient.data() + at, state, x.data() + at);
       for (const T* const some :
@@ -142,12 +142,12 @@ class updater {
   }
 
  private:
-  T* state_at(std::size_t k, index at) {
+  T* state_at(std::size_t k, index_t at) {
     return state_[k].empty() ? nullptr : state_[k].data() + at;
   }
 
   Rule rule_;
-  index dimension_;
+  index_t dimension_;
   std::uint64_t steps_ = 0;
   std::array<std::vector<T>, 2> state_;
 };
@@ -167,7 +167,7 @@ class sgd {
   }
 
   template <scalar T>
-  updater<sgd, T> start(index dimension) const {
+  updater<sgd, T> start(index_t dimension) const {
     return {*this, dimension};
   }
 
@@ -187,7 +187,7 @@ class sgd {
     return n;
   }
   template <class T>
-  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+  void update(const detail::update_numbers& n, index_t count, const T* g, T* const state[2],
               T* x) const {
     detail::sgd_update<T>(n, count, g, state, x);
   }
@@ -207,7 +207,7 @@ class sign_sgd {
   }
 
   template <scalar T>
-  updater<sign_sgd, T> start(index dimension) const {
+  updater<sign_sgd, T> start(index_t dimension) const {
     return {*this, dimension};
   }
 
@@ -223,7 +223,7 @@ class sign_sgd {
     return n;
   }
   template <class T>
-  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+  void update(const detail::update_numbers& n, index_t count, const T* g, T* const state[2],
               T* x) const {
     detail::sign_sgd_update<T>(n, count, g, state, x);
   }
@@ -249,7 +249,7 @@ class adam {
   }
 
   template <scalar T>
-  updater<adam, T> start(index dimension) const {
+  updater<adam, T> start(index_t dimension) const {
     return {*this, dimension};
   }
 
@@ -274,7 +274,7 @@ class adam {
     return n;
   }
   template <class T>
-  void update(const detail::update_numbers& n, index count, const T* g, T* const state[2],
+  void update(const detail::update_numbers& n, index_t count, const T* g, T* const state[2],
               T* x) const {
     detail::adam_update<T>(n, count, g, state, x);
   }

@@ -26,7 +26,7 @@ struct sgd_element {
         x(point),
         velocity(state[0]) {}
 
-  ZO_HD bool operator()(index i, T g) const {
+  ZO_HD bool operator()(index_t i, T g) const {
     const T slope = g + decay * x[i];
     if (velocity == nullptr) {
       x[i] -= rate * slope;
@@ -47,7 +47,7 @@ struct sign_sgd_element {
   sign_sgd_element(const update_numbers& n, T* point, T* const[2])
       : rate(static_cast<T>(n.rate)), decay(static_cast<T>(n.decay)), x(point) {}
 
-  ZO_HD bool operator()(index i, T g) const {
+  ZO_HD bool operator()(index_t i, T g) const {
     const T sign = static_cast<T>((g > T(0)) - (g < T(0)));
     x[i] -= rate * (sign + decay * x[i]);
     return __builtin_isfinite(x[i]);
@@ -74,7 +74,7 @@ struct adam_element {
         first(state[0]),
         second(state[1]) {}
 
-  ZO_HD bool operator()(index i, T g) const {
+  ZO_HD bool operator()(index_t i, T g) const {
     const T slope = g + decay * x[i];
     const T m = beta1 * first[i] + rest1 * slope;
     const T v = beta2 * second[i] + rest2 * (slope * slope);

@@ -19,7 +19,7 @@
 namespace zo {
 
 struct rge_options {
-  index directions = 1;     ///< q, at least 1
+  index_t directions = 1;   ///< q, at least 1
   double smoothing = 1e-3;  ///< mu, the length of the step along u; above 0
   on_failure failures = on_failure::stop;
 };
@@ -49,7 +49,7 @@ class rge {
       : options_(options) {
     detail::require(options.directions >= 1, "zo::rge: directions must be at least 1, got ",
                     options.directions);
-    detail::require(options.directions < (index{1} << 32),
+    detail::require(options.directions < (index_t{1} << 32),
                     "zo::rge: directions must be below 2^32, got ", options.directions);
     detail::require(options.smoothing > 0 && detail::is_finite(options.smoothing),
                     "zo::rge: smoothing must be a positive number, got ", options.smoothing);
@@ -58,7 +58,7 @@ class rge {
   const rge_options& options() const { return options_; }
 
   /// Queries that one estimate costs (for each row of a rowwise objective).
-  index queries(index /*dimension*/) const {
+  index_t queries(index_t /*dimension*/) const {
     return (S::uses_base ? 1 : 0) + S::points * options_.directions;
   }
 
@@ -69,11 +69,11 @@ class rge {
 namespace detail {
 
 // Answers kept at once: what makes the memory independent of the number of directions.
-inline constexpr index answers_at_once = 4096;
+inline constexpr index_t answers_at_once = 4096;
 
 // The same for each process of a team.
 template <class Policy>
-index answers_of(const Policy& policy) {
+index_t answers_of(const Policy& policy) {
   return answers_at_once * ranks_of(policy);
 }
 
@@ -89,8 +89,8 @@ void describe(const rge<D, S>& how, fingerprint& print) {
 template <class T>
 struct row_problem {
   const T* x;  // rows * dimension
-  index rows;
-  index dimension;
+  index_t rows;
+  index_t dimension;
   T* gradients;    // rows * dimension
   double* losses;  // rows
 };
@@ -99,19 +99,19 @@ struct row_problem {
 template <class T, difference_scheme S, distribution D>
 struct direction_points {
   const row_problem<T>& problem;
-  stream from;    // number 0
-  index per_row;  // directions of a row in the whole estimate
-  index first;
+  stream from;      // number 0
+  index_t per_row;  // directions of a row in the whole estimate
+  index_t first;
   double step;
   const double* factors;  // by direction, then row; unused unless D::unit_norm
 
   static constexpr bool begins = false;
-  static constexpr index worth_a_thread() { return detail::worth_a_thread(D::law); }
-  void restore(index, T*) const {}
-  index row(index j) const { return j % problem.rows; }
-  void write(index j, index at, index count, T* to) const {
-    const index b = row(j);
-    const index k = j / (problem.rows * S::points);
+  static constexpr index_t worth_a_thread() { return detail::worth_a_thread(D::law); }
+  void restore(index_t, T*) const {}
+  index_t row(index_t j) const { return j % problem.rows; }
+  void write(index_t j, index_t at, index_t count, T* to) const {
+    const index_t b = row(j);
+    const index_t k = j / (problem.rows * S::points);
     const double factor = D::unit_norm ? factors[k * problem.rows + b] : 1.0;
     const double side_of_j = side(static_cast<int>(j / problem.rows % S::points));
     stream direction = from;
@@ -134,18 +134,18 @@ ZO_HD inline double mean_of(double sum, double small_sum, double count) {
 class answer_means {
  public:
   template <class T>
-  answer_means(index rows, buffers<T>& memory)
+  answer_means(index_t rows, buffers<T>& memory)
       : sums_(cleared(memory.sums, rows)),
         small_sums_(cleared(memory.small_sums, rows)),
         counts_(cleared(memory.counts, rows)) {}
-  void add(index row, double answer) {
+  void add(index_t row, double answer) {
     if (is_nan(answer)) return;
     const auto b = static_cast<std::size_t>(row);
     sums_[b] = rounded(sums_[b] + answer);
     small_sums_[b] = rounded(small_sums_[b] + answer * small);
     counts_[b] += 1;
   }
-  double mean(index row) const {
+  double mean(index_t row) const {
     const auto b = static_cast<std::size_t>(row);
     return mean_of(sums_[b], small_sums_[b], counts_[b]);
   }
@@ -166,15 +166,15 @@ inline void add_fault(unsigned& faults, unsigned one) {
 // from zero. Threads own disjoint tiles, so that the order of summation depends on nothing.
 // `faults`, by row, may be null.
 template <class Policy, class T>
-void combine(const Policy& policy, law kind, const stream& from, index per_row, index count,
-             const T* weights, index rows, index dimension, bool fresh, T* g,
+void combine(const Policy& policy, law kind, const stream& from, index_t per_row, index_t count,
+             const T* weights, index_t rows, index_t dimension, bool fresh, T* g,
              unsigned* faults = nullptr) {
   parallel_tiles(policy, rows, dimension, worth_a_thread(kind) / count,
-                 [&](index b, index first, index length) {
+                 [&](index_t b, index_t first, index_t length) {
                    stream direction = from;
                    direction.number += static_cast<std::uint32_t>(b * per_row);
-                   for (index at = first; at < first + length; at += tile) {
-                     const index here = std::min(tile, first + length - at);
+                   for (index_t at = first; at < first + length; at += tile) {
+                     const index_t here = std::min(tile, first + length - at);
                      T* const to = g + b * dimension + at;
                      if (fresh) std::fill_n(to, here, T(0));
                      accumulate<T>(kind, direction, count, weights + b * count, at, here, to);
@@ -188,11 +188,11 @@ void combine(const Policy& policy, law kind, const stream& from, index per_row, 
 // 1 / norm of a direction by all threads: the sums of the tiles, added in the order of
 // inverse_norm().
 template <class Policy>
-double inverse_norm(const Policy& policy, const stream& from, index dimension,
+double inverse_norm(const Policy& policy, const stream& from, index_t dimension,
                     std::vector<double>& partial) {
-  const index tiles = (dimension + tile - 1) / tile;
+  const index_t tiles = (dimension + tile - 1) / tile;
   partial.resize(static_cast<std::size_t>(tiles));
-  parallel_ranges(policy, tiles, worth_a_thread(law::gaussian) / tile, [&](index t, index end) {
+  parallel_ranges(policy, tiles, worth_a_thread(law::gaussian) / tile, [&](index_t t, index_t end) {
     for (; t < end; ++t) {
       partial[static_cast<std::size_t>(t)] =
           sum_of_squares(from, t * tile, std::min(tile, dimension - t * tile));
@@ -214,8 +214,8 @@ inline bool any_answer(const std::vector<double>& losses) {
   return std::ranges::any_of(losses, [](double loss) { return !is_nan(loss); });
 }
 
-inline void check_row_directions(index rows, index directions) {
-  require(directions <= (index{1} << 32) / std::max<index>(1, rows),
+inline void check_row_directions(index_t rows, index_t directions) {
+  require(directions <= (index_t{1} << 32) / std::max<index_t>(1, rows),
           "zo::rge: rows * directions must be below 2^32, got ", rows, " rows of ", directions,
           " directions");
 }
@@ -223,7 +223,7 @@ inline void check_row_directions(index rows, index directions) {
 // Slope of one candidate pair, or NaN. `answers` holds candidates of all rows, one side after
 // another.
 template <difference_scheme S>
-ZO_HD double slope(const double* answers, index rows, index row, double base, double step) {
+ZO_HD double slope(const double* answers, index_t rows, index_t row, double base, double step) {
   if constexpr (S::points == 1) return quotient(answers[row], base, step, 0);
   return quotient(answers[row], answers[rows + row], step, -step);
 }
@@ -239,15 +239,16 @@ ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
 
 // From a mean over all directions to one over those that are left.
 template <class T>
-ZO_HD T rescaling(index asked, index good) {
+ZO_HD T rescaling(index_t asked, index_t good) {
   return static_cast<T>(static_cast<double>(asked) / static_cast<double>(good));
 }
 
 // Whether the slopes that are left make an estimate: all of them (stop), some of any row (drop). A
 // slope can fail though its answers did not: by overflow.
-inline bool enough_slopes(on_failure failures, const std::vector<index>& survivors, index asked) {
-  const index needed = failures == on_failure::stop ? asked : 1;
-  const auto enough = [needed](index good) { return good >= needed; };
+inline bool enough_slopes(on_failure failures, const std::vector<index_t>& survivors,
+                          index_t asked) {
+  const index_t needed = failures == on_failure::stop ? asked : 1;
+  const auto enough = [needed](index_t good) { return good >= needed; };
   return failures == on_failure::stop ? std::ranges::all_of(survivors, enough)
                                       : std::ranges::any_of(survivors, enough);
 }
@@ -278,9 +279,9 @@ class rge_run {
     find_faults();
     if (!may_begin()) return finish(false);
     bool ok = !S::uses_base || base_comes_along || ask_base();
-    const index group = std::min(
-        how_.directions, std::max<index>(1, answers_of(policy_) / (problem_.rows * S::points)));
-    for (index first = 0; ok && first < how_.directions; first += group) {
+    const index_t group = std::min(
+        how_.directions, std::max<index_t>(1, answers_of(policy_) / (problem_.rows * S::points)));
+    for (index_t first = 0; ok && first < how_.directions; first += group) {
       ok = add_directions(first, std::min(group, how_.directions - first));
     }
     return finish(ok);
@@ -293,7 +294,8 @@ class rge_run {
   void find_faults() {
     const step_check<T> check = check_of<T>(D{}, step_, problem_.dimension);
     parallel_tiles(policy_, problem_.rows, problem_.dimension,
-                   detail::worth_a_thread(law::rademacher), [&](index b, index first, index count) {
+                   detail::worth_a_thread(law::rademacher),
+                   [&](index_t b, index_t first, index_t count) {
                      const T* const x = problem_.x + b * problem_.dimension + first;
                      const unsigned faults = step_faults(check, count, x);
                      if (faults != 0) add_fault(faults_[static_cast<std::size_t>(b)], faults);
@@ -312,8 +314,8 @@ class rge_run {
     return any_answer(base_) && may_go_on();
   }
 
-  bool add_directions(index first, index count) {
-    const index rows = problem_.rows;
+  bool add_directions(index_t first, index_t count) {
+    const index_t rows = problem_.rows;
     find_factors(first, count);
     answers_.resize(static_cast<std::size_t>(count * S::points * rows));
     const direction_points<T, S, D> maker{problem_, from_, how_.directions,
@@ -331,42 +333,42 @@ class rge_run {
     return true;
   }
 
-  stream direction(index row, index k) const {
+  stream direction(index_t row, index_t k) const {
     stream at = from_;
     at.number = static_cast<std::uint32_t>(row * how_.directions + k);
     return at;
   }
 
-  void find_factors(index first, index count) {
+  void find_factors(index_t first, index_t count) {
     if constexpr (D::unit_norm) {
-      const index rows = problem_.rows;
-      const index norms = count * rows;
+      const index_t rows = problem_.rows;
+      const index_t norms = count * rows;
       factors_.resize(static_cast<std::size_t>(norms));
       double* const factors = factors_.data();
       if (norms < threads_of(policy_)) {
-        for (index item = 0; item < norms; ++item) {
+        for (index_t item = 0; item < norms; ++item) {
           factors[item] = inverse_norm(policy_, direction(item % rows, first + item / rows),
                                        problem_.dimension, partial_);
         }
         return;
       }
-      parallel_ranges(
-          policy_, norms, worth_a_thread(D::law) / problem_.dimension, [&](index item, index end) {
-            for (; item < end; ++item) {
-              factors[item] =
-                  raw_factor<D>(direction(item % rows, first + item / rows), problem_.dimension);
-            }
-          });
+      parallel_ranges(policy_, norms, worth_a_thread(D::law) / problem_.dimension,
+                      [&](index_t item, index_t end) {
+                        for (; item < end; ++item) {
+                          factors[item] = raw_factor<D>(direction(item % rows, first + item / rows),
+                                                        problem_.dimension);
+                        }
+                      });
     }
   }
 
-  void find_weights(index count) {
-    const index rows = problem_.rows;
+  void find_weights(index_t count) {
+    const index_t rows = problem_.rows;
     weights_.resize(static_cast<std::size_t>(count * rows));
     const double scale = D::scale(problem_.dimension) / static_cast<double>(how_.directions);
-    for (index k = 0; k < count; ++k) {
+    for (index_t k = 0; k < count; ++k) {
       const double* const answers = answers_.data() + k * S::points * rows;
-      for (index b = 0; b < rows; ++b) {
+      for (index_t b = 0; b < rows; ++b) {
         for (int p = 0; p < S::points; ++p) means_.add(b, answers[p * rows + b]);
         const double factor = D::unit_norm ? factors_[static_cast<std::size_t>(k * rows + b)] : 1.0;
         const double base = base_[static_cast<std::size_t>(b)];
@@ -384,7 +386,7 @@ class rge_run {
   estimate_result finish(bool ok) {
     estimate_result result{0, asker_.queries, asker_.failed, ok};
     unsigned faults = 0;
-    for (index b = 0; b < problem_.rows; ++b) {
+    for (index_t b = 0; b < problem_.rows; ++b) {
       if (ok) end_row(b);
       problem_.losses[b] = S::uses_base ? base_[static_cast<std::size_t>(b)] : means_.mean(b);
       faults |= faults_[static_cast<std::size_t>(b)];
@@ -396,13 +398,13 @@ class rge_run {
   }
 
   // The mean over the directions that are left; zeros where it is no number.
-  void end_row(index b) {
-    index& good = survivors_[static_cast<std::size_t>(b)];
+  void end_row(index_t b) {
+    index_t& good = survivors_[static_cast<std::size_t>(b)];
     unsigned& faults = faults_[static_cast<std::size_t>(b)];
     T* const g = problem_.gradients + b * problem_.dimension;
     if (faults == 0 && good > 0 && good < how_.directions) {
       const T factor = rescaling<T>(how_.directions, good);
-      for (index i = 0; i < problem_.dimension; ++i) g[i] *= factor;
+      for (index_t i = 0; i < problem_.dimension; ++i) g[i] *= factor;
       if (!all_finite(problem_.dimension, g)) faults = beyond_range;
     }
     if (faults == 0) return;
@@ -417,7 +419,7 @@ class rge_run {
   stream from_;
   double step_;
   std::vector<double>& base_;
-  std::vector<index>& survivors_;
+  std::vector<index_t>& survivors_;
   std::vector<unsigned>& faults_;
   answer_means means_;
   std::vector<double>& factors_;
@@ -438,7 +440,7 @@ requires point_objective<F, T> estimate_result
 estimate_one(const Policy& policy, F& f, std::span<const T> x, std::span<T> gradient,
              const rge<D, S>& how, const estimate_options& options, workspace<T>& memory) {
   double loss = 0;
-  const row_problem<T> problem{x.data(), 1, static_cast<index>(x.size()), gradient.data(), &loss};
+  const row_problem<T> problem{x.data(), 1, static_cast<index_t>(x.size()), gradient.data(), &loss};
   return estimate_rows(policy, f, problem, how, options, memory);
 }
 

@@ -54,8 +54,8 @@ struct step_check {
 };
 
 template <class T, distribution D>
-step_check<T> check_of(D, double smoothing, index dimension) {
-  constexpr index few = 16;
+step_check<T> check_of(D, double smoothing, index_t dimension) {
+  constexpr index_t few = 16;
   constexpr double nearly_all = 0.96;  // a step that does not move x is off by all of it
   const double root = D::unit_norm ? 1 / std::sqrt(static_cast<double>(dimension)) : 1.0;
   const bool dithers = D::law == law::gaussian;
@@ -72,16 +72,16 @@ step_check<T> check_of(D, double smoothing, index dimension) {
 
 // The largest |x[i]|; NaN where any is.
 template <class T>
-T largest_magnitude(index count, const T* x);
+T largest_magnitude(index_t count, const T* x);
 
 template <class T>
-bool all_finite(index count, const T* values) {
+bool all_finite(index_t count, const T* values) {
   return is_finite(largest_magnitude(count, values));
 }
 
 // The faults of some coordinates together. Compiled in src/, because a program's own flags may
 // allow its compiler to simplify (x + h) - x.
 template <class T>
-unsigned step_faults(const step_check<T>& check, index count, const T* x);
+unsigned step_faults(const step_check<T>& check, index_t count, const T* x);
 
 }  // namespace zo::detail

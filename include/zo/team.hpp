@@ -80,7 +80,7 @@ class team {
 
   // The answers of rank r are values[ends[r - 1]] … values[ends[r] - 1]: sends this process's, and
   // receives the others'. A process that failed says so by `thrown` instead; then all throw.
-  virtual void exchange(std::span<double> values, std::span<const index> ends,
+  virtual void exchange(std::span<double> values, std::span<const index_t> ends,
                         const std::exception_ptr& thrown) = 0;
 
   // Throws, everywhere, unless all processes have the same bits of what they call f(x), all of them
@@ -94,14 +94,14 @@ concept team_policy = execution_policy<P> && requires(const P& policy) {
 };
 
 template <class Policy>
-index ranks_of(const Policy& policy) {
+index_t ranks_of(const Policy& policy) {
   if constexpr (team_policy<Policy>) return policy.team().ranks();
   return 1;
 }
 
 // Ends of equal shares of `items` in the order of ranks.
-inline std::vector<index> even_shares(index items, int ranks) {
-  std::vector<index> ends(static_cast<std::size_t>(ranks));
+inline std::vector<index_t> even_shares(index_t items, int ranks) {
+  std::vector<index_t> ends(static_cast<std::size_t>(ranks));
   for (int r = 0; r < ranks; ++r) {
     ends[static_cast<std::size_t>(r)] = items / ranks * (r + 1) + items % ranks * (r + 1) / ranks;
   }
@@ -110,34 +110,34 @@ inline std::vector<index> even_shares(index items, int ranks) {
 
 // What one rank has of some items.
 struct share_range {
-  index first = 0;
-  index end = 0;
-  index count() const { return end - first; }
+  index_t first = 0;
+  index_t end = 0;
+  index_t count() const { return end - first; }
 };
 
-inline share_range share_of(std::span<const index> ends, int rank) {
+inline share_range share_of(std::span<const index_t> ends, int rank) {
   const auto r = static_cast<std::size_t>(rank);
   return {r == 0 ? 0 : ends[r - 1], ends[r]};
 }
 
 // Items dealt to ranks by their cost.
 struct dealt_items {
-  std::vector<index> order;  // items of rank 0, then those of rank 1, …; ascending in each
-  std::vector<index> ends;   // of the ranks, in `order`
+  std::vector<index_t> order;  // items of rank 0, then those of rank 1, …; ascending in each
+  std::vector<index_t> ends;   // of the ranks, in `order`
 };
 
 // Each item, in their order, goes to the rank with the least cost so far, the lowest of equals. So
 // shares differ by less than one item, and each has items of every kind: an error of the costs
 // that is common to a kind cancels.
 template <class Cost>
-dealt_items deal(index items, int ranks, const Cost& cost) {
+dealt_items deal(index_t items, int ranks, const Cost& cost) {
   using load = std::pair<double, int>;
   std::priority_queue<load, std::vector<load>, std::greater<>> least;
   for (int r = 0; r < ranks; ++r) least.push({0.0, r});
   std::vector<int> owner(static_cast<std::size_t>(items));
-  dealt_items dealt{std::vector<index>(static_cast<std::size_t>(items)),
-                    std::vector<index>(static_cast<std::size_t>(ranks))};
-  for (index k = 0; k < items; ++k) {
+  dealt_items dealt{std::vector<index_t>(static_cast<std::size_t>(items)),
+                    std::vector<index_t>(static_cast<std::size_t>(ranks))};
+  for (index_t k = 0; k < items; ++k) {
     auto [sum, rank] = least.top();
     least.pop();
     least.push({sum + cost(k), rank});
@@ -145,9 +145,9 @@ dealt_items deal(index items, int ranks, const Cost& cost) {
     ++dealt.ends[static_cast<std::size_t>(rank)];
   }
   for (std::size_t r = 1; r < dealt.ends.size(); ++r) dealt.ends[r] += dealt.ends[r - 1];
-  std::vector<index> next(dealt.ends.size());
+  std::vector<index_t> next(dealt.ends.size());
   for (int r = 0; r < ranks; ++r) next[static_cast<std::size_t>(r)] = share_of(dealt.ends, r).first;
-  for (index k = 0; k < items; ++k) {
+  for (index_t k = 0; k < items; ++k) {
     const auto rank = static_cast<std::size_t>(owner[static_cast<std::size_t>(k)]);
     dealt.order[static_cast<std::size_t>(next[rank]++)] = k;
   }
@@ -172,11 +172,11 @@ std::exception_ptr caught(const Call& call) {
 // Runs ask(first, answers) on this process's share of the answers, and takes the others'. Shares
 // end at multiples of `piece`.
 template <class Ask>
-void ask_share(team& others, std::span<double> answers, const Ask& ask, index piece = 1) {
-  const auto items = static_cast<index>(answers.size());
-  std::vector<index> ends =
+void ask_share(team& others, std::span<double> answers, const Ask& ask, index_t piece = 1) {
+  const auto items = static_cast<index_t>(answers.size());
+  std::vector<index_t> ends =
       even_shares(items / piece + (items % piece > 0 ? 1 : 0), others.ranks());
-  for (index& end : ends) end = std::min(items, end * piece);
+  for (index_t& end : ends) end = std::min(items, end * piece);
   const share_range mine = share_of(ends, others.rank());
   const std::exception_ptr thrown = caught([&] {
     if (mine.count() == 0) return;

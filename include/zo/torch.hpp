@@ -16,8 +16,8 @@ namespace zo {
 struct tensor_boundary {
   torch::Tensor losses;     ///< (B), float64; on the CPU, or on z's device under zo::cuda::on
   torch::Tensor gradients;  ///< shape, type and device of z: estimates of dL_b / dz_b
-  index queries = 0;        ///< candidates answered, base points included
-  index failed = 0;         ///< answers among them that were not finite
+  index_t queries = 0;      ///< candidates answered, base points included
+  index_t failed = 0;       ///< answers among them that were not finite
   bool ok = true;           ///< false: no gradient; all zeros
 };
 
@@ -30,13 +30,15 @@ inline void check_latents(const torch::Tensor& z) {
 }
 
 // Numbers of one row of z.
-inline index row_size(const torch::Tensor& z) { return z.size(0) == 0 ? 0 : z.numel() / z.size(0); }
+inline index_t row_size(const torch::Tensor& z) {
+  return z.size(0) == 0 ? 0 : z.numel() / z.size(0);
+}
 
 // Hands `count` candidates to f as a tensor like z, and writes its answers to `losses`. The three
 // arrays are memory of the device `memory`.
 template <class T, class F>
 void ask_tensors(F& f, const torch::Tensor& z, const torch::Device& memory, const T* candidates,
-                 const index* rows, index count, double* losses) {
+                 const index_t* rows, index_t count, double* losses) {
   const torch::NoGradGuard no_gradient;
   const auto numbers = torch::TensorOptions().device(memory);
   std::vector<std::int64_t> shape = z.sizes().vec();
@@ -46,11 +48,11 @@ void ask_tensors(F& f, const torch::Tensor& z, const torch::Device& memory, cons
       torch::from_blob(const_cast<T*>(candidates), shape, numbers.dtype(z.scalar_type()))
           .to(z.device());
   const torch::Tensor batch_rows =
-      torch::from_blob(const_cast<index*>(rows), {count}, numbers.dtype(torch::kInt64))
+      torch::from_blob(const_cast<index_t*>(rows), {count}, numbers.dtype(torch::kInt64))
           .to(z.device());
   const torch::Tensor answers = f(batch, batch_rows);
   require(answers.numel() == count, "zo::boundary: the black box must return ", count,
-          " losses, got ", static_cast<index>(answers.numel()));
+          " losses, got ", static_cast<index_t>(answers.numel()));
   torch::from_blob(losses, {count}, numbers.dtype(torch::kFloat64)).copy_(answers.reshape({-1}));
 }
 
@@ -60,7 +62,7 @@ tensor_boundary boundary_of(const Policy& policy, F& f, const torch::Tensor& z, 
   const torch::Tensor rows = z.detach().to(torch::kCPU).contiguous();
   const std::span<const T> values{rows.template data_ptr<T>(),
                                   static_cast<std::size_t>(rows.numel())};
-  const auto black_box = [&](points<T> candidates, std::span<const index> numbers,
+  const auto black_box = [&](points<T> candidates, std::span<const index_t> numbers,
                              std::span<double> losses) {
     ask_tensors(f, z, torch::kCPU, candidates.data.data(), numbers.data(), candidates.count,
                 losses.data());

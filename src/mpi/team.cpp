@@ -97,7 +97,7 @@ class mpi_team final : public zo::detail::team {
     complain(gather(mine));
   }
 
-  void exchange(std::span<double> values, std::span<const index> ends,
+  void exchange(std::span<double> values, std::span<const index_t> ends,
                 const std::exception_ptr& thrown) override {
     zo::detail::require(values.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()),
                         "zo::mpi: ", values.size(),
@@ -111,7 +111,7 @@ class mpi_team final : public zo::detail::team {
     }
     const zo::detail::share_range mine = zo::detail::share_of(ends, rank_);
     values_.resize(std::max(values_.size(), values.size()));
-    for (index j = mine.first; j < mine.end; ++j) {
+    for (index_t j = mine.first; j < mine.end; ++j) {
       const double value = values[static_cast<std::size_t>(j)];
       values_[static_cast<std::size_t>(j)] = thrown                      ? value_of(failed_bits)
                                              : zo::detail::is_nan(value) ? zo::detail::failed_query
@@ -121,7 +121,7 @@ class mpi_team final : public zo::detail::team {
       return MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DOUBLE, values_.data(), counts_.data(),
                              offsets_.data(), MPI_DOUBLE, comm_, &request);
     });
-    bytes_ += 8 * (static_cast<index>(values.size()) - mine.count());
+    bytes_ += 8 * (static_cast<index_t>(values.size()) - mine.count());
     std::copy_n(values_.begin(), values.size(), values.begin());
     for (int r = 0; r < ranks_; ++r) {
       const zo::detail::share_range part = zo::detail::share_of(ends, r);
@@ -186,7 +186,7 @@ class mpi_team final : public zo::detail::team {
     const auto from = clock::now();
     int done = 0;
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
-    for (index polls = 0; done == 0; ++polls) {
+    for (index_t polls = 0; done == 0; ++polls) {
       if (polls < 1000) {
         std::this_thread::yield();
       } else {
@@ -268,7 +268,7 @@ class mpi_team final : public zo::detail::team {
       return MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values_.data(),
                             static_cast<int>(words.size_bytes()), MPI_BYTE, comm_, &request);
     });
-    bytes_ += static_cast<index>(words.size_bytes()) * (ranks_ - 1);
+    bytes_ += static_cast<index_t>(words.size_bytes()) * (ranks_ - 1);
     std::vector<std::uint64_t> all(each * static_cast<std::size_t>(ranks_));
     std::memcpy(all.data(), values_.data(), all.size() * sizeof(std::uint64_t));
     return all;
@@ -326,10 +326,10 @@ class mpi_team final : public zo::detail::team {
   int rank_ = 0;
   int ranks_ = 1;
   bool lost_ = false;
-  index calls_ = 0;
+  index_t calls_ = 0;
   double waited_ = 0;
-  index exchanges_ = 0;
-  index bytes_ = 0;
+  index_t exchanges_ = 0;
+  index_t bytes_ = 0;
   std::vector<double> values_;  // of the round at hand
   std::vector<int> counts_, offsets_;
 };

@@ -18,11 +18,11 @@ using zo::detail::require;
 namespace {
 
 template <class Body>
-void each(int threads, index items, Body&& body) {
+void each(int threads, index_t items, Body&& body) {
   zo::detail::run_loop(threads, items, zo::detail::loop_body(body));
 }
 
-const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
+const node& at(const network& net, index_t id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 
 // Calls pair(in, out, weight) for each number `in` of the operation's input that the output number
 // `out` follows, to first order. Not for batch norms, of which all of a channel matters.
@@ -30,34 +30,34 @@ template <class T, class Pair>
 void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
   switch (n.what) {
     case operation::relu:
-      for (index i = 0; i < n.out.size(); ++i) {
+      for (index_t i = 0; i < n.out.size(); ++i) {
         if (out[i] > T(0)) pair(i, i, T(1));
       }
       return;
     case operation::subsample: {
-      const index before = (n.out.channels - n.in.channels) / 2;
-      for (index c = 0; c < n.in.channels; ++c) {
-        for (index p = 0; p < n.out.area(); ++p) {
-          const index y = p / n.out.width * n.stride, x = p % n.out.width * n.stride;
+      const index_t before = (n.out.channels - n.in.channels) / 2;
+      for (index_t c = 0; c < n.in.channels; ++c) {
+        for (index_t p = 0; p < n.out.area(); ++p) {
+          const index_t y = p / n.out.width * n.stride, x = p % n.out.width * n.stride;
           pair(c * n.in.area() + y * n.in.width + x, (before + c) * n.out.area() + p, T(1));
         }
       }
       return;
     }
     case operation::global_average_pool:
-      for (index i = 0; i < n.in.size(); ++i) {
+      for (index_t i = 0; i < n.in.size(); ++i) {
         pair(i, i / n.in.area(), T(1) / static_cast<T>(n.in.area()));
       }
       return;
     case operation::max_pool:
     case operation::average_pool:
-      for (index o = 0; o < n.out.size(); ++o) {
-        const index c = o / n.out.area(), p = o % n.out.area();
-        const index corner =
+      for (index_t o = 0; o < n.out.size(); ++o) {
+        const index_t c = o / n.out.area(), p = o % n.out.area();
+        const index_t corner =
             c * n.in.area() + p / n.out.width * n.stride * n.in.width + p % n.out.width * n.stride;
-        index largest = corner;
-        for (index k = 0; k < n.kernel * n.kernel; ++k) {
-          const index i = corner + k / n.kernel * n.in.width + k % n.kernel;
+        index_t largest = corner;
+        for (index_t k = 0; k < n.kernel * n.kernel; ++k) {
+          const index_t i = corner + k / n.kernel * n.in.width + k % n.kernel;
           if (n.what == operation::average_pool) {
             pair(i, o, T(1) / static_cast<T>(n.kernel * n.kernel));
           } else if (in[i] > in[largest]) {
@@ -69,7 +69,7 @@ void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
       return;
     case operation::batch_norm:  // moves all numbers
     case operation::add:         // passes them on
-      for (index i = 0; i < n.out.size(); ++i) pair(i, i, T(1));
+      for (index_t i = 0; i < n.out.size(); ++i) pair(i, i, T(1));
       return;
     case operation::input:
     case operation::convolution:
@@ -81,17 +81,17 @@ void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
 // The derivative of one batch norm in train mode, with sums over the batch:
 //   g_in = gamma / root (g - mean(g) - c / root^2 mean(g c)).
 template <class T>
-void through_norm(const node& n, const forward_pass<T>& pass, index id, norm_mode mode,
-                  std::span<const T> gamma, const std::vector<T>& input, index channel,
+void through_norm(const node& n, const forward_pass<T>& pass, index_t id, norm_mode mode,
+                  std::span<const T> gamma, const std::vector<T>& input, index_t channel,
                   std::vector<T>& g) {
   const auto k = static_cast<std::size_t>(channel);
   const double mean = pass.means(id)[k], root = pass.roots(id)[k];
-  const index area = n.in.area(), count = pass.count();
+  const index_t area = n.in.area(), count = pass.count();
   double sum = 0, with_input = 0;
   const auto all = [&](const auto& body) {
-    for (index b = 0; b < count; ++b) {
-      const index first = b * n.in.size() + channel * area;
-      for (index i = first; i < first + area; ++i) body(static_cast<std::size_t>(i));
+    for (index_t b = 0; b < count; ++b) {
+      const index_t first = b * n.in.size() + channel * area;
+      for (index_t i = first; i < first + area; ++i) body(static_cast<std::size_t>(i));
     }
   };
   all([&](std::size_t i) {
@@ -112,27 +112,27 @@ void through_norm(const node& n, const forward_pass<T>& pass, index id, norm_mod
 // Correlation of the derivatives of a convolution's outputs with its inputs: for one input channel,
 // kernel x kernel x outputs. Sums over a sample in T, over samples in double.
 template <class T>
-void correlate(const node& n, index count, index channel, const std::vector<T>& input,
+void correlate(const node& n, index_t count, index_t channel, const std::vector<T>& input,
                const std::vector<T>& turned, double* to) {
-  const index taps = n.kernel * n.kernel, outputs = n.out.channels;
+  const index_t taps = n.kernel * n.kernel, outputs = n.out.channels;
   std::vector<T> sums(static_cast<std::size_t>(taps * outputs));
-  for (index b = 0; b < count; ++b) {
+  for (index_t b = 0; b < count; ++b) {
     std::ranges::fill(sums, T(0));
     const T* const image = input.data() + b * n.in.size() + channel * n.in.area();
     const T* const g = turned.data() + b * n.out.size();
-    for (index tap = 0; tap < taps; ++tap) {
+    for (index_t tap = 0; tap < taps; ++tap) {
       T* const sum = sums.data() + tap * outputs;
-      for (index p = 0; p < n.out.area(); ++p) {
-        const index y = p / n.out.width * n.stride + tap / n.kernel - n.padding;
-        const index x = p % n.out.width * n.stride + tap % n.kernel - n.padding;
+      for (index_t p = 0; p < n.out.area(); ++p) {
+        const index_t y = p / n.out.width * n.stride + tap / n.kernel - n.padding;
+        const index_t x = p % n.out.width * n.stride + tap % n.kernel - n.padding;
         if (y < 0 || y >= n.in.height || x < 0 || x >= n.in.width) continue;
         const T v = image[y * n.in.width + x];
         if (v == T(0)) continue;
-        for (index o = 0; o < outputs; ++o) sum[o] += v * g[p * outputs + o];
+        for (index_t o = 0; o < outputs; ++o) sum[o] += v * g[p * outputs + o];
       }
     }
-    for (index tap = 0; tap < taps; ++tap) {
-      for (index o = 0; o < outputs; ++o) {
+    for (index_t tap = 0; tap < taps; ++tap) {
+      for (index_t o = 0; o < outputs; ++o) {
         to[o * n.in.channels * taps + channel * taps + tap] +=
             static_cast<double>(sums[static_cast<std::size_t>(tap * outputs + o)]);
       }
@@ -142,13 +142,13 @@ void correlate(const node& n, index count, index channel, const std::vector<T>& 
 
 }  // namespace
 
-activation_chain chain_of(const network& net, index layer) {
-  require(layer >= 0 && layer < static_cast<index>(net.nodes().size()), "zo::nn::chain_of: value ",
-          layer, " is not in 0 … ", net.nodes().size() - 1);
+activation_chain chain_of(const network& net, index_t layer) {
+  require(layer >= 0 && layer < static_cast<index_t>(net.nodes().size()),
+          "zo::nn::chain_of: value ", layer, " is not in 0 … ", net.nodes().size() - 1);
   activation_chain chain{{layer}};
   for (;;) {
-    index users = 0, user = -1;
-    for (index id = 0; id < static_cast<index>(net.nodes().size()); ++id) {
+    index_t users = 0, user = -1;
+    for (index_t id = 0; id < static_cast<index_t>(net.nodes().size()); ++id) {
       const node& n = at(net, id);
       if (n.first == chain.point() || n.second == chain.point()) {
         ++users;
@@ -173,7 +173,7 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
       loss_(batch.loss),
       pass_(net) {
   // The number of a direction holds both.
-  require(batch.count < (index{1} << 20),
+  require(batch.count < (index_t{1} << 20),
           "zo::nn::activation_estimator: at most 2^20 samples, got ", batch.count);
   require(net.nodes().size() <= 4096, "zo::nn::activation_estimator: at most 4096 values, got ",
           net.nodes().size());
@@ -185,31 +185,31 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
   pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
   value_ = loss_.template prepare<T>(pass_.outputs());
   std::vector<double> sensitivities = loss_.sensitivities();
-  require(static_cast<index>(sensitivities.size()) == batch.count,
+  require(static_cast<index_t>(sensitivities.size()) == batch.count,
           "zo::nn::activation_estimator: the batch has ", batch.count, " samples, and its loss ",
           sensitivities.size());
   // Such a batch has no value, and any order will do.
   for (double& s : sensitivities) s = std::isfinite(s) ? s : 0;
   order_.resize(static_cast<std::size_t>(batch.count));
-  std::iota(order_.begin(), order_.end(), index{0});
-  std::ranges::stable_sort(order_, [&](index a, index b) {
+  std::iota(order_.begin(), order_.end(), index_t{0});
+  std::ranges::stable_sort(order_, [&](index_t a, index_t b) {
     return sensitivities[static_cast<std::size_t>(a)] > sensitivities[static_cast<std::size_t>(b)];
   });
   std::vector<T> frozen(statistics.begin(), statistics.end());
-  for (index id = 0; id < static_cast<index>(net.nodes().size()); ++id) {
+  for (index_t id = 0; id < static_cast<index_t>(net.nodes().size()); ++id) {
     const node& n = at(net, id);
     if (n.what != operation::batch_norm || mode == norm_mode::eval) continue;
-    const auto of = [&](index number) {
+    const auto of = [&](index_t number) {
       return frozen.begin() + net.statistics()[static_cast<std::size_t>(number)].offset;
     };
-    for (index c = 0; c < n.in.channels; ++c) {
+    for (index_t c = 0; c < n.in.channels; ++c) {
       of(n.running_mean)[c] = static_cast<T>(pass_.means(id)[static_cast<std::size_t>(c)]);
       of(n.running_var)[c] = static_cast<T>(pass_.variances(id)[static_cast<std::size_t>(c)]);
     }
   }
   std::vector<T> inputs;
-  const index size = at(net, 0).out.size();
-  for (const index b : order_) {
+  const index_t size = at(net, 0).out.size();
+  for (const index_t b : order_) {
     sensitivities_.push_back(sensitivities[static_cast<std::size_t>(b)]);
     inputs.insert(inputs.end(), batch.inputs.begin() + b * size,
                   batch.inputs.begin() + (b + 1) * size);
@@ -221,12 +221,12 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
 // Directions of each sample: shares of directions x count, at least 1, at most what is active; and
 // all of that where the average would do. Through batch norms insensitive samples matter more.
 template <class T, class Loss>
-std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_options& options,
-                                                             const std::vector<index>& active,
-                                                             bool coupled) const {
+std::vector<index_t> activation_estimator<T, Loss>::shared_out(const activation_options& options,
+                                                               const std::vector<index_t>& active,
+                                                               bool coupled) const {
   const auto count = static_cast<double>(order_.size());
   const double mean = std::accumulate(sensitivities_.begin(), sensitivities_.end(), 0.0) / count;
-  std::vector<index> shares;
+  std::vector<index_t> shares;
   for (std::size_t b = 0; b < order_.size(); ++b) {
     const double floor = coupled ? 0.3 : 0.1;
     if (options.directions >= active[b]) {
@@ -237,7 +237,7 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_op
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
     const bool all = wanted >= static_cast<double>(active[b]);
-    shares.push_back(all ? active[b] : std::max<index>(1, static_cast<index>(wanted)));
+    shares.push_back(all ? active[b] : std::max<index_t>(1, static_cast<index_t>(wanted)));
   }
   return shares;
 }
@@ -245,19 +245,19 @@ std::vector<index> activation_estimator<T, Loss>::shared_out(const activation_op
 // What one unit of sums of differences does to the loss, through batch norms after `point`.
 template <class T, class Loss>
 std::vector<typename activation_estimator<T, Loss>::effect>
-activation_estimator<T, Loss>::effects_after(index point, std::span<const T> gradient) const {
+activation_estimator<T, Loss>::effects_after(index_t point, std::span<const T> gradient) const {
   std::vector<effect> effects(net().nodes().size());
-  for (index id = point + 1; id < static_cast<index>(net().nodes().size()); ++id) {
+  for (index_t id = point + 1; id < static_cast<index_t>(net().nodes().size()); ++id) {
     const node& n = at(net(), id);
     if (n.what != operation::batch_norm || mode_ == norm_mode::eval) continue;
-    const index gamma = net().parameters()[static_cast<std::size_t>(n.weight)].offset;
-    const index beta = net().parameters()[static_cast<std::size_t>(n.bias)].offset;
+    const index_t gamma = net().parameters()[static_cast<std::size_t>(n.weight)].offset;
+    const index_t beta = net().parameters()[static_cast<std::size_t>(n.bias)].offset;
     effect& e = effects[static_cast<std::size_t>(id)];
-    for (index c = 0; c < n.in.channels; ++c) {
+    for (index_t c = 0; c < n.in.channels; ++c) {
       const double root = pass_.roots(id)[static_cast<std::size_t>(c)];
       const double scale = static_cast<double>(parameters_[static_cast<std::size_t>(gamma + c)]) /
                            root / static_cast<double>(pass_.count() * n.in.area());
-      const auto of = [&](index i) {
+      const auto of = [&](index_t i) {
         return static_cast<double>(gradient[static_cast<std::size_t>(i + c)]);
       };
       e.of_mean.push_back(-scale * of(beta));
@@ -272,50 +272,50 @@ activation_estimator<T, Loss>::effects_after(index point, std::span<const T> gra
 template <class T, class Loss>
 template <class Move>
 std::vector<T> activation_estimator<T, Loss>::ask(
-    index layer, index units, const std::vector<std::vector<std::int32_t>>& active,
+    index_t layer, index_t units, const std::vector<std::vector<std::int32_t>>& active,
     const activation_options& options, const stream& from, std::span<const T> gradient,
     activation_result& result, const Move& move) const {
-  const index count = pass_.count(), size = at(net(), result.point).out.size();
-  std::vector<index> numbers;
-  for (const auto& list : active) numbers.push_back(static_cast<index>(list.size()));
+  const index_t count = pass_.count(), size = at(net(), result.point).out.size();
+  std::vector<index_t> numbers;
+  for (const auto& list : active) numbers.push_back(static_cast<index_t>(list.size()));
   const std::vector<effect> effects = effects_after(result.point, gradient);
   const bool coupled =
       std::ranges::any_of(effects, [](const effect& e) { return !e.of_mean.empty(); });
-  const std::vector<index> shares = shared_out(options, numbers, coupled);
-  result.active = std::accumulate(numbers.begin(), numbers.end(), index{0});
+  const std::vector<index_t> shares = shared_out(options, numbers, coupled);
+  result.active = std::accumulate(numbers.begin(), numbers.end(), index_t{0});
   result.most_active = *std::ranges::max_element(numbers);
-  result.questions = std::accumulate(shares.begin(), shares.end(), index{0});
+  result.questions = std::accumulate(shares.begin(), shares.end(), index_t{0});
 
   std::vector<T> signs(static_cast<std::size_t>(count * units));
-  each(threads_, count, [&](index b, int) {
+  each(threads_, count, [&](index_t b, int) {
     stream own = from;
     own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
     fill_direction(rademacher{}, own,
                    std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
                                                static_cast<std::size_t>(units)));
   });
-  const index rounds = *std::ranges::max_element(shares);
+  const index_t rounds = *std::ranges::max_element(shares);
   std::vector<std::unique_ptr<difference_pass<T>>> makers;
-  for (index k = 0; k < std::min<index>(threads_, rounds); ++k) {
+  for (index_t k = 0; k < std::min<index_t>(threads_, rounds); ++k) {
     makers.push_back(std::make_unique<difference_pass<T>>(pass_));
   }
   const T step = static_cast<T>(options.smoothing);
   std::vector<T> slopes(signs.size(), T(0));
-  each(threads_, rounds, [&](index round, int worker) {
-    index some = count;
+  each(threads_, rounds, [&](index_t round, int worker) {
+    index_t some = count;
     while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
-    const auto each_moved = [&](index b, const auto& body) {
+    const auto each_moved = [&](index_t b, const auto& body) {
       const auto& list = active[static_cast<std::size_t>(b)];
-      const index among = shares[static_cast<std::size_t>(b)];
+      const index_t among = shares[static_cast<std::size_t>(b)];
       if (round >= among) return;
       for (auto r = static_cast<std::size_t>(round); r < list.size();
            r += static_cast<std::size_t>(among)) {
-        body(static_cast<index>(list[r]), static_cast<std::size_t>(b * units + list[r]));
+        body(static_cast<index_t>(list[r]), static_cast<std::size_t>(b * units + list[r]));
       }
     };
     std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
-    for (index b = 0; b < some; ++b) {
-      each_moved(b, [&](index unit, std::size_t i) {
+    for (index_t b = 0; b < some; ++b) {
+      each_moved(b, [&](index_t unit, std::size_t i) {
         move(b, unit, step * signs[i], change.data() + b * size);
       });
     }
@@ -334,10 +334,10 @@ std::vector<T> activation_estimator<T, Loss>::ask(
         }
       }
     }
-    for (index b = 0; b < some; ++b) {
+    for (index_t b = 0; b < some; ++b) {
       const T slope =
           static_cast<T>(parts[static_cast<std::size_t>(b)] / static_cast<double>(step));
-      each_moved(b, [&](index, std::size_t i) { slopes[i] = slope * signs[i]; });
+      each_moved(b, [&](index_t, std::size_t i) { slopes[i] = slope * signs[i]; });
     }
   });
   for (const auto& maker : makers) result.multiplications += maker->multiplications();
@@ -345,7 +345,7 @@ std::vector<T> activation_estimator<T, Loss>::ask(
 }
 
 template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate(index layer,
+activation_result activation_estimator<T, Loss>::estimate(index_t layer,
                                                           const activation_options& options,
                                                           const stream& from,
                                                           std::span<T> gradient) const {
@@ -356,9 +356,10 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
   const T step = static_cast<T>(options.smoothing);
   require(step > T(0) && std::isfinite(step), who, ": smoothing of ", options.smoothing,
           " is no number of the scalar type");
-  require(static_cast<index>(gradient.size()) == net().parameter_count(), who, ": the network has ",
-          net().parameter_count(), " parameters, and gradient ", gradient.size());
-  require(layer >= 0 && layer < static_cast<index>(net().nodes().size()) &&
+  require(static_cast<index_t>(gradient.size()) == net().parameter_count(), who,
+          ": the network has ", net().parameter_count(), " parameters, and gradient ",
+          gradient.size());
+  require(layer >= 0 && layer < static_cast<index_t>(net().nodes().size()) &&
               at(net(), layer).weight >= 0,
           who, ": value ", layer, " has no parameters");
   return at(net(), layer).what == operation::batch_norm
@@ -368,39 +369,39 @@ activation_result activation_estimator<T, Loss>::estimate(index layer,
 
 // Each sample has its own beta and gamma, and their derivatives add up.
 template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate_norm(index id,
+activation_result activation_estimator<T, Loss>::estimate_norm(index_t id,
                                                                const activation_options& options,
                                                                const stream& from,
                                                                std::span<T> gradient) const {
   const node& n = at(net(), id);
-  const index channels = n.in.channels, area = n.in.area(), count = pass_.count();
+  const index_t channels = n.in.channels, area = n.in.area(), count = pass_.count();
   const std::vector<T> input = pass_.value(n.first);
   std::vector<std::int32_t> all(static_cast<std::size_t>(2 * channels));
   std::iota(all.begin(), all.end(), 0);
   const std::vector<std::vector<std::int32_t>> active(static_cast<std::size_t>(count), all);
   activation_result result{.point = id};
-  const auto move = [&](index b, index unit, T h, T* change) {
-    const index c = unit % channels;
+  const auto move = [&](index_t b, index_t unit, T h, T* change) {
+    const index_t c = unit % channels;
     T* const to = change + c * area;
     if (unit < channels) {
-      for (index i = 0; i < area; ++i) to[i] += h;
+      for (index_t i = 0; i < area; ++i) to[i] += h;
       return;
     }
     const double mean = pass_.means(id)[static_cast<std::size_t>(c)];
     const double slope = static_cast<double>(h) / pass_.roots(id)[static_cast<std::size_t>(c)];
     const T* const x = input.data() + b * n.in.size() + c * area;
-    for (index i = 0; i < area; ++i) {
+    for (index_t i = 0; i < area; ++i) {
       to[i] += static_cast<T>(slope * (static_cast<double>(x[i]) - mean));
     }
   };
   const std::vector<T> slopes =
       ask(id, 2 * channels, active, options, from, gradient, result, move);
-  for (index unit = 0; unit < 2 * channels; ++unit) {
+  for (index_t unit = 0; unit < 2 * channels; ++unit) {
     double sum = 0;
-    for (index b = 0; b < count; ++b) {
+    for (index_t b = 0; b < count; ++b) {
       sum += static_cast<double>(slopes[static_cast<std::size_t>(b * 2 * channels + unit)]);
     }
-    const index owner = unit < channels ? n.bias : n.weight;
+    const index_t owner = unit < channels ? n.bias : n.weight;
     gradient[static_cast<std::size_t>(net().parameters()[static_cast<std::size_t>(owner)].offset +
                                       unit % channels)] = static_cast<T>(sum);
   }
@@ -408,12 +409,12 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index id,
 }
 
 template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
+activation_result activation_estimator<T, Loss>::estimate_weights(index_t layer,
                                                                   const activation_options& options,
                                                                   const stream& from,
                                                                   std::span<T> gradient) const {
   const activation_chain chain = chain_of(net(), layer);
-  const index point = chain.point(), size = at(net(), point).out.size(), count = pass_.count();
+  const index_t point = chain.point(), size = at(net(), point).out.size(), count = pass_.count();
   const auto samples = static_cast<std::size_t>(count);
   activation_result result{.point = point};
 
@@ -423,35 +424,35 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
     values[k] = pass_.value(chain.nodes[k]);
   }
   std::vector<std::vector<std::int32_t>> active(samples);
-  each(threads_, count, [&](index b, int) {
+  each(threads_, count, [&](index_t b, int) {
     std::vector<char> reached(static_cast<std::size_t>(at(net(), layer).out.size()), 1);
     for (std::size_t k = 1; k < chain.nodes.size(); ++k) {
       const node& n = at(net(), chain.nodes[k]);
       std::vector<char> next(static_cast<std::size_t>(n.out.size()), 0);
-      const index before = at(net(), chain.nodes[k - 1]).out.size();
+      const index_t before = at(net(), chain.nodes[k - 1]).out.size();
       each_pair(n, values[k - 1].data() + b * before, values[k].data() + b * n.out.size(),
-                [&](index i, index o, T) {
+                [&](index_t i, index_t o, T) {
                   next[static_cast<std::size_t>(o)] |= reached[static_cast<std::size_t>(i)];
                 });
       reached = std::move(next);
     }
-    for (index i = 0; i < size; ++i) {
+    for (index_t i = 0; i < size; ++i) {
       if (reached[static_cast<std::size_t>(i)] != 0) {
         active[static_cast<std::size_t>(b)].push_back(static_cast<std::int32_t>(i));
       }
     }
   });
   std::vector<T> g = ask(layer, size, active, options, from, gradient, result,
-                         [](index, index unit, T h, T* change) { change[unit] = h; });
+                         [](index_t, index_t unit, T h, T* change) { change[unit] = h; });
 
   // Back to the layer.
   for (std::size_t k = chain.nodes.size() - 1; k > 0; --k) {
-    const index id = chain.nodes[k];
+    const index_t id = chain.nodes[k];
     const node& n = at(net(), id);
     const std::vector<T>& input = values[k - 1];
     if (n.what == operation::batch_norm) {
       const view& gamma = net().parameters()[static_cast<std::size_t>(n.weight)];
-      each(threads_, n.in.channels, [&](index c, int) {
+      each(threads_, n.in.channels, [&](index_t c, int) {
         through_norm(
             n, pass_, id, mode_,
             std::span<const T>(parameters_).subspan(static_cast<std::size_t>(gamma.offset)), input,
@@ -459,13 +460,13 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
       });
       continue;
     }
-    const index before = at(net(), chain.nodes[k - 1]).out.size();
+    const index_t before = at(net(), chain.nodes[k - 1]).out.size();
     std::vector<T> earlier(samples * static_cast<std::size_t>(before), T(0));
-    each(threads_, count, [&](index b, int) {
+    each(threads_, count, [&](index_t b, int) {
       T* const to = earlier.data() + b * before;
       const T* const have = g.data() + b * n.out.size();
       each_pair(n, input.data() + b * before, values[k].data() + b * n.out.size(),
-                [&](index i, index o, T weight) { to[i] += weight * have[o]; });
+                [&](index_t i, index_t o, T weight) { to[i] += weight * have[o]; });
     });
     g = std::move(earlier);
   }
@@ -474,8 +475,8 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
   const node& n = at(net(), layer);
   const std::vector<T> input = pass_.value(n.first);
   std::vector<T> turned(g.size());
-  each(threads_, count, [&](index b, int) {
-    for (index i = 0; i < n.out.size(); ++i) {
+  each(threads_, count, [&](index_t b, int) {
+    for (index_t i = 0; i < n.out.size(); ++i) {
       turned[static_cast<std::size_t>(b * n.out.size() + i % n.out.area() * n.out.channels +
                                       i / n.out.area())] =
           g[static_cast<std::size_t>(b * n.out.size() + i)];
@@ -487,15 +488,15 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index layer,
   node as_convolution = n;
   if (n.what == operation::linear) as_convolution.in = {n.in.size(), 1, 1};
   each(threads_, as_convolution.in.channels,
-       [&](index c, int) { correlate(as_convolution, count, c, input, turned, sums.data()); });
+       [&](index_t c, int) { correlate(as_convolution, count, c, input, turned, sums.data()); });
   for (std::size_t i = 0; i < sums.size(); ++i) {
     gradient[static_cast<std::size_t>(weight.offset) + i] = static_cast<T>(sums[i]);
   }
   if (n.bias >= 0) {
     const view& bias = net().parameters()[static_cast<std::size_t>(n.bias)];
-    for (index o = 0; o < n.out.channels; ++o) {
+    for (index_t o = 0; o < n.out.channels; ++o) {
       double sum = 0;
-      for (index p = 0; p < count * n.out.area(); ++p) {
+      for (index_t p = 0; p < count * n.out.area(); ++p) {
         sum += static_cast<double>(turned[static_cast<std::size_t>(p * n.out.channels + o)]);
       }
       gradient[static_cast<std::size_t>(bias.offset + o)] = static_cast<T>(sum);

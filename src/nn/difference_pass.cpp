@@ -19,9 +19,9 @@ using detail::lanes;
 using zo::detail::require;
 
 // Of every sample of a group: enough for a pivot.
-constexpr index positions_of_pivot = 32;
+constexpr index_t positions_of_pivot = 32;
 
-std::size_t at(index i) { return static_cast<std::size_t>(i); }
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
@@ -58,7 +58,7 @@ void difference_pass<T>::clear() {
 }
 
 template <class T>
-std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
+std::span<const T> difference_pass<T>::operator()(index_t coordinate, T step) {
   clear();
   const view& moved = net_->parameter_of(coordinate);
   samples_ = base_.count();
@@ -68,12 +68,12 @@ std::span<const T> difference_pass<T>::operator()(index coordinate, T step) {
 }
 
 template <class T>
-std::span<const T> difference_pass<T>::from(index node, std::span<const T> moved, coupling how) {
-  require(node >= 0 && node < static_cast<index>(net_->nodes().size()),
+std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> moved, coupling how) {
+  require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()),
           "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_->nodes().size() - 1);
   const shape& s = net_->nodes()[at(node)].out;
-  const index count = static_cast<index>(moved.size()) / s.size();
-  require(count * s.size() == static_cast<index>(moved.size()) &&
+  const index_t count = static_cast<index_t>(moved.size()) / s.size();
+  require(count * s.size() == static_cast<index_t>(moved.size()) &&
               (count == base_.count() ||
                (how == coupling::frozen && count >= 1 && count < base_.count())),
           "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
@@ -90,19 +90,19 @@ std::span<const T> difference_pass<T>::from(index node, std::span<const T> moved
 
 // Room for a difference, from memory that is no longer needed.
 template <class T>
-void difference_pass<T>::reserve(change& c, extent how, index channel, const shape& s) {
+void difference_pass<T>::reserve(change& c, extent how, index_t channel, const shape& s) {
   if (c.data.capacity() == 0 && !spare_.empty()) {
     c.data = std::move(spare_.back());
     spare_.pop_back();
   }
   c.how = how;
   c.channel = channel;
-  const index numbers = how == extent::channel ? s.area() : s.size();
+  const index_t numbers = how == extent::channel ? s.area() : s.size();
   fit(c.data, detail::groups_of(samples_) * numbers * lanes);
 }
 
 template <class T>
-void difference_pass<T>::release(index id, index user) {
+void difference_pass<T>::release(index_t id, index_t user) {
   if (id < 0 || base_.evaluation_->last_use[at(id)] > user) return;
   change& c = changes_[at(id)];
   c.how = extent::none;
@@ -111,22 +111,23 @@ void difference_pass<T>::release(index id, index user) {
 
 // Everything after node `from`, of which the difference is known; then the outputs.
 template <class T>
-std::span<const T> difference_pass<T>::finish(index from) {
+std::span<const T> difference_pass<T>::finish(index_t from) {
   const detail::evaluation& whole = *base_.evaluation_;
-  const auto nodes = static_cast<index>(net_->nodes().size());
-  for (index id = from + 1; id < nodes; ++id) {
+  const auto nodes = static_cast<index_t>(net_->nodes().size());
+  for (index_t id = from + 1; id < nodes; ++id) {
     if (whole.absorbed[at(id)]) continue;
     const detail::norm_chain& chain = whole.chains[at(id)];
     const node& n = net_->nodes()[at(id)];
     if (chain.norm >= 0) {
       follow_chain(id);
-      for (const index used : {net_->nodes()[at(chain.norm)].first, chain.other}) release(used, id);
-      for (const index inner : {chain.norm, chain.add}) {
+      for (const index_t used : {net_->nodes()[at(chain.norm)].first, chain.other})
+        release(used, id);
+      for (const index_t inner : {chain.norm, chain.add}) {
         if (inner >= 0 && inner != id) release(inner, id);
       }
     } else {
       follow(id);
-      for (const index used : {n.first, n.second}) release(used, id);
+      for (const index_t used : {n.first, n.second}) release(used, id);
     }
   }
   const shape& s = net_->output();
@@ -142,18 +143,18 @@ std::span<const T> difference_pass<T>::finish(index from) {
 
 // The layer's own outputs: linear in its parameters.
 template <class T>
-void difference_pass<T>::start(const view& moved, index element, T step, change& out) {
+void difference_pass<T>::start(const view& moved, index_t element, T step, change& out) {
   const node& n = net_->nodes()[at(moved.node)];
-  const index area = n.out.area(), groups = detail::groups_of(samples_);
+  const index_t area = n.out.area(), groups = detail::groups_of(samples_);
   const bool is_bias = n.bias >= 0 && moved.offset == net_->parameters()[at(n.bias)].offset;
-  const index per_channel = is_bias ? 1 : moved.per_channel();
+  const index_t per_channel = is_bias ? 1 : moved.per_channel();
   reserve(out, extent::channel, element / per_channel, n.out);
   if (is_bias) {
     std::ranges::fill(out.data, step);
     return;
   }
-  const index within = element % per_channel, taps = per_channel / n.in.channels;
-  for (index g = 0; g < groups; ++g) {
+  const index_t within = element % per_channel, taps = per_channel / n.in.channels;
+  for (index_t g = 0; g < groups; ++g) {
     T* const to = out.data.data() + g * area * lanes;
     const T* const x = base_.data(n.first) + g * n.in.size() * lanes;
     if (n.what == operation::batch_norm) {
@@ -161,8 +162,8 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
       const auto mean = static_cast<double>(base_.factors_[at(moved.node)].mean[at(out.channel)]);
       const double rest = base_.rests_[at(moved.node)][at(out.channel)];
       const double root = base_.roots_[at(moved.node)][at(out.channel)];
-      for (index p = 0; p < area; ++p) {
-        for (index k = 0; k < lanes; ++k) {
+      for (index_t p = 0; p < area; ++p) {
+        for (index_t k = 0; k < lanes; ++k) {
           const double centred =
               (static_cast<double>(from[p * n.in.channels * lanes + k]) - mean) - rest;
           to[p * lanes + k] = static_cast<T>(static_cast<double>(step) * (centred / root));
@@ -171,19 +172,19 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
       continue;
     }
     const T* const from = x + within / taps * lanes;
-    const auto write = [&](index position, index in) {
+    const auto write = [&](index_t position, index_t in) {
       const T* const row = from + in * n.in.channels * lanes;
-      for (index k = 0; k < lanes; ++k) to[position * lanes + k] = step * row[k];
+      for (index_t k = 0; k < lanes; ++k) to[position * lanes + k] = step * row[k];
     };
     if (n.what == operation::linear) {
       write(0, within % taps);
       continue;
     }
-    const index kx = within % n.kernel, ky = within % taps / n.kernel;
-    for (index y = 0; y < n.out.height; ++y) {
-      const index row = y * n.stride + ky - n.padding;
-      for (index c = 0; c < n.out.width; ++c) {
-        const index column = c * n.stride + kx - n.padding;
+    const index_t kx = within % n.kernel, ky = within % taps / n.kernel;
+    for (index_t y = 0; y < n.out.height; ++y) {
+      const index_t row = y * n.stride + ky - n.padding;
+      for (index_t c = 0; c < n.out.width; ++c) {
+        const index_t column = c * n.stride + kx - n.padding;
         const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
         if (inside) {
           write(y * n.out.width + c, row * n.in.width + column);
@@ -198,17 +199,17 @@ void difference_pass<T>::start(const view& moved, index element, T step, change&
 // Where samples are taken together, their first positions say what the difference is about. Its
 // sums are of what is left: where it is nearly constant they would cancel otherwise.
 template <class T>
-void difference_pass<T>::set_pivots(index norm, const change& d, index positions) {
+void difference_pass<T>::set_pivots(index_t norm, const change& d, index_t positions) {
   const node& n = net_->nodes()[at(norm)];
-  const index channels = d.how == extent::channel ? 1 : n.in.channels;
-  const index valid = std::min(samples_, lanes);
+  const index_t channels = d.how == extent::channel ? 1 : n.in.channels;
+  const index_t valid = std::min(samples_, lanes);
   std::vector<double>& sums = sums_[at(norm)];
   pivots_[at(norm)].assign(at(channels), T(0));
   measure(norm, d, 0, 0, positions);
   const double* const first = sums.data() + (valid < lanes ? n.in.channels * 2 * lanes : 0);
-  for (index c = 0; c < channels; ++c) {
+  for (index_t c = 0; c < channels; ++c) {
     double sum = 0;
-    for (index k = 0; k < valid; ++k) sum += first[c * 2 * lanes + k];
+    for (index_t k = 0; k < valid; ++k) sum += first[c * 2 * lanes + k];
     pivots_[at(norm)][at(c)] = static_cast<T>(sum / static_cast<double>(valid * positions));
   }
   std::ranges::fill(sums, 0);
@@ -217,14 +218,14 @@ void difference_pass<T>::set_pivots(index norm, const change& d, index positions
 // Adds the sums that a batch norm needs of its input's difference: whole groups to the first half
 // of its sums, the last group to the second where it is not full.
 template <class T>
-void difference_pass<T>::measure(index norm, const change& d, index group, index first,
-                                 index positions) {
+void difference_pass<T>::measure(index_t norm, const change& d, index_t group, index_t first,
+                                 index_t positions) {
   const node& n = net_->nodes()[at(norm)];
   const bool single = d.how == extent::channel;
-  const index channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
-  const index room = n.in.channels * 2 * lanes;
+  const index_t channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
+  const index_t room = n.in.channels * 2 * lanes;
   const bool partial = (group + 1) * lanes > samples_;
-  const index place = group * n.in.area() + first;
+  const index_t place = group * n.in.area() + first;
   detail::best_loops<T>().norm_sums(
       {{positions, channels},
        {d.data.data() + place * channels * lanes, channels},
@@ -236,20 +237,20 @@ void difference_pass<T>::measure(index norm, const change& d, index group, index
 
 // The same for each sample. Differences that begin as all channels stay all channels.
 template <class T>
-void difference_pass<T>::measure_samples(index norm, const change& d) {
+void difference_pass<T>::measure_samples(index_t norm, const change& d) {
   const node& n = net_->nodes()[at(norm)];
-  const index channels = n.in.channels;
+  const index_t channels = n.in.channels;
   norm_sums found{norm, std::vector<double>(at(samples_ * channels)),
                   std::vector<double>(at(samples_ * channels))};
   pivots_[at(norm)].assign(at(channels), T(0));
-  for (index g = 0; g < detail::groups_of(samples_); ++g) {
+  for (index_t g = 0; g < detail::groups_of(samples_); ++g) {
     sums_[at(norm)].assign(at(channels * 4 * lanes), 0);
     measure(norm, d, g, 0, n.in.area());
     // The two halves are for whole groups and for the last one; only one has anything now.
     const bool partial = (g + 1) * lanes > samples_;
     const double* const all = sums_[at(norm)].data() + (partial ? channels * 2 * lanes : 0);
-    for (index b = g * lanes; b < std::min(samples_, (g + 1) * lanes); ++b) {
-      for (index c = 0; c < channels; ++c) {
+    for (index_t b = g * lanes; b < std::min(samples_, (g + 1) * lanes); ++b) {
+      for (index_t c = 0; c < channels; ++c) {
         const double* const sum = all + c * 2 * lanes + b % lanes;
         const auto to = at(b * channels + c);
         found.of_difference[to] = sum[0];
@@ -267,10 +268,10 @@ bool difference_pass<T>::follows_batch() const {
 }
 
 template <class T>
-void difference_pass<T>::factors_of(index norm, const change& d) {
+void difference_pass<T>::factors_of(index_t norm, const change& d) {
   const node& n = net_->nodes()[at(norm)];
-  const index channels = d.how == extent::channel ? 1 : n.in.channels;
-  const index offset = d.how == extent::channel ? d.channel : 0;
+  const index_t channels = d.how == extent::channel ? 1 : n.in.channels;
+  const index_t offset = d.how == extent::channel ? d.channel : 0;
   const std::span<const T> gamma = base_.parameter(n.weight);
   scale_.resize(at(channels));
   slope_.assign(at(channels), T(0));
@@ -281,15 +282,15 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
     return;
   }
   const auto numbers = static_cast<double>(samples_ * n.in.area());
-  const index room = n.in.channels * 2 * lanes;
-  const index last = samples_ % lanes;
-  for (index c = 0; c < channels; ++c) {
+  const index_t room = n.in.channels * 2 * lanes;
+  const index_t last = samples_ % lanes;
+  for (index_t c = 0; c < channels; ++c) {
     const double* const whole = sums_[at(norm)].data() + c * 2 * lanes;
     double sum = 0, squares = 0;
-    for (index k = 0; k < lanes; ++k) sum += whole[k];
-    for (index k = 0; k < lanes; ++k) squares += whole[lanes + k];
-    for (index k = 0; k < last; ++k) sum += whole[room + k];
-    for (index k = 0; k < last; ++k) squares += whole[room + lanes + k];
+    for (index_t k = 0; k < lanes; ++k) sum += whole[k];
+    for (index_t k = 0; k < lanes; ++k) squares += whole[lanes + k];
+    for (index_t k = 0; k < last; ++k) sum += whole[room + k];
+    for (index_t k = 0; k < last; ++k) squares += whole[room + lanes + k];
     const auto k = at(offset + c);
     const detail::norm_input input{static_cast<double>(base_.factors_[at(norm)].mean[k]),
                                    base_.rests_[at(norm)][k], base_.roots_[at(norm)][k], n.epsilon,
@@ -306,12 +307,12 @@ void difference_pass<T>::factors_of(index norm, const change& d) {
 
 template <class T>
 detail::norm_response<T> difference_pass<T>::careful_response(
-    index norm, const change& d, index channel, const detail::norm_input& input) const {
+    index_t norm, const change& d, index_t channel, const detail::norm_input& input) const {
   const node& n = net_->nodes()[at(norm)];
-  const index area = n.in.area(), channels = d.how == extent::channel ? 1 : n.in.channels;
-  const auto of = [&](const T* rows, index all, index c) {
-    return [=](index i) {
-      const index sample = i / area, row = sample / lanes * area + i % area;
+  const index_t area = n.in.area(), channels = d.how == extent::channel ? 1 : n.in.channels;
+  const auto of = [&](const T* rows, index_t all, index_t c) {
+    return [=](index_t i) {
+      const index_t sample = i / area, row = sample / lanes * area + i % area;
       return static_cast<double>(rows[(row * all + c) * lanes + sample % lanes]);
     };
   };
@@ -321,7 +322,7 @@ detail::norm_response<T> difference_pass<T>::careful_response(
 }
 
 template <class T>
-void difference_pass<T>::follow_chain(index id) {
+void difference_pass<T>::follow_chain(index_t id) {
   const detail::norm_chain& chain = base_.evaluation_->chains[at(id)];
   const node& n = net_->nodes()[at(chain.norm)];
   const change none;
@@ -329,10 +330,10 @@ void difference_pass<T>::follow_chain(index id) {
   const bool at_sum =
       chain.add >= 0 && chain.add != id && changes_[at(chain.add)].how != extent::none;
   const change* other = chain.other < 0 || at_sum ? &none : &changes_[at(chain.other)];
-  const index source = at_sum ? chain.add : at_norm ? chain.norm : n.first;
+  const index_t source = at_sum ? chain.add : at_norm ? chain.norm : n.first;
   change& d = changes_[at(source)];
   if (d.how == extent::none && other->how == extent::none) return;
-  const index groups = detail::groups_of(samples_), area = n.in.area();
+  const index_t groups = detail::groups_of(samples_), area = n.in.area();
 
   // The difference of the norm's output is known where the change began there.
   bool plain = at_norm || at_sum;
@@ -348,7 +349,7 @@ void difference_pass<T>::follow_chain(index id) {
   if (!plain && follows_batch() && sums_[at(chain.norm)].empty()) {
     sums_[at(chain.norm)].assign(at(n.in.channels * 4 * lanes), 0);
     set_pivots(chain.norm, d, std::min(area, positions_of_pivot));
-    for (index g = 0; g < groups; ++g) measure(chain.norm, d, g, 0, area);
+    for (index_t g = 0; g < groups; ++g) measure(chain.norm, d, g, 0, area);
   }
   if (plain) {
     scale_.assign(at(n.in.channels), T(1));
@@ -363,7 +364,7 @@ void difference_pass<T>::follow_chain(index id) {
                       !(other->how == extent::channel && other->channel == in->channel);
   if (widens) {
     // Only the factors of one channel are known; the others have nothing to scale.
-    const index channel = in->channel;
+    const index_t channel = in->channel;
     if (in == &d) {
       made = std::exchange(d, {});
       in = &made;
@@ -377,14 +378,14 @@ void difference_pass<T>::follow_chain(index id) {
     spread(scale_), spread(slope_), spread(shift_), spread(rest_);
   }
   const bool single = in->how == extent::channel;
-  const index channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
+  const index_t channels = single ? 1 : n.in.channels, offset = single ? in->channel : 0;
 
   change& out = changes_[at(id)];
   const bool read_twice = chain.other == source;  // a norm's own input is added to its output
   const bool in_place =
       in == &made || (base_.evaluation_->last_use[at(source)] <= id && !read_twice);
   const extent how = in->how;
-  const index moved = in->channel;
+  const index_t moved = in->channel;
   if (in_place) {
     out.data = std::exchange(in->data, {});
     in->how = extent::none;
@@ -395,15 +396,15 @@ void difference_pass<T>::follow_chain(index id) {
   }
   const T* const from = in_place ? out.data.data() : in->data.data();
   const auto& factors = base_.factors_[at(chain.norm)];
-  const index of_one = single && !plain ? offset : 0;  // factors_of made those of one channel
-  for (index g = 0; g < groups; ++g) {
-    const index place = g * area;
-    const auto base = [&](index value, index channel) {
+  const index_t of_one = single && !plain ? offset : 0;  // factors_of made those of one channel
+  for (index_t g = 0; g < groups; ++g) {
+    const index_t place = g * area;
+    const auto base = [&](index_t value, index_t channel) {
       return detail::source<T>{
           value < 0 ? nullptr : base_.data(value) + (place * n.in.channels + channel) * lanes,
           n.in.channels};
     };
-    const auto run = [&](index first, index count, detail::source<T> added) {
+    const auto run = [&](index_t first, index_t count, detail::source<T> added) {
       detail::best_loops<T>().norm_difference(
           {{area, count},
            {from + (place * channels + first - offset) * lanes, channels},
@@ -422,7 +423,7 @@ void difference_pass<T>::follow_chain(index id) {
            channels});
     };
     if (other->how == extent::channel && !single) {
-      const index c = other->channel;
+      const index_t c = other->channel;
       run(0, c, {});
       run(c, 1, {other->data.data() + place * lanes, 1});
       run(c + 1, n.in.channels - c - 1, {});
@@ -437,7 +438,8 @@ void difference_pass<T>::follow_chain(index id) {
 // One group, chunk by chunk, so that what a batch norm needs of the outputs is summed while they
 // are near.
 template <class T>
-void difference_pass<T>::convolve(index id, const change& in, index group, change& out, bool sums) {
+void difference_pass<T>::convolve(index_t id, const change& in, index_t group, change& out,
+                                  bool sums) {
   const node& n = net_->nodes()[at(id)];
   const bool single = in.how == extent::channel;
   const T* const d = in.data.data() + group * (single ? n.in.area() : n.in.size()) * lanes;
@@ -471,7 +473,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
     }
   }
   if (!single && detail::has_tiles(n)) {
-    const index width = n.in.width;
+    const index_t width = n.in.width;
     fit(transformed_, detail::transformed_size(n));
     each_chunk([&](const detail::chunk& piece) {
       detail::best_loops<T>().convolve_tiles(
@@ -496,7 +498,7 @@ void difference_pass<T>::convolve(index id, const change& in, index group, chang
 }
 
 template <class T>
-void difference_pass<T>::follow(index id) {
+void difference_pass<T>::follow(index_t id) {
   const node& n = net_->nodes()[at(id)];
   change& first = changes_[at(n.first)];
   if (n.what == operation::add) {
@@ -518,15 +520,15 @@ void difference_pass<T>::follow(index id) {
   const bool single = first.how == extent::channel;
   const bool multiplies = mixes(n.what);
   change& out = changes_[at(id)];
-  index channel = first.channel;
+  index_t channel = first.channel;
   if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
   reserve(out, multiplies ? extent::full : first.how, channel, n.out);
-  const index norm = base_.evaluation_->norm_after[at(id)];
+  const index_t norm = base_.evaluation_->norm_after[at(id)];
   const bool sums = multiplies && norm >= 0 && follows_batch();
   if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
-  const index in_size = (single ? n.in.area() : n.in.size()) * lanes;
-  const index out_size = (out.how == extent::channel ? n.out.area() : n.out.size()) * lanes;
-  for (index g = 0; g < detail::groups_of(samples_); ++g) {
+  const index_t in_size = (single ? n.in.area() : n.in.size()) * lanes;
+  const index_t out_size = (out.how == extent::channel ? n.out.area() : n.out.size()) * lanes;
+  for (index_t g = 0; g < detail::groups_of(samples_); ++g) {
     const T* const d = first.data.data() + g * in_size;
     T* const to = out.data.data() + g * out_size;
     const T* const x = base_.data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
@@ -536,16 +538,16 @@ void difference_pass<T>::follow(index id) {
         convolve(id, first, g, out, sums);
         break;
       case operation::relu:
-        for (index p = 0; p < n.in.area(); ++p) {
-          const index row = (single ? 1 : n.in.channels) * lanes;
+        for (index_t p = 0; p < n.in.area(); ++p) {
+          const index_t row = (single ? 1 : n.in.channels) * lanes;
           const T* const before = x + p * n.in.channels * lanes;
-          for (index i = 0; i < row; ++i) {
+          for (index_t i = 0; i < row; ++i) {
             to[p * row + i] = detail::relu_difference(before[i], d[p * row + i]);
           }
         }
         break;
       case operation::max_pool: {
-        const index place = single ? channel : 0, step = single ? 1 : n.in.channels;
+        const index_t place = single ? channel : 0, step = single ? 1 : n.in.channels;
         detail::best_loops<T>().max_difference(
             {n.out.width,
              n.out.height,
@@ -573,7 +575,7 @@ void difference_pass<T>::follow(index id) {
     }
   }
   if (multiplies) {
-    const index depth = net_->parameters()[at(n.weight)].per_channel();
+    const index_t depth = net_->parameters()[at(n.weight)].per_channel();
     multiplications_ += samples_ * n.out.size() * depth / (single ? n.in.channels : 1);
   }
 }
@@ -585,8 +587,8 @@ void difference_pass<T>::widen(const shape& s, change& c) {
   change wide;
   reserve(wide, extent::full, 0, s);
   std::ranges::fill(wide.data, T(0));
-  const index rows = detail::groups_of(samples_) * s.area();
-  for (index row = 0; row < rows; ++row) {
+  const index_t rows = detail::groups_of(samples_) * s.area();
+  for (index_t row = 0; row < rows; ++row) {
     std::copy_n(c.data.data() + row * lanes, lanes,
                 wide.data.data() + (row * s.channels + c.channel) * lanes);
   }
@@ -596,14 +598,14 @@ void difference_pass<T>::widen(const shape& s, change& c) {
 
 // Every buffer grows to the largest difference that it ever held.
 template <class T>
-index difference_bytes(const network& net, index count) {
+index_t difference_bytes(const network& net, index_t count) {
   require(count >= 1, "zo::nn::difference_bytes: a batch needs at least one sample, got ", count);
   const detail::evaluation whole(net);
-  const auto nodes = static_cast<index>(net.nodes().size());
-  std::vector<index> begin(at(nodes + 1),
-                           0);  // differences that live from here on, less those gone
-  index largest = 0, of_group = 0, of_norms = 0;
-  for (index id = 0; id < nodes; ++id) {
+  const auto nodes = static_cast<index_t>(net.nodes().size());
+  std::vector<index_t> begin(at(nodes + 1),
+                             0);  // differences that live from here on, less those gone
+  index_t largest = 0, of_group = 0, of_norms = 0;
+  for (index_t id = 0; id < nodes; ++id) {
     const node& n = net.nodes()[at(id)];
     begin[at(id)] += 1;
     begin[at(std::max(id, whole.last_use[at(id)]) + 1)] -= 1;
@@ -611,26 +613,27 @@ index difference_bytes(const network& net, index count) {
     if (n.what == operation::batch_norm) of_norms += n.in.channels;
     if (detail::has_tiles(n)) of_group = std::max(of_group, detail::transformed_size(n));
   }
-  index live = 0, most = 0;
-  for (const index more : begin) most = std::max(most, live += more);
-  const index spread = 1;  // a single channel among all, before it is given back
-  constexpr auto number = static_cast<index>(sizeof(T)), wide = static_cast<index>(sizeof(double));
-  index bytes = of_group * number + of_norms * 4 * lanes * wide;
-  for (const index part :
+  index_t live = 0, most = 0;
+  for (const index_t more : begin) most = std::max(most, live += more);
+  const index_t spread = 1;  // a single channel among all, before it is given back
+  constexpr auto number = static_cast<index_t>(sizeof(T)),
+                 wide = static_cast<index_t>(sizeof(double));
+  index_t bytes = of_group * number + of_norms * 4 * lanes * wide;
+  for (const index_t part :
        {detail::product_of({most + spread, largest, number, lanes, detail::groups_of(count)}),
         detail::product_of({count, net.output().size(), number})}) {
-    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index>::max();
+    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index_t>::max();
   }
   return bytes;
 }
 
-double cost_from(const network& net, index first, bool one_channel) {
+double cost_from(const network& net, index_t first, bool one_channel) {
   enum class extent { none, channel, full };
   std::vector<extent> moved(net.nodes().size(), extent::none);
   moved[at(first)] = one_channel ? extent::channel : extent::full;
   double cost = static_cast<double>(one_channel ? net.nodes()[at(first)].out.area()
                                                 : net.nodes()[at(first)].out.size());
-  for (index id = first + 1; id < static_cast<index>(net.nodes().size()); ++id) {
+  for (index_t id = first + 1; id < static_cast<index_t>(net.nodes().size()); ++id) {
     const node& n = net.nodes()[at(id)];
     extent in = moved[at(n.first)];
     if (n.second >= 0) in = std::max(in, moved[at(n.second)]);
@@ -639,15 +642,15 @@ double cost_from(const network& net, index first, bool one_channel) {
     moved[at(id)] = out;
     cost += static_cast<double>(out == extent::full ? n.out.size() : n.out.area());
     if (!mixes(n.what)) continue;
-    const index inputs = net.parameters()[at(n.weight)].per_channel();
+    const index_t inputs = net.parameters()[at(n.weight)].per_channel();
     const double share = in == extent::channel ? 1 / static_cast<double>(n.in.channels) : 1.0;
     cost += share * static_cast<double>(n.out.size() * inputs);
   }
   return cost;
 }
 
-template index difference_bytes<float>(const network&, index);
-template index difference_bytes<double>(const network&, index);
+template index_t difference_bytes<float>(const network&, index_t);
+template index_t difference_bytes<double>(const network&, index_t);
 
 template class difference_pass<float>;
 template class difference_pass<double>;

@@ -16,13 +16,13 @@ namespace zo::nn {
 namespace detail {
 
 template <class T>
-void to_lanes(const shape& s, index count, const T* rows, T* in_lanes) {
-  for (index g = 0; g < groups_of(count); ++g) {
+void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
+  for (index_t g = 0; g < groups_of(count); ++g) {
     T* const group = in_lanes + g * s.size() * lanes;
-    for (index k = 0; k < lanes; ++k) {
-      const index sample = g * lanes + k;
-      for (index c = 0; c < s.channels; ++c) {
-        for (index p = 0; p < s.area(); ++p) {
+    for (index_t k = 0; k < lanes; ++k) {
+      const index_t sample = g * lanes + k;
+      for (index_t c = 0; c < s.channels; ++c) {
+        for (index_t p = 0; p < s.area(); ++p) {
           group[(p * s.channels + c) * lanes + k] =
               sample < count ? rows[sample * s.size() + c * s.area() + p] : T(0);
         }
@@ -32,28 +32,28 @@ void to_lanes(const shape& s, index count, const T* rows, T* in_lanes) {
 }
 
 template <class T>
-void from_lanes(const shape& s, index count, const T* in_lanes, T* rows) {
-  for (index sample = 0; sample < count; ++sample) {
+void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows) {
+  for (index_t sample = 0; sample < count; ++sample) {
     const T* const group = in_lanes + sample / lanes * s.size() * lanes + sample % lanes;
-    for (index c = 0; c < s.channels; ++c) {
-      for (index p = 0; p < s.area(); ++p) {
+    for (index_t c = 0; c < s.channels; ++c) {
+      for (index_t p = 0; p < s.area(); ++p) {
         rows[sample * s.size() + c * s.area() + p] = group[(p * s.channels + c) * lanes];
       }
     }
   }
 }
 
-template void to_lanes(const shape&, index, const float*, float*);
-template void to_lanes(const shape&, index, const double*, double*);
-template void from_lanes(const shape&, index, const float*, float*);
-template void from_lanes(const shape&, index, const double*, double*);
+template void to_lanes(const shape&, index_t, const float*, float*);
+template void to_lanes(const shape&, index_t, const double*, double*);
+template void from_lanes(const shape&, index_t, const float*, float*);
+template void from_lanes(const shape&, index_t, const double*, double*);
 
 int check_threads(const char* who, int threads) {
   zo::detail::require(threads >= 1, who, ": threads must be at least 1, got ", threads);
   return std::min(threads, zo::detail::most_threads);
 }
 
-void check_batch(const char* who, const network& net, index count, norm_mode mode) {
+void check_batch(const char* who, const network& net, index_t count, norm_mode mode) {
   zo::detail::require(count >= 1, who, ": a batch needs at least one sample, got ", count);
   for (const node& n : net.nodes()) {
     if (n.what != operation::batch_norm || mode == norm_mode::eval) continue;
@@ -73,16 +73,18 @@ using zo::detail::require;
 using zo::detail::run_loop;
 
 template <class Body>
-void each(int threads, index items, Body&& body) {
+void each(int threads, index_t items, Body&& body) {
   run_loop(threads, items, loop_body(body));
 }
 
-std::size_t at(index i) { return static_cast<std::size_t>(i); }
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 // Positions of a batch norm that one item of a loop takes.
-constexpr index positions_an_item = 64;
+constexpr index_t positions_an_item = 64;
 
-index pieces_of(index positions) { return (positions + positions_an_item - 1) / positions_an_item; }
+index_t pieces_of(index_t positions) {
+  return (positions + positions_an_item - 1) / positions_an_item;
+}
 
 constexpr const char* who = "zo::nn::forward_pass";
 
@@ -102,7 +104,7 @@ forward_pass<T>::forward_pass(const network& net)
       factors_(net.nodes().size()) {}
 
 template <class T>
-std::span<const T> forward_pass<T>::parameter(index number) const {
+std::span<const T> forward_pass<T>::parameter(index_t number) const {
   if (number < 0) return {};
   const view& v = net_->parameters()[at(number)];
   return std::span(parameters_).subspan(at(v.offset), at(v.size));
@@ -114,17 +116,17 @@ void forward_pass<T>::check_run() const {
 }
 
 template <class T>
-void forward_pass<T>::check_norm(index node) const {
+void forward_pass<T>::check_norm(index_t node) const {
   check_run();
-  require(node >= 0 && node < static_cast<index>(net_->nodes().size()) &&
+  require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()) &&
               net_->nodes()[at(node)].what == operation::batch_norm,
           who, ": value ", node, " is no batch norm");
 }
 
 // A pass keeps what its last batch needs, and not what the largest one needed.
 template <class T>
-void forward_pass<T>::make_room(index count) {
-  constexpr index most = std::numeric_limits<index>::max() / 8;
+void forward_pass<T>::make_room(index_t count) {
+  constexpr index_t most = std::numeric_limits<index_t>::max() / 8;
   for (const node& n : net_->nodes()) {
     require(detail::product_of({count, n.out.size(), detail::lanes}) < most, who, ": ", count,
             " samples of ", text_of(n.out), " are more numbers than fit into memory");
@@ -136,16 +138,16 @@ void forward_pass<T>::make_room(index count) {
 
 template <class T>
 void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> statistics,
-                          std::span<const T> inputs, index count, norm_mode mode, int threads) {
-  require(static_cast<index>(parameters.size()) == net_->parameter_count(), who,
+                          std::span<const T> inputs, index_t count, norm_mode mode, int threads) {
+  require(static_cast<index_t>(parameters.size()) == net_->parameter_count(), who,
           ": the network has ", net_->parameter_count(), " parameters, got ", parameters.size());
-  require(static_cast<index>(statistics.size()) == net_->statistic_count(), who,
+  require(static_cast<index_t>(statistics.size()) == net_->statistic_count(), who,
           ": the network has ", net_->statistic_count(), " statistics, got ", statistics.size());
   threads = detail::check_threads(who, threads);
   detail::check_batch(who, *net_, count, mode);
   const shape sample = net_->nodes().front().out;
-  const index wanted = detail::product_of({count, sample.size()});
-  require(static_cast<index>(inputs.size()) == wanted, who, ": ", count, " samples of ",
+  const index_t wanted = detail::product_of({count, sample.size()});
+  require(static_cast<index_t>(inputs.size()) == wanted, who, ": ", count, " samples of ",
           text_of(sample), " need ", wanted, " numbers, got ", inputs.size());
   has_run_ = false;
   differences_.reset();
@@ -154,9 +156,9 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
   count_ = count;
   mode_ = mode;
   parameters_.assign(parameters.begin(), parameters.end());
-  const index groups = detail::groups_of(count);
+  const index_t groups = detail::groups_of(count);
   const auto size_of = [&](const shape& s) { return groups * s.size() * detail::lanes; };
-  for (index id = 0; id < static_cast<index>(net_->nodes().size()); ++id) {
+  for (index_t id = 0; id < static_cast<index_t>(net_->nodes().size()); ++id) {
     const node& n = net_->nodes()[at(id)];
     if (evaluation_->absorbed[at(id)]) continue;
     detail::lane_vector<T>& out = values_[at(id)];
@@ -177,8 +179,8 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
       continue;
     }
     const T* const y = n.second < 0 ? nullptr : data(n.second);
-    each(threads, groups, [&](index g, int) {
-      const index in = g * n.in.size() * detail::lanes;
+    each(threads, groups, [&](index_t g, int) {
+      const index_t in = g * n.in.size() * detail::lanes;
       detail::evaluate(n, data(n.first) + in, y == nullptr ? y : y + in,
                        values_[at(id)].data() + g * n.out.size() * detail::lanes);
     });
@@ -189,19 +191,19 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
 }
 
 template <class T>
-void forward_pass<T>::convolve(index id, int threads) {
+void forward_pass<T>::convolve(index_t id, int threads) {
   const node& n = net_->nodes()[at(id)];
   const std::span<const T> bias = parameter(n.bias);
   const std::vector<detail::chunk>& chunks = evaluation_->chunks[at(id)];
-  const auto pieces = static_cast<index>(chunks.size());
+  const auto pieces = static_cast<index_t>(chunks.size());
   // A batch norm needs the sums of these outputs, and they are near now.
-  const index norm = mode_ == norm_mode::train ? evaluation_->norm_after[at(id)] : -1;
+  const index_t norm = mode_ == norm_mode::train ? evaluation_->norm_after[at(id)] : -1;
   const std::vector<T> zero(at(n.out.channels), T(0));
-  const index room = n.out.channels * 2 * detail::lanes;
+  const index_t room = n.out.channels * 2 * detail::lanes;
   summed_ = norm >= 0 ? id : -1;
   if (norm >= 0) sums_.assign(at(detail::groups_of(count_) * pieces * room), 0);
-  each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
-    const index group = item / pieces * detail::lanes;
+  each(threads, detail::groups_of(count_) * pieces, [&](index_t item, int) {
+    const index_t group = item / pieces * detail::lanes;
     const detail::chunk& piece = chunks[at(item % pieces)];
     auto loop = detail::whole_convolution<T>(n, std::as_const(packed_[at(id)]).data());
     loop.runs = evaluation_->runs[at(id)].data() + piece.first_run;
@@ -224,10 +226,10 @@ void forward_pass<T>::convolve(index id, int threads) {
 // Means and roots of the input of a batch norm over the batch: sums by item in a fixed order, first
 // for the mean, then around it. The first are there already where a convolution made the input.
 template <class T>
-void forward_pass<T>::measure(index id, bool summed, int threads) {
+void forward_pass<T>::measure(index_t id, bool summed, int threads) {
   const node& n = net_->nodes()[at(id)];
-  const index channels = n.in.channels, area = n.in.area(), groups = detail::groups_of(count_);
-  const index room = channels * 2 * detail::lanes;  // sums of an item
+  const index_t channels = n.in.channels, area = n.in.area(), groups = detail::groups_of(count_);
+  const index_t room = channels * 2 * detail::lanes;  // sums of an item
   const double numbers = static_cast<double>(count_ * area);
   std::vector<T> centre(at(channels), T(0));
   std::vector<double>& means = means_[at(id)];
@@ -235,14 +237,14 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
   std::vector<double>& rests = rests_[at(id)];
   variances.resize(at(channels));
   for (int round = 0; round < 2; ++round) {
-    index pieces = pieces_of(area);
+    index_t pieces = pieces_of(area);
     if (round == 0 && summed) {
-      pieces = static_cast<index>(evaluation_->chunks[at(n.first)].size());
+      pieces = static_cast<index_t>(evaluation_->chunks[at(n.first)].size());
     } else {
       sums_.assign(at(groups * pieces * room), 0);
-      each(threads, groups * pieces, [&](index item, int) {
-        const index first = item % pieces * positions_an_item;
-        const index count = std::min(positions_an_item, area - first);
+      each(threads, groups * pieces, [&](index_t item, int) {
+        const index_t first = item % pieces * positions_an_item;
+        const index_t count = std::min(positions_an_item, area - first);
         const T* const x =
             data(n.first) + (item / pieces * n.in.size() + first * channels) * detail::lanes;
         detail::best_loops<T>().norm_sums({{count, channels},
@@ -253,13 +255,13 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
                                            sums_.data() + item * room});
       });
     }
-    for (index c = 0; c < channels; ++c) {
+    for (index_t c = 0; c < channels; ++c) {
       double sum = 0, squares = 0;
-      for (index item = 0; item < groups * pieces; ++item) {
-        const index valid = std::min(detail::lanes, count_ - item / pieces * detail::lanes);
+      for (index_t item = 0; item < groups * pieces; ++item) {
+        const index_t valid = std::min(detail::lanes, count_ - item / pieces * detail::lanes);
         const double* const from = sums_.data() + item * room + c * 2 * detail::lanes;
-        for (index k = 0; k < valid; ++k) sum += from[k];
-        for (index k = 0; k < valid; ++k) squares += from[detail::lanes + k];
+        for (index_t k = 0; k < valid; ++k) sum += from[k];
+        for (index_t k = 0; k < valid; ++k) squares += from[detail::lanes + k];
       }
       const auto around = static_cast<double>(centre[at(c)]);
       means[at(c)] = around + sum / numbers;
@@ -268,10 +270,10 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
       rests[at(c)] = (around - static_cast<double>(centre[at(c)])) + sum / numbers;
     }
   }
-  for (index c = 0; c < channels; ++c) {
+  for (index_t c = 0; c < channels; ++c) {
     if (!detail::is_finite(variances[at(c)])) {
-      const auto value = [&, rows = data(n.first)](index i) {
-        const index sample = i / area, row = sample / detail::lanes * area + i % area;
+      const auto value = [&, rows = data(n.first)](index_t i) {
+        const index_t sample = i / area, row = sample / detail::lanes * area + i % area;
         return static_cast<double>(
             rows[(row * channels + c) * detail::lanes + sample % detail::lanes]);
       };
@@ -288,10 +290,10 @@ void forward_pass<T>::measure(index id, bool summed, int threads) {
 }
 
 template <class T>
-void forward_pass<T>::normalize(index id, std::span<const T> statistics, int threads) {
+void forward_pass<T>::normalize(index_t id, std::span<const T> statistics, int threads) {
   const detail::norm_chain& chain = evaluation_->chains[at(id)];
   const node& n = net_->nodes()[at(chain.norm)];
-  const index channels = n.in.channels;
+  const index_t channels = n.in.channels;
   std::vector<double>& means = means_[at(chain.norm)];
   std::vector<double>& roots = roots_[at(chain.norm)];
   std::vector<double>& rests = rests_[at(chain.norm)];
@@ -302,9 +304,9 @@ void forward_pass<T>::normalize(index id, std::span<const T> statistics, int thr
     measure(chain.norm, n.first == summed_, threads);
     summed_ = -1;
   } else {
-    const index mean = net_->statistics()[at(n.running_mean)].offset;
-    const index variance = net_->statistics()[at(n.running_var)].offset;
-    for (index c = 0; c < channels; ++c) {
+    const index_t mean = net_->statistics()[at(n.running_mean)].offset;
+    const index_t variance = net_->statistics()[at(n.running_var)].offset;
+    for (index_t c = 0; c < channels; ++c) {
       const auto running = static_cast<double>(statistics[at(variance + c)]);
       require(!(running < 0), who, ": ", n.name, ".running_var is ", running, " in channel ", c,
               ", and a variance is not negative");
@@ -318,17 +320,17 @@ void forward_pass<T>::normalize(index id, std::span<const T> statistics, int thr
   factors.scale.resize(at(channels));
   const std::span<const T> beta = parameter(n.bias);
   factors.shift.resize(at(channels));
-  for (index c = 0; c < channels; ++c) {
+  for (index_t c = 0; c < channels; ++c) {
     const double scale = static_cast<double>(gamma[at(c)]) / roots[at(c)];
     factors.scale[at(c)] = static_cast<T>(scale);
     factors.shift[at(c)] = static_cast<T>(static_cast<double>(beta[at(c)]) - rests[at(c)] * scale);
   }
-  const index area = n.in.area();
-  const index pieces = pieces_of(area);
-  each(threads, detail::groups_of(count_) * pieces, [&](index item, int) {
-    const index first = item % pieces * positions_an_item;
-    const index at_rows = (item / pieces * area + first) * channels * detail::lanes;
-    const auto from = [&](index value) {
+  const index_t area = n.in.area();
+  const index_t pieces = pieces_of(area);
+  each(threads, detail::groups_of(count_) * pieces, [&](index_t item, int) {
+    const index_t first = item % pieces * positions_an_item;
+    const index_t at_rows = (item / pieces * area + first) * channels * detail::lanes;
+    const auto from = [&](index_t value) {
       return detail::source<T>{value < 0 ? nullptr : data(value) + at_rows, channels};
     };
     detail::best_loops<T>().norm(
@@ -370,28 +372,28 @@ std::span<const T> forward_pass<T>::outputs() const {
 }
 
 template <class T>
-std::span<const double> forward_pass<T>::means(index node) const {
+std::span<const double> forward_pass<T>::means(index_t node) const {
   check_norm(node);
   return means_[at(node)];
 }
 
 template <class T>
-std::span<const double> forward_pass<T>::roots(index node) const {
+std::span<const double> forward_pass<T>::roots(index_t node) const {
   check_norm(node);
   return roots_[at(node)];
 }
 
 template <class T>
-std::span<const double> forward_pass<T>::variances(index node) const {
+std::span<const double> forward_pass<T>::variances(index_t node) const {
   check_norm(node);
   require(mode_ == norm_mode::train, who, ": variances are of a pass in train mode");
   return variances_[at(node)];
 }
 
 template <class T>
-std::vector<T> forward_pass<T>::value(index node) const {
+std::vector<T> forward_pass<T>::value(index_t node) const {
   check_run();
-  require(node >= 0 && node < static_cast<index>(net_->nodes().size()), who, ": value ", node,
+  require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()), who, ": value ", node,
           " is not in 0 … ", net_->nodes().size() - 1);
   const shape& s = net_->nodes()[at(node)].out;
   std::vector<T> rows(at(count_ * s.size()));
@@ -401,7 +403,7 @@ std::vector<T> forward_pass<T>::value(index node) const {
   }
   // A batch norm that was evaluated together with what follows it.
   const norm_factors& factors = factors_[at(node)];
-  const index groups = detail::groups_of(count_);
+  const index_t groups = detail::groups_of(count_);
   detail::lane_vector<T> made(at(groups * s.size() * detail::lanes));
   detail::best_loops<T>().norm({{groups * s.area(), s.channels},
                                 {data(net_->nodes()[at(node)].first), s.channels},
@@ -417,20 +419,20 @@ std::vector<T> forward_pass<T>::value(index node) const {
 }
 
 template <class T>
-index pass_bytes(const network& net, index count, std::optional<products> differences) {
+index_t pass_bytes(const network& net, index_t count, std::optional<products> differences) {
   zo::detail::require(count >= 1, "zo::nn::pass_bytes: a batch needs at least one sample, got ",
                       count);
   const detail::evaluation whole(net);
-  const index rows = detail::product_of({detail::groups_of(count), detail::lanes});
-  index of_sample = 0, sums = 0, others = 0, of_norms = 0, packed = 0;
+  const index_t rows = detail::product_of({detail::groups_of(count), detail::lanes});
+  index_t of_sample = 0, sums = 0, others = 0, of_norms = 0, packed = 0;
   for (std::size_t id = 0; id < net.nodes().size(); ++id) {
     const node& n = net.nodes()[id];
     const detail::norm_chain& chain = whole.chains[id];
     const bool sum_kept = chain.add >= 0 && chain.relu >= 0;
     if (!whole.absorbed[id]) of_sample += n.out.size() * (sum_kept ? 2 : 1);
     if (n.what == operation::batch_norm) {
-      const index pieces =
-          std::max(pieces_of(n.in.area()), static_cast<index>(whole.chunks[at(n.first)].size()));
+      const index_t pieces =
+          std::max(pieces_of(n.in.area()), static_cast<index_t>(whole.chunks[at(n.first)].size()));
       sums = std::max(sums, pieces * n.in.channels * 2);
       of_norms += n.in.channels;
     }
@@ -438,27 +440,28 @@ index pass_bytes(const network& net, index count, std::optional<products> differ
     packed += detail::packed_size(n);
     if (differences && detail::has_tiles(n)) packed += detail::tiles_size(n);
     if (differences && detail::has_pairs(n, *differences)) others += detail::pairs_bytes(n);
-    others += static_cast<index>(whole.runs[id].size() * sizeof(detail::position_run));
+    others += static_cast<index_t>(whole.runs[id].size() * sizeof(detail::position_run));
   }
-  constexpr auto number = static_cast<index>(sizeof(T)), wide = static_cast<index>(sizeof(double));
-  index bytes =
+  constexpr auto number = static_cast<index_t>(sizeof(T)),
+                 wide = static_cast<index_t>(sizeof(double));
+  index_t bytes =
       (packed + net.parameter_count() + 3 * of_norms) * number + 2 * of_norms * wide + others;
-  for (const index part :
+  for (const index_t part :
        {detail::product_of({rows, of_sample, number}), detail::product_of({rows, sums, wide}),
         detail::product_of({count, net.output().size(), number})}) {
-    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index>::max();
+    if (__builtin_add_overflow(bytes, part, &bytes)) return std::numeric_limits<index_t>::max();
   }
   return bytes;
 }
 
-template index pass_bytes<float>(const network&, index, std::optional<products>);
-template index pass_bytes<double>(const network&, index, std::optional<products>);
+template index_t pass_bytes<float>(const network&, index_t, std::optional<products>);
+template index_t pass_bytes<double>(const network&, index_t, std::optional<products>);
 
 template <class T>
 void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum) const {
   check_run();
   require(mode_ == norm_mode::train, who, ": statistics are updated after a pass in train mode");
-  require(static_cast<index>(statistics.size()) == net_->statistic_count(), who,
+  require(static_cast<index_t>(statistics.size()) == net_->statistic_count(), who,
           ": the network has ", net_->statistic_count(), " statistics, got ", statistics.size());
   require(momentum >= 0 && momentum <= 1, who, ": momentum must be 0 … 1, got ", momentum);
   for (std::size_t id = 0; id < net_->nodes().size(); ++id) {
@@ -466,9 +469,9 @@ void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum
     if (n.what != operation::batch_norm) continue;
     const double numbers = static_cast<double>(count_ * n.in.area());
     const double unbiased = numbers / (numbers - 1);
-    const index mean = net_->statistics()[at(n.running_mean)].offset;
-    const index var = net_->statistics()[at(n.running_var)].offset;
-    for (index c = 0; c < n.in.channels; ++c) {
+    const index_t mean = net_->statistics()[at(n.running_mean)].offset;
+    const index_t var = net_->statistics()[at(n.running_var)].offset;
+    for (index_t c = 0; c < n.in.channels; ++c) {
       const double variance = variances_[id][at(c)];
       T& m = statistics[at(mean + c)];
       T& v = statistics[at(var + c)];

@@ -18,26 +18,27 @@ namespace {
 
 // Taps of output position `at` that lie inside an image of `extent`: the first and how many.
 struct inside {
-  index first, count;
+  index_t first, count;
   bool operator==(const inside&) const = default;
 };
 
-inside taps_inside(const node& n, index at, index extent) {
-  const index corner = at * n.stride - n.padding;
-  const index first = std::max<index>(0, -corner);
-  return {first, std::max<index>(0, std::min(n.kernel, extent - corner) - first)};
+inside taps_inside(const node& n, index_t at, index_t extent) {
+  const index_t corner = at * n.stride - n.padding;
+  const index_t first = std::max<index_t>(0, -corner);
+  return {first, std::max<index_t>(0, std::min(n.kernel, extent - corner) - first)};
 }
 
 // Positions of a chunk: enough that the work is not mostly bookkeeping, and few enough that they
 // are still near when a batch norm sums over them.
-index rows_of_chunk(const node& n) {
-  const index positions = 32;
+index_t rows_of_chunk(const node& n) {
+  const index_t positions = 32;
   return std::min(n.out.height, (positions + n.out.width - 1) / n.out.width);
 }
 
-position_run run_at(const node& n, index y, index x, const inside& rows, const inside& columns) {
-  const index row = y * n.stride - n.padding + rows.first;
-  const index column = x * n.stride - n.padding + columns.first;
+position_run run_at(const node& n, index_t y, index_t x, const inside& rows,
+                    const inside& columns) {
+  const index_t row = y * n.stride - n.padding + rows.first;
+  const index_t column = x * n.stride - n.padding + columns.first;
   return {.count = 1,
           .out = static_cast<std::int32_t>(y * n.out.width + x),
           .out_stride = 1,
@@ -64,19 +65,19 @@ std::vector<position_run> runs_of(const node& n) {
              .rows = 1}};
   }
   std::vector<position_run> runs;
-  const auto columns_at = [&](index x) { return taps_inside(n, x, n.in.width); };
-  const auto rows_at = [&](index y) { return taps_inside(n, y, n.in.height); };
-  const auto alone = [&](index x) {  // no neighbour has the taps of this column
+  const auto columns_at = [&](index_t x) { return taps_inside(n, x, n.in.width); };
+  const auto rows_at = [&](index_t y) { return taps_inside(n, y, n.in.height); };
+  const auto alone = [&](index_t x) {  // no neighbour has the taps of this column
     const inside columns = columns_at(x);
     return (x == 0 || columns_at(x - 1) != columns) &&
            (x + 1 == n.out.width || columns_at(x + 1) != columns);
   };
-  for (index first = 0; first < n.out.height; first += rows_of_chunk(n)) {
-    const index end = std::min(n.out.height, first + rows_of_chunk(n));
-    for (index y = first; y < end; ++y) {
-      for (index x = 0; x < n.out.width;) {
+  for (index_t first = 0; first < n.out.height; first += rows_of_chunk(n)) {
+    const index_t end = std::min(n.out.height, first + rows_of_chunk(n));
+    for (index_t y = first; y < end; ++y) {
+      for (index_t x = 0; x < n.out.width;) {
         position_run run = run_at(n, y, x, rows_at(y), columns_at(x));
-        const index from = x++;
+        const index_t from = x++;
         if (alone(from)) continue;
         for (; run.count < 3 && x < n.out.width && columns_at(x) == columns_at(from); ++x) {
           run.count += 1;
@@ -84,12 +85,12 @@ std::vector<position_run> runs_of(const node& n) {
         runs.push_back(run);
       }
     }
-    for (index x = 0; x < n.out.width; ++x) {
-      for (index y = first; y < end && alone(x);) {
+    for (index_t x = 0; x < n.out.width; ++x) {
+      for (index_t y = first; y < end && alone(x);) {
         position_run run = run_at(n, y, x, rows_at(y), columns_at(x));
         run.out_stride = static_cast<std::int32_t>(n.out.width);
         run.in_stride = static_cast<std::int32_t>(n.stride * n.in.width);
-        const index from = y++;
+        const index_t from = y++;
         for (; run.count < 3 && y < end && rows_at(y) == rows_at(from); ++y) run.count += 1;
         runs.push_back(run);
       }
@@ -99,12 +100,12 @@ std::vector<position_run> runs_of(const node& n) {
 }
 
 std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& runs) {
-  const index positions = n.what == operation::linear ? 1 : rows_of_chunk(n) * n.out.width;
+  const index_t positions = n.what == operation::linear ? 1 : rows_of_chunk(n) * n.out.width;
   std::vector<chunk> chunks;
-  for (index k = 0; k < static_cast<index>(runs.size()); ++k) {
+  for (index_t k = 0; k < static_cast<index_t>(runs.size()); ++k) {
     const position_run& run = runs[static_cast<std::size_t>(k)];
-    const index number = run.out / positions;
-    if (number == static_cast<index>(chunks.size())) {
+    const index_t number = run.out / positions;
+    if (number == static_cast<index_t>(chunks.size())) {
       chunks.push_back(
           {.first_run = k, .runs = 0, .first_position = number * positions, .positions = 0});
     }
@@ -116,38 +117,38 @@ std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& run
 
 namespace {
 
-index taps_of(const node& n) {
+index_t taps_of(const node& n) {
   return n.what == operation::linear ? n.in.area() : n.kernel * n.kernel;
 }
 
 }  // namespace
 
-index packed_size(const node& n) {
+index_t packed_size(const node& n) {
   return blocks_of(n.out.channels) * taps_of(n) * n.in.channels * block_channels;
 }
 
-index tiles_size(const node& n) {
+index_t tiles_size(const node& n) {
   return blocks_of(n.out.channels) * n.kernel * n.in.channels * sums_of_tile * block_channels;
 }
 
-index transformed_size(const node& n) {
+index_t transformed_size(const node& n) {
   return 4 * n.in.width / tile * n.in.channels * sums_of_tile * lanes;
 }
 
-index pairs_bytes(const node& n) {
+index_t pairs_bytes(const node& n) {
   return blocks_of(n.out.channels) * taps_of(n) * pairs_of(n.in.channels) * block_channels *
-         static_cast<index>(sizeof(bfloat16_pair));
+         static_cast<index_t>(sizeof(bfloat16_pair));
 }
 
 template <class T>
 void pack_weights(const node& n, const T* weight, lane_vector<T>& packed) {
-  const index taps = taps_of(n), channels = n.in.channels;
+  const index_t taps = taps_of(n), channels = n.in.channels;
   packed.assign(static_cast<std::size_t>(packed_size(n)), T(0));
-  for (index o = 0; o < n.out.channels; ++o) {
+  for (index_t o = 0; o < n.out.channels; ++o) {
     T* const block =
         packed.data() + o / block_channels * taps * channels * block_channels + o % block_channels;
-    for (index c = 0; c < channels; ++c) {
-      for (index tap = 0; tap < taps; ++tap) {
+    for (index_t c = 0; c < channels; ++c) {
+      for (index_t tap = 0; tap < taps; ++tap) {
         block[(tap * channels + c) * block_channels] = weight[(o * channels + c) * taps + tap];
       }
     }
@@ -196,11 +197,11 @@ bool has_tiles(const node& n) {
 
 template <class T>
 void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
-  const index channels = n.in.channels;
+  const index_t channels = n.in.channels;
   packed.assign(static_cast<std::size_t>(tiles_size(n)), T(0));
-  for (index o = 0; o < n.out.channels; ++o) {
-    for (index row = 0; row < n.kernel; ++row) {
-      for (index c = 0; c < channels; ++c) {
+  for (index_t o = 0; o < n.out.channels; ++o) {
+    for (index_t row = 0; row < n.kernel; ++row) {
+      for (index_t c = 0; c < channels; ++c) {
         const T* const w = weight + ((o * channels + c) * n.kernel + row) * n.kernel;
         const auto left = static_cast<double>(w[0]), middle = static_cast<double>(w[1]),
                    right = static_cast<double>(w[2]);
@@ -210,9 +211,9 @@ void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
                                            (left + 2 * middle + 4 * right) / 24,
                                            (left - 2 * middle + 4 * right) / 24,
                                            right};
-        for (index k = 0; k < sums_of_tile; ++k) {
-          const index half = o / block_channels * 2 + k / half_tile;
-          const index at = ((half * n.kernel + row) * channels + c) * half_tile + k % half_tile;
+        for (index_t k = 0; k < sums_of_tile; ++k) {
+          const index_t half = o / block_channels * 2 + k / half_tile;
+          const index_t at = ((half * n.kernel + row) * channels + c) * half_tile + k % half_tile;
           packed[static_cast<std::size_t>(at * block_channels + o % block_channels)] =
               static_cast<T>(sums[k]);
         }
@@ -224,12 +225,12 @@ void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed) {
   lane_vector<float> values;
   pack_weights(n, weight, values);
-  const index channels = n.in.channels, pairs = pairs_of(channels);
-  const index rows = static_cast<index>(values.size()) / block_channels / channels;
+  const index_t channels = n.in.channels, pairs = pairs_of(channels);
+  const index_t rows = static_cast<index_t>(values.size()) / block_channels / channels;
   packed.resize(static_cast<std::size_t>(rows * pairs * block_channels));
-  for (index row = 0; row < rows; ++row) {
-    for (index c = 0; c < channels; ++c) {
-      for (index o = 0; o < block_channels; ++o) {
+  for (index_t row = 0; row < rows; ++row) {
+    for (index_t c = 0; c < channels; ++c) {
+      for (index_t o = 0; o < block_channels; ++o) {
         const auto at = static_cast<std::size_t>((row * channels + c) * block_channels + o);
         const std::uint32_t half = bfloat16(values[at]).bits;
         bfloat16_pair& pair =

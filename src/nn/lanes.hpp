@@ -17,16 +17,18 @@ namespace zo::nn::detail {
 
 /// Exactly as many numbers: what was there is not needed, and growth would be memory for nothing.
 template <class Numbers>
-void fit(Numbers& numbers, index size) {
+void fit(Numbers& numbers, index_t size) {
   const auto wanted = static_cast<std::size_t>(size);
   if (numbers.capacity() < wanted) numbers = Numbers();
   numbers.resize(wanted);
 }
 
 /// Output channels whose weights lie together: [block][row of taps][tap][input channel][8].
-inline constexpr index block_channels = 8;
+inline constexpr index_t block_channels = 8;
 
-inline index blocks_of(index channels) { return (channels + block_channels - 1) / block_channels; }
+inline index_t blocks_of(index_t channels) {
+  return (channels + block_channels - 1) / block_channels;
+}
 
 /// Output positions beside or below each other with the same taps inside the image.
 struct position_run {
@@ -41,8 +43,8 @@ struct position_run {
 
 /// Whole output rows that are worked on at once.
 struct chunk {
-  index first_run, runs;
-  index first_position, positions;
+  index_t first_run, runs;
+  index_t first_position, positions;
 };
 
 /// The runs of a layer that has weights, chunk by chunk; a linear map is a convolution whose only
@@ -57,7 +59,7 @@ void pack_weights(const node& n, const T* weight, lane_vector<T>& packed);
 /// The same in pairs, rounded; an odd channel has zero beside it.
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed);
 
-inline index pairs_of(index channels) { return (channels + 1) / 2; }
+inline index_t pairs_of(index_t channels) { return (channels + 1) / 2; }
 
 /// Layers whose products are formed in pairs: with fewer input channels they gain little on tiles
 /// in float, and lose digits.
@@ -67,23 +69,23 @@ inline bool has_pairs(const node& n, products how) {
 
 /// Numbers that packed weights take, those of tiles, and those of their transformed rows; bytes of
 /// weights in pairs.
-index packed_size(const node& n);
-index tiles_size(const node& n);
-index transformed_size(const node& n);
-index pairs_bytes(const node& n);
+index_t packed_size(const node& n);
+index_t tiles_size(const node& n);
+index_t transformed_size(const node& n);
+index_t pairs_bytes(const node& n);
 
 /// Products of E, summed in T; channels are pairs of channels where E is one.
 template <class T, class E = T>
 struct convolution_loop {
   const position_run* runs;
-  index count;         // of runs
-  index in_channels;   // that `in` has; one, of which `weights` begins, or all
-  index all_channels;  // of the input
-  index weight_step;   // from one channel of `in` to the next, in weights
-  index out_channels;
-  index in_row;  // positions from one row of taps to the next
-  index kernel;  // taps of a row
-  index kernel_rows;
+  index_t count;         // of runs
+  index_t in_channels;   // that `in` has; one, of which `weights` begins, or all
+  index_t all_channels;  // of the input
+  index_t weight_step;   // from one channel of `in` to the next, in weights
+  index_t out_channels;
+  index_t in_row;  // positions from one row of taps to the next
+  index_t kernel;  // taps of a row
+  index_t kernel_rows;
   const E* weights;
   const T* bias;  // or null
   const E* in;
@@ -93,10 +95,10 @@ struct convolution_loop {
 /// 3 x 3 convolutions of stride 1 with half the multiplications: four neighbouring outputs of a row
 /// follow from six sums instead of twelve (Winograd's F(4, 3), Lavin and Gray, CVPR 2016), along
 /// rows only, so that rounding stays small.
-inline constexpr index tile = 4, sums_of_tile = 6;
+inline constexpr index_t tile = 4, sums_of_tile = 6;
 /// Sums that are formed together: [block of 8 output channels][half][row of taps][input channel][3
 /// sums][8] weights meet [tile][half][input channel][3 sums] lane rows.
-inline constexpr index half_tile = 3;
+inline constexpr index_t half_tile = 3;
 
 bool has_tiles(const node& n);
 
@@ -107,8 +109,8 @@ void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed);
 /// for 4 rows of the input: width / tile x channels x sums_of_tile lane rows each.
 template <class T>
 struct tile_loop {
-  index first, count;
-  index width, height, in_channels, out_channels;
+  index_t first, count;
+  index_t width, height, in_channels, out_channels;
   const T* weights;
   const T* in;
   T* transformed;
@@ -118,14 +120,14 @@ struct tile_loop {
 /// A layer's channels [first, first + count) at some positions. Distances between positions are in
 /// lane rows, so that one channel may stand by itself.
 struct lane_rows {
-  index positions;
-  index channels;
+  index_t positions;
+  index_t channels;
 };
 
 template <class T>
 struct source {
   const T* data = nullptr;
-  index step = 0;  // lane rows from one position to the next
+  index_t step = 0;  // lane rows from one position to the next
 };
 
 /// Sums over positions, for every channel and lane: of q = d - pivot, and of q (2 c + q) with
@@ -159,14 +161,14 @@ struct norm_difference_loop {
   const T *mean, *scale, *slope, *shift, *rest, *base_scale, *base_shift;
   bool rectified;
   T* out;
-  index out_step;
+  index_t out_step;
 };
 
 /// Differences of a max pool: the largest of (base - value) + d over each window, or NaN.
 template <class T>
 struct max_difference_loop {
-  index width, height;  // of the output
-  index kernel, stride, in_width, channels;
+  index_t width, height;  // of the output
+  index_t kernel, stride, in_width, channels;
   source<T> d, base, value;
   T* out;  // dense
 };
@@ -184,7 +186,7 @@ struct loops {
 /// Those of values in bfloat16.
 struct pair_loops {
   /// Rounds lane rows of positions x channels to nearest, even where two are.
-  void (*round)(index positions, index channels, const float* in, bfloat16_pair* out);
+  void (*round)(index_t positions, index_t channels, const float* in, bfloat16_pair* out);
   void (*convolve)(const convolution_loop<float, bfloat16_pair>&);
 };
 

@@ -22,26 +22,26 @@ constexpr double step_size = 1e-5;
 // Of the gradient of a batch norm: what is off there goes into every layer before it.
 constexpr double norm_cosine = 0.9;
 
-const node& at(const network& net, index id) { return net.nodes()[static_cast<std::size_t>(id)]; }
+const node& at(const network& net, index_t id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 
 // All parameters of a node, as coordinates of the flat vector: one after another.
-std::vector<index> coordinates_of(const network& net, index id) {
-  std::vector<index> all;
-  for (const index number : {at(net, id).weight, at(net, id).bias}) {
+std::vector<index_t> coordinates_of(const network& net, index_t id) {
+  std::vector<index_t> all;
+  for (const index_t number : {at(net, id).weight, at(net, id).bias}) {
     if (number < 0) continue;
     const view& v = net.parameters()[static_cast<std::size_t>(number)];
-    for (index i = 0; i < v.size; ++i) all.push_back(v.offset + i);
+    for (index_t i = 0; i < v.size; ++i) all.push_back(v.offset + i);
   }
   return all;
 }
 
 // What is known of a layer before it is chosen how to ask.
 struct prospect {
-  index node = -1;
-  index weights = 0;
+  index_t node = -1;
+  index_t weights = 0;
   double per_probe = 0, per_direction = 0;  // in passes of the batch
   double active = 0;                        // a sample, on average
-  index most_active = 1;
+  index_t most_active = 1;
   double signal = 0, spread = 0;  // S and K
 
   // A choice and the noise it leaves.
@@ -55,7 +55,7 @@ struct prospect {
     const auto all = static_cast<double>(weights);
     const double best = price > 0 ? std::sqrt(signal * all / (price * per_probe)) : all;
     const double some = std::clamp(std::ceil(best), 1.0, all);
-    return finished(question::weights, static_cast<index>(some), some * per_probe,
+    return finished(question::weights, static_cast<index_t>(some), some * per_probe,
                     signal * (all / some - 1));
   }
   offer of_activations(double price) const {
@@ -64,10 +64,10 @@ struct prospect {
     if (some >= active) {
       return finished(question::activations, most_active, active * per_direction, 0);
     }
-    return finished(question::activations, static_cast<index>(some), some * per_direction,
+    return finished(question::activations, static_cast<index_t>(some), some * per_direction,
                     spread * (1 / some - 1 / active));
   }
-  offer finished(question about, index questions, double passes, double noise) const {
+  offer finished(question about, index_t questions, double passes, double noise) const {
     const double cosine = signal > 0 ? std::sqrt(signal / (signal + noise)) : 0;
     return {{node, about, questions, passes, noise > 0 ? cosine : 1, {}}, noise};
   }
@@ -94,7 +94,7 @@ struct prospect {
     const double some = std::max(1.0, std::ceil(wanted));
     const bool all = some >= active;
     layer_choice a =
-        finished(question::activations, all ? most_active : static_cast<index>(some),
+        finished(question::activations, all ? most_active : static_cast<index_t>(some),
                  std::min(some, active) * per_direction, all ? 0 : spread * (1 / some - 1 / active))
             .choice;
     layer_choice w = of_weights(0).choice;
@@ -119,7 +119,7 @@ class by_coordinates {
   }
   double value() const { return value_; }
 
-  void operator()(const std::vector<index>& coordinates, double scale, std::span<T> gradient) {
+  void operator()(const std::vector<index_t>& coordinates, double scale, std::span<T> gradient) {
     const std::vector<T> steps(coordinates.size(), static_cast<T>(step_size));
     std::vector<double> differences(coordinates.size());
     objective_.probe(coordinates, steps, differences);
@@ -135,9 +135,9 @@ class by_coordinates {
 };
 
 template <class T>
-double dot(const std::vector<index>& where, const std::vector<T>& a, const std::vector<T>& b) {
+double dot(const std::vector<index_t>& where, const std::vector<T>& a, const std::vector<T>& b) {
   double sum = 0;
-  for (const index i : where) {
+  for (const index_t i : where) {
     const auto k = static_cast<std::size_t>(i);
     sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
   }
@@ -175,17 +175,17 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
   std::vector<T> a(static_cast<std::size_t>(p.net.parameter_count())), b = a;
-  for (index id = static_cast<index>(p.net.nodes().size()) - 1; id > 0; --id) {
+  for (index_t id = static_cast<index_t>(p.net.nodes().size()) - 1; id > 0; --id) {
     if (at(p.net, id).weight < 0) continue;
     const activation_options how{.directions = options.pilot, .smoothing = step_size};
     const auto did = estimator.estimate(id, how, pilot_stream(from, 1), a);
     estimator.estimate(id, how, pilot_stream(from, 2), b);
-    const std::vector<index> own = coordinates_of(p.net, id);
-    prospect layer{id, static_cast<index>(own.size())};
+    const std::vector<index_t> own = coordinates_of(p.net, id);
+    prospect layer{id, static_cast<index_t>(own.size())};
     layer.per_probe = cost_from(p.net, id, true) / pass;
     layer.per_direction = cost_from(p.net, did.point, false) / pass;
     layer.active = std::max(1.0, static_cast<double>(did.active) / count);
-    layer.most_active = std::max<index>(1, did.most_active);
+    layer.most_active = std::max<index_t>(1, did.most_active);
     const double q = static_cast<double>(did.questions) / count;
     const double together = dot(own, a, b);
     const double apart = (dot(own, a, a) + dot(own, b, b)) / 2 - together;
@@ -209,7 +209,7 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
       estimator.estimate(id, {.directions = c.questions, .smoothing = step_size},
                          pilot_stream(from, 3), a);
     }
-    for (const index i : own) b[static_cast<std::size_t>(i)] = a[static_cast<std::size_t>(i)];
+    for (const index_t i : own) b[static_cast<std::size_t>(i)] = a[static_cast<std::size_t>(i)];
     of_norms += c.passes;
     plan.pilot_passes += c.passes;
     plan.layers.push_back(std::move(c));
@@ -250,18 +250,18 @@ layer_plan plan_layers(const layered_problem<T, Loss>& p, const plan_options& op
 template <class T, class Loss>
 double estimate_layers(const layered_problem<T, Loss>& p, const layer_plan& plan,
                        const stream& from, std::span<T> gradient) {
-  require(static_cast<index>(gradient.size()) == p.net.parameter_count(),
+  require(static_cast<index_t>(gradient.size()) == p.net.parameter_count(),
           "zo::nn::estimate_layers: the network has ", p.net.parameter_count(),
           " parameters, and gradient ", gradient.size());
   by_coordinates<T, Loss> coordinates(p);
   const activation_estimator<T, Loss> estimator(p.net, p.batch, p.parameters, p.statistics, p.mode,
                                                 p.threads);
   for (const layer_choice& c : plan.layers) {
-    require(c.node >= 0 && c.node < static_cast<index>(p.net.nodes().size()),
+    require(c.node >= 0 && c.node < static_cast<index_t>(p.net.nodes().size()),
             "zo::nn::estimate_layers: the plan asks value ", c.node, ", which is not in 0 … ",
             p.net.nodes().size() - 1);
-    std::vector<index> own = coordinates_of(p.net, c.node);
-    const auto all = static_cast<index>(own.size());
+    std::vector<index_t> own = coordinates_of(p.net, c.node);
+    const auto all = static_cast<index_t>(own.size());
     require(c.questions >= 1 && (c.about == question::activations || c.questions <= all),
             "zo::nn::estimate_layers: the plan asks ", c.questions, " of ", all, " parameters of ",
             at(p.net, c.node).name);
@@ -270,12 +270,12 @@ double estimate_layers(const layered_problem<T, Loss>& p, const layer_plan& plan
                          gradient);
       continue;
     }
-    for (const index i : own) gradient[static_cast<std::size_t>(i)] = T(0);
+    for (const index_t i : own) gradient[static_cast<std::size_t>(i)] = T(0);
     if (c.questions < all) {
-      std::vector<index> some;
+      std::vector<index_t> some;
       const stream choice{from.seed, from.step, static_cast<std::uint32_t>(c.node),
                           purpose::coordinates};
-      for (const index k : zo::random_subset(all, c.questions, choice)) {
+      for (const index_t k : zo::random_subset(all, c.questions, choice)) {
         some.push_back(own[static_cast<std::size_t>(k)]);
       }
       own = std::move(some);

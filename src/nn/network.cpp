@@ -19,14 +19,14 @@ std::string text_of(const shape& s) {
 
 namespace detail {
 
-index product_of(std::initializer_list<index> factors) {
-  index product = 1;
+index_t product_of(std::initializer_list<index_t> factors) {
+  index_t product = 1;
   bool fits = true;
-  for (const index f : factors) {
+  for (const index_t f : factors) {
     if (f == 0) return 0;
     if (fits) fits = !__builtin_mul_overflow(product, f, &product);
   }
-  return fits ? product : std::numeric_limits<index>::max();
+  return fits ? product : std::numeric_limits<index_t>::max();
 }
 
 }  // namespace detail
@@ -36,10 +36,10 @@ namespace {
 using detail::product_of;
 
 // Bounds that no machine reaches, so that sums and products of sizes stay numbers.
-constexpr index most_values = index{1} << 15;
-constexpr index most_pixels = std::numeric_limits<std::int32_t>::max();
-constexpr index most_numbers = index{1} << 44;  // of one value, and of all parameters
-constexpr index most_multiplications = index{1} << 60;
+constexpr index_t most_values = index_t{1} << 15;
+constexpr index_t most_pixels = std::numeric_limits<std::int32_t>::max();
+constexpr index_t most_numbers = index_t{1} << 44;  // of one value, and of all parameters
+constexpr index_t most_multiplications = index_t{1} << 60;
 
 void check_size(const std::string& name, const shape& s) {
   require(product_of({s.height, s.width}) <= most_pixels &&
@@ -59,21 +59,21 @@ network::network(shape input) {
   nodes_.push_back(first);
 }
 
-const node& network::at(index value, const char* what) const {
-  require(value >= 0 && value < static_cast<index>(nodes_.size()), "zo::nn::network: ", what,
+const node& network::at(index_t value, const char* what) const {
+  require(value >= 0 && value < static_cast<index_t>(nodes_.size()), "zo::nn::network: ", what,
           " works on value ", value, ", and there are only 0 … ", nodes_.size() - 1);
   return nodes_[static_cast<std::size_t>(value)];
 }
 
 // Everything that a layer with parameters could be refused for, before it adds any.
-void network::admit(const node& added, std::initializer_list<index> weight, index bias) {
-  require(static_cast<index>(nodes_.size()) < most_values, "zo::nn::network: ", added.name,
+void network::admit(const node& added, std::initializer_list<index_t> weight, index_t bias) {
+  require(static_cast<index_t>(nodes_.size()) < most_values, "zo::nn::network: ", added.name,
           ": a network has at most ", most_values, " values");
   check_size(added.name, added.out);
-  const index size = product_of(weight);
+  const index_t size = product_of(weight);
   require(size <= most_numbers && parameter_count_ + size + bias <= most_numbers,
           "zo::nn::network: ", added.name, " would make more parameters than fit into memory");
-  const index products = mixes(added.what) ? product_of({size, added.out.area()}) : 0;
+  const index_t products = mixes(added.what) ? product_of({size, added.out.area()}) : 0;
   require(products <= most_multiplications - multiplications_, "zo::nn::network: ", added.name,
           " would make more multiplications than can be counted");
   require(names_.insert(added.name).second, "zo::nn::network: two parameters are called ",
@@ -81,29 +81,30 @@ void network::admit(const node& added, std::initializer_list<index> weight, inde
   multiplications_ += products;
 }
 
-index network::append(node added) {
-  require(static_cast<index>(nodes_.size()) < most_values,
+index_t network::append(node added) {
+  require(static_cast<index_t>(nodes_.size()) < most_values,
           "zo::nn::network: a network has at most ", most_values, " values");
   check_size(added.name.empty() ? "a value" : added.name, added.out);
   nodes_.push_back(std::move(added));
-  return static_cast<index>(nodes_.size()) - 1;
+  return static_cast<index_t>(nodes_.size()) - 1;
 }
 
-index network::add_parameter(const std::string& name, std::vector<index> dims) {
-  view v{name, std::move(dims), parameter_count_, 1, static_cast<index>(nodes_.size())};
-  for (const index n : v.dims) v.size *= n;
+index_t network::add_parameter(const std::string& name, std::vector<index_t> dims) {
+  view v{name, std::move(dims), parameter_count_, 1, static_cast<index_t>(nodes_.size())};
+  for (const index_t n : v.dims) v.size *= n;
   parameter_count_ += v.size;
   parameters_.push_back(std::move(v));
-  return static_cast<index>(parameters_.size()) - 1;
+  return static_cast<index_t>(parameters_.size()) - 1;
 }
 
-index network::add_statistic(const std::string& name, index size) {
-  statistics_.push_back({name, {size}, statistic_count_, size, static_cast<index>(nodes_.size())});
+index_t network::add_statistic(const std::string& name, index_t size) {
+  statistics_.push_back(
+      {name, {size}, statistic_count_, size, static_cast<index_t>(nodes_.size())});
   statistic_count_ += size;
-  return static_cast<index>(statistics_.size()) - 1;
+  return static_cast<index_t>(statistics_.size()) - 1;
 }
 
-index network::convolution(index from, const std::string& name, const convolution_options& o) {
+index_t network::convolution(index_t from, const std::string& name, const convolution_options& o) {
   const shape in = at(from, name.c_str()).out;
   require(o.channels >= 1 && o.kernel >= 1 && o.stride >= 1 && o.padding >= 0,
           "zo::nn::network: ", name,
@@ -130,7 +131,7 @@ index network::convolution(index from, const std::string& name, const convolutio
   return append(std::move(n));
 }
 
-index network::linear(index from, const std::string& name, index outputs, bool bias) {
+index_t network::linear(index_t from, const std::string& name, index_t outputs, bool bias) {
   const shape in = at(from, name.c_str()).out;
   require(outputs >= 1, "zo::nn::network: ", name, ": outputs must be at least 1, got ", outputs);
   node n;
@@ -145,7 +146,7 @@ index network::linear(index from, const std::string& name, index outputs, bool b
   return append(std::move(n));
 }
 
-index network::batch_norm(index from, const std::string& name, double epsilon) {
+index_t network::batch_norm(index_t from, const std::string& name, double epsilon) {
   const shape in = at(from, name.c_str()).out;
   require(epsilon > 0 && std::isfinite(epsilon), "zo::nn::network: ", name,
           ": epsilon must be above 0 and finite, got ", epsilon);
@@ -163,7 +164,7 @@ index network::batch_norm(index from, const std::string& name, double epsilon) {
   return append(std::move(n));
 }
 
-index network::relu(index from) {
+index_t network::relu(index_t from) {
   node n;
   n.what = operation::relu;
   n.first = from;
@@ -173,7 +174,7 @@ index network::relu(index from) {
 
 namespace {
 
-node pooled(operation what, index from, const shape& in, const pool_options& o) {
+node pooled(operation what, index_t from, const shape& in, const pool_options& o) {
   require(o.kernel >= 1 && o.stride >= 1 && o.kernel <= in.height && o.kernel <= in.width,
           "zo::nn::network: a pool of ", o.kernel, " with stride ", o.stride, " does not fit into ",
           text_of(in));
@@ -190,15 +191,15 @@ node pooled(operation what, index from, const shape& in, const pool_options& o) 
 
 }  // namespace
 
-index network::max_pool(index from, const pool_options& o) {
+index_t network::max_pool(index_t from, const pool_options& o) {
   return append(pooled(operation::max_pool, from, at(from, "max_pool").out, o));
 }
 
-index network::average_pool(index from, const pool_options& o) {
+index_t network::average_pool(index_t from, const pool_options& o) {
   return append(pooled(operation::average_pool, from, at(from, "average_pool").out, o));
 }
 
-index network::global_average_pool(index from) {
+index_t network::global_average_pool(index_t from) {
   node n;
   n.what = operation::global_average_pool;
   n.first = from;
@@ -207,7 +208,7 @@ index network::global_average_pool(index from) {
   return append(std::move(n));
 }
 
-index network::add(index a, index b) {
+index_t network::add(index_t a, index_t b) {
   const shape first = at(a, "add").out, second = at(b, "add").out;
   require(first == second, "zo::nn::network: ", text_of(first), " and ", text_of(second),
           " cannot be added");
@@ -219,7 +220,7 @@ index network::add(index a, index b) {
   return append(std::move(n));
 }
 
-index network::subsample(index from, index channels) {
+index_t network::subsample(index_t from, index_t channels) {
   const shape in = at(from, "subsample").out;
   require(channels >= in.channels && (channels - in.channels) % 2 == 0,
           "zo::nn::network: subsample pads ", in.channels, " channels evenly, and not to ",
@@ -242,30 +243,31 @@ const view& network::parameter(const std::string& name) const {
   return *found;
 }
 
-const view& network::parameter_of(index coordinate) const {
+const view& network::parameter_of(index_t coordinate) const {
   require(coordinate >= 0 && coordinate < parameter_count_, "zo::nn::network: coordinate ",
           coordinate, " is not in 0 … ", parameter_count_ - 1);
   const auto after = std::ranges::upper_bound(parameters_, coordinate, {}, &view::offset);
   return *(after - 1);
 }
 
-network resnet(index depth, const resnet_options& options) {
-  constexpr index deepest = 9002;  // as many values as a network may have
+network resnet(index_t depth, const resnet_options& options) {
+  constexpr index_t deepest = 9002;  // as many values as a network may have
   require(
       depth >= 8 && depth <= deepest && (depth - 2) % 6 == 0,
       "zo::nn::resnet: depth must be 6 n + 2 for n of at least 1 (20, 32, 44, 56, 110), at most ",
       deepest, ", got ", depth);
   network net({3, 32, 32});
-  const auto convolve = [&](index from, const std::string& name, index channels, index stride) {
+  const auto convolve = [&](index_t from, const std::string& name, index_t channels,
+                            index_t stride) {
     return net.convolution(from, name, {.channels = channels, .stride = stride});
   };
-  index x = net.relu(net.batch_norm(convolve(net.input(), "conv1", 16, 1), "bn1"));
-  for (index stage = 1; stage <= 3; ++stage) {
-    const index channels = index{8} << stage;
-    for (index block = 0; block < (depth - 2) / 6; ++block) {
+  index_t x = net.relu(net.batch_norm(convolve(net.input(), "conv1", 16, 1), "bn1"));
+  for (index_t stage = 1; stage <= 3; ++stage) {
+    const index_t channels = index_t{8} << stage;
+    for (index_t block = 0; block < (depth - 2) / 6; ++block) {
       const std::string name = "layer" + std::to_string(stage) + "." + std::to_string(block) + ".";
       const bool shrinks = stage > 1 && block == 0;
-      index y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
+      index_t y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
       y = net.relu(net.batch_norm(y, name + "bn1"));
       y = net.batch_norm(convolve(y, name + "conv2", channels, 1), name + "bn2");
       if (shrinks && options.shortcuts == shortcut::identity) x = net.subsample(x, channels);
@@ -281,11 +283,11 @@ network resnet(index depth, const resnet_options& options) {
   return net;
 }
 
-network adjustable_cnn(shape input, index channels, index depth, index classes) {
+network adjustable_cnn(shape input, index_t channels, index_t depth, index_t classes) {
   require(depth >= 1, "zo::nn::adjustable_cnn: depth must be at least 1, got ", depth);
   network net(input);
-  index x = net.input();
-  for (index stage = 0; stage < depth; ++stage) {
+  index_t x = net.input();
+  for (index_t stage = 0; stage < depth; ++stage) {
     const std::string number = std::to_string(stage);
     x = net.convolution(x, "conv" + number, {.channels = channels, .bias = true});
     x = net.max_pool(net.relu(net.batch_norm(x, "bn" + number)));
@@ -294,11 +296,11 @@ network adjustable_cnn(shape input, index channels, index depth, index classes) 
   return net;
 }
 
-network mlp(const std::vector<index>& sizes) {
+network mlp(const std::vector<index_t>& sizes) {
   require(sizes.size() >= 2, "zo::nn::mlp: give at least the sizes of input and output, got ",
           sizes.size());
   network net({sizes.front(), 1, 1});
-  index x = net.input();
+  index_t x = net.input();
   for (std::size_t k = 1; k < sizes.size(); ++k) {
     x = net.linear(x, "linear" + std::to_string(k), sizes[k]);
     if (k + 1 < sizes.size()) x = net.relu(x);
@@ -309,7 +311,7 @@ network mlp(const std::vector<index>& sizes) {
 namespace {
 
 // Uniform in (0, 1) from the word that would make the radius of a normal.
-double uniform(const stream& from, index i) {
+double uniform(const stream& from, index_t i) {
   const auto words = from.words(static_cast<std::uint32_t>(i / 4));
   const std::uint32_t all[4] = {words.w0, words.w1, words.w2, words.w3};
   return (static_cast<double>(all[i % 4]) + 0.5) / 4294967296.0;
@@ -318,34 +320,34 @@ double uniform(const stream& from, index i) {
 // rows x columns with orthonormal rows, or columns where those are fewer: the Q of a Gaussian
 // matrix whose R has a positive diagonal. Projected out twice, because once leaves rounding of the
 // order of the condition number.
-std::vector<double> orthonormal(const stream& from, index rows, index columns) {
-  const index vectors = std::min(rows, columns), length = std::max(rows, columns);
+std::vector<double> orthonormal(const stream& from, index_t rows, index_t columns) {
+  const index_t vectors = std::min(rows, columns), length = std::max(rows, columns);
   std::vector<double> q(static_cast<std::size_t>(rows * columns));
-  for (index v = 0; v < vectors; ++v) {
+  for (index_t v = 0; v < vectors; ++v) {
     double* const own = q.data() + v * length;
-    for (index i = 0; i < length; ++i) {
+    for (index_t i = 0; i < length; ++i) {
       own[i] = static_cast<double>(
           zo::detail::raw_value(zo::detail::law::gaussian, from, v * length + i));
     }
     const auto dot = [&](const double* with) {
       double sum = 0;
-      for (index i = 0; i < length; ++i) sum += own[i] * with[i];
+      for (index_t i = 0; i < length; ++i) sum += own[i] * with[i];
       return sum;
     };
     for (int time = 0; time < 2; ++time) {
-      for (index before = 0; before < v; ++before) {
+      for (index_t before = 0; before < v; ++before) {
         const double* const other = q.data() + before * length;
         const double along = dot(other);
-        for (index i = 0; i < length; ++i) own[i] -= along * other[i];
+        for (index_t i = 0; i < length; ++i) own[i] -= along * other[i];
       }
     }
     const double norm = std::sqrt(dot(own));
-    for (index i = 0; i < length; ++i) own[i] /= norm;
+    for (index_t i = 0; i < length; ++i) own[i] /= norm;
   }
   if (vectors == rows) return q;
   std::vector<double> turned(q.size());
-  for (index r = 0; r < rows; ++r) {
-    for (index c = 0; c < columns; ++c) {
+  for (index_t r = 0; r < rows; ++r) {
+    for (index_t c = 0; c < columns; ++c) {
       turned[static_cast<std::size_t>(r * columns + c)] =
           q[static_cast<std::size_t>(c * length + r)];
     }
@@ -358,7 +360,7 @@ std::vector<double> orthonormal(const stream& from, index rows, index columns) {
 template <class T>
 void initialize(const network& net, initialization how, std::uint64_t seed,
                 std::span<T> parameters) {
-  require(static_cast<index>(parameters.size()) == net.parameter_count(),
+  require(static_cast<index_t>(parameters.size()) == net.parameter_count(),
           "zo::nn::initialize: the network has ", net.parameter_count(),
           " parameters, got room for ", parameters.size());
   std::uint32_t number = 0;
@@ -366,12 +368,12 @@ void initialize(const network& net, initialization how, std::uint64_t seed,
     const node& owner = net.nodes()[static_cast<std::size_t>(v.node)];
     const stream from{seed, 0, number++, purpose::direction};
     const bool is_weight = v.dims.size() > 1;
-    const index fan_in = net.parameters()[static_cast<std::size_t>(owner.weight)].per_channel();
+    const index_t fan_in = net.parameters()[static_cast<std::size_t>(owner.weight)].per_channel();
     std::vector<double> whole;
     if (is_weight && how == initialization::orthogonal) {
       whole = orthonormal(from, v.dims.front(), fan_in);
     }
-    for (index i = 0; i < v.size; ++i) {
+    for (index_t i = 0; i < v.size; ++i) {
       double value = 0;
       if (owner.what == operation::batch_norm) {
         value = v.offset == net.parameters()[static_cast<std::size_t>(owner.weight)].offset ? 1 : 0;
@@ -390,7 +392,7 @@ void initialize(const network& net, initialization how, std::uint64_t seed,
 
 template <class T>
 void initialize_statistics(const network& net, std::span<T> statistics) {
-  require(static_cast<index>(statistics.size()) == net.statistic_count(),
+  require(static_cast<index_t>(statistics.size()) == net.statistic_count(),
           "zo::nn::initialize_statistics: the network has ", net.statistic_count(),
           " statistics, got room for ", statistics.size());
   for (const node& n : net.nodes()) {

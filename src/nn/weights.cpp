@@ -12,9 +12,9 @@ using zo::detail::require;
 
 namespace {
 
-std::string text_of(const std::vector<index>& dims) {
+std::string text_of(const std::vector<index_t>& dims) {
   std::string text;
-  for (const index n : dims) text += (text.empty() ? "(" : ", ") + std::to_string(n);
+  for (const index_t n : dims) text += (text.empty() ? "(" : ", ") + std::to_string(n);
   return text.empty() ? "()" : text + ")";
 }
 
@@ -31,7 +31,7 @@ const named_values<T>& find(const by_name<T>& tensors, std::string_view prefix,
   const named_values<T>& t = *found->second;
   require(t.dims == wanted.dims, "zo::nn::load: ", t.name, " has the shape ", text_of(t.dims),
           ", and the network needs ", text_of(wanted.dims));
-  require(static_cast<index>(t.values.size()) == wanted.size, "zo::nn::load: ", t.name, " has ",
+  require(static_cast<index_t>(t.values.size()) == wanted.size, "zo::nn::load: ", t.name, " has ",
           t.values.size(), " values for the shape ", text_of(wanted.dims));
   return t;
 }
@@ -41,8 +41,8 @@ const named_values<T>& find(const by_name<T>& tensors, std::string_view prefix,
 template <class T>
 void load(const network& net, std::span<const named_values<T>> tensors, std::string_view prefix,
           std::span<T> parameters, std::span<T> statistics) {
-  require(static_cast<index>(parameters.size()) == net.parameter_count() &&
-              static_cast<index>(statistics.size()) == net.statistic_count(),
+  require(static_cast<index_t>(parameters.size()) == net.parameter_count() &&
+              static_cast<index_t>(statistics.size()) == net.statistic_count(),
           "zo::nn::load: the network has ", net.parameter_count(), " parameters and ",
           net.statistic_count(), " statistics, got room for ", parameters.size(), " and ",
           statistics.size());
@@ -83,8 +83,8 @@ void load(const network& net, std::span<const named_values<T>> tensors, std::str
 template <class T>
 std::vector<named_values<T>> tensors_of(const network& net, std::span<const T> parameters,
                                         std::span<const T> statistics) {
-  require(static_cast<index>(parameters.size()) == net.parameter_count() &&
-              static_cast<index>(statistics.size()) == net.statistic_count(),
+  require(static_cast<index_t>(parameters.size()) == net.parameter_count() &&
+              static_cast<index_t>(statistics.size()) == net.statistic_count(),
           "zo::nn::tensors_of: the network has ", net.parameter_count(), " parameters and ",
           net.statistic_count(), " statistics, got ", parameters.size(), " and ",
           statistics.size());

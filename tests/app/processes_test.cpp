@@ -71,7 +71,7 @@ TEST(Processes, OneSharesWithNobody) {
   EXPECT_EQ(all.gather(0.5), std::vector<double>{0.5});
   EXPECT_EQ(all.sum(0.5), 0.5);
   std::vector<double> answers(5);
-  all.share(answers, 2, [](zo::index first, std::span<double> mine) {
+  all.share(answers, 2, [](zo::index_t first, std::span<double> mine) {
     for (double& answer : mine) answer = static_cast<double>(first++);
   });
   EXPECT_EQ(answers, (std::vector<double>{0, 1, 2, 3, 4}));

@@ -6,7 +6,7 @@
 
 struct probes {
   double prepare(std::span<const double>, zo::sample_id);
-  void probe(std::span<const zo::index>, std::span<const double>, std::span<double>);
+  void probe(std::span<const zo::index_t>, std::span<const double>, std::span<double>);
 };
 void run(probes& f, const std::vector<double>& x, std::vector<double>& g) {
   zo::estimate(zo::seq, f, x, g, zo::rge());

@@ -8,8 +8,8 @@ using namespace testing_zo;
 class gpu_boundary : public gpu {
  protected:
   template <class T, class How>
-  void expect_cpu_rows(const How& how, zo::index rows, zo::index dimension, const fault& where = {},
-                       zo::index chunk_bytes = 1 << 20) {
+  void expect_cpu_rows(const How& how, zo::index_t rows, zo::index_t dimension,
+                       const fault& where = {}, zo::index_t chunk_bytes = 1 << 20) {
     const std::vector<T> z = ramp<T>(rows * dimension);
     zo::estimate_options options{.seed = 3, .step = 6};
     options.chunk_bytes = chunk_bytes;
@@ -39,7 +39,7 @@ class gpu_boundary : public gpu {
 };
 
 TEST_F(gpu_boundary, rge_and_cge_of_many_rows) {
-  for (const zo::index rows : {1, 2, 33}) {
+  for (const zo::index_t rows : {1, 2, 33}) {
     expect_cpu_rows<float>(zo::rge({.directions = 5, .smoothing = 1e-2}), rows, 12);
     expect_cpu_rows<double>(zo::rge({.directions = 3}, zo::sphere{}, zo::central{}), rows, 70);
     expect_cpu_rows<float>(zo::rge({.directions = 3}, zo::rademacher{}), rows, 12, {}, 100);

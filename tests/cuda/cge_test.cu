@@ -6,7 +6,7 @@ namespace {
 using namespace testing_zo;
 
 template <class T>
-std::vector<zo::cge_options> ways(zo::index dimension) {
+std::vector<zo::cge_options> ways(zo::index_t dimension) {
   std::vector<zo::cge_options> all(6);
   all[1].relative = true;
   all[2].coordinates = zo::coordinate_list{{dimension - 1, 0}};
@@ -22,7 +22,7 @@ class gpu_cge : public gpu {
  protected:
   template <class T, class S>
   void expect_cpu_bits(S) {
-    for (const zo::index dimension : {3, 70, 1500}) {
+    for (const zo::index_t dimension : {3, 70, 1500}) {
       std::vector<T> x = ramp<T>(dimension);
       x[1] = T(1e6);
       for (const zo::cge_options& way : ways<T>(dimension)) {
@@ -48,7 +48,7 @@ TEST_F(gpu_cge, central) {
 }
 
 TEST_F(gpu_cge, several_groups_of_answers_and_uploads) {
-  const zo::index dimension = 5000;
+  const zo::index_t dimension = 5000;
   const std::vector<float> x = ramp<float>(dimension);
   zo::cge_options way;
   way.coordinates = zo::random_coordinates{4500};
@@ -64,7 +64,7 @@ TEST_F(gpu_cge, chunks_change_nothing) {
   const std::vector<float> x = ramp<float>(50);
   const zo::cge how({}, zo::central{});
   const auto host = on_host<float>(host_scalar<float>{}, x, how);
-  for (const zo::index candidates : {1, 3, 7, 1000}) {
+  for (const zo::index_t candidates : {1, 3, 7, 1000}) {
     zo::estimate_options options;
     options.chunk_bytes = candidates * 200;
     expect_same(on_gpu<float>(on(), device_batch<float>{}, x, how, options), host,
@@ -92,8 +92,8 @@ TEST_F(gpu_cge, failed_queries_under_both_policies) {
 // Differences that are never written are failed queries, not what the memory held.
 TEST_F(gpu_cge, unwritten_differences_fail) {
   struct silent : device_coordinate<float> {
-    void probe(zo::cuda::span<const zo::index>, zo::cuda::span<const float>, zo::cuda::span<double>,
-               cudaStream_t) {}
+    void probe(zo::cuda::span<const zo::index_t>, zo::cuda::span<const float>,
+               zo::cuda::span<double>, cudaStream_t) {}
   };
   const zo::cuda::array<float> x(on(), ramp<float>(4));
   zo::cuda::array<float> gradient(on(), 4);
@@ -110,7 +110,7 @@ TEST_F(gpu_cge, unwritten_differences_fail) {
 TEST_F(gpu_cge, bad_coordinates_are_refused_before_any_query) {
   zo::cge_options way;
   way.coordinates = zo::coordinate_list{{0, 9}};
-  zo::index calls = 0;
+  zo::index_t calls = 0;
   EXPECT_THROW(on_gpu<float>(on(), device_batch<float>{{}, &calls}, ramp<float>(4), zo::cge(way)),
                std::invalid_argument);
   EXPECT_EQ(calls, 0);

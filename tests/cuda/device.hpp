@@ -54,9 +54,9 @@ class gpu : public testing::Test {
 /// A loss whose every operation is rounded once, in a fixed order: the same bits on every machine
 /// that does not contract.
 template <class T>
-ZO_HD double steady_loss(const T* x, zo::index dimension) {
+ZO_HD double steady_loss(const T* x, zo::index_t dimension) {
   double sum = 0;
-  for (zo::index i = 0; i < dimension; ++i) {
+  for (zo::index_t i = 0; i < dimension; ++i) {
     const auto v = static_cast<double>(x[i]);
     const double weight = 1.0 + 0.25 * static_cast<double>(i % 5);
     const double bend = weight * v;
@@ -73,14 +73,14 @@ struct fault {
 };
 
 template <class T>
-ZO_HD double faulty_loss(const T* x, zo::index dimension, const fault& where) {
+ZO_HD double faulty_loss(const T* x, zo::index_t dimension, const fault& where) {
   return static_cast<double>(x[0]) > where.above ? where.answer : steady_loss(x, dimension);
 }
 
 template <class T>
-__global__ void losses_kernel(const T* candidates, zo::index count, zo::index dimension,
+__global__ void losses_kernel(const T* candidates, zo::index_t count, zo::index_t dimension,
                               fault where, double* losses) {
-  const zo::index k = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const zo::index_t k = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (k < count) losses[k] = faulty_loss(candidates + k * dimension, dimension, where);
 }
 
@@ -101,13 +101,13 @@ template <class T>
 struct host_scalar {
   fault where{};
   double operator()(std::span<const T> x) const {
-    return faulty_loss(x.data(), static_cast<zo::index>(x.size()), where);
+    return faulty_loss(x.data(), static_cast<zo::index_t>(x.size()), where);
   }
 };
 template <class T>
 struct device_batch {
   fault where{};
-  zo::index* calls = nullptr;  // on the host
+  zo::index_t* calls = nullptr;  // on the host
   void operator()(zo::cuda::points<T> at, zo::cuda::span<double> losses,
                   cudaStream_t stream) const {
     if (calls != nullptr) ++*calls;
@@ -117,9 +117,9 @@ struct device_batch {
 template <class T>
 struct host_rowwise {
   fault where{};
-  void operator()(zo::points<T> at, std::span<const zo::index> rows,
+  void operator()(zo::points<T> at, std::span<const zo::index_t> rows,
                   std::span<double> losses) const {
-    for (zo::index k = 0; k < at.count; ++k) {
+    for (zo::index_t k = 0; k < at.count; ++k) {
       const auto j = static_cast<std::size_t>(k);
       losses[j] =
           faulty_loss(at[k].data(), at.dimension, where) + static_cast<double>(rows[j]) * 0.125;
@@ -128,9 +128,9 @@ struct host_rowwise {
 };
 
 template <class T>
-__global__ void row_losses_kernel(const T* candidates, const zo::index* rows, zo::index count,
-                                  zo::index dimension, fault where, double* losses) {
-  const zo::index k = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+__global__ void row_losses_kernel(const T* candidates, const zo::index_t* rows, zo::index_t count,
+                                  zo::index_t dimension, fault where, double* losses) {
+  const zo::index_t k = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (k >= count) return;
   losses[k] = faulty_loss(candidates + k * dimension, dimension, where) +
               static_cast<double>(rows[k]) * 0.125;
@@ -138,7 +138,7 @@ __global__ void row_losses_kernel(const T* candidates, const zo::index* rows, zo
 template <class T>
 struct device_rowwise {
   fault where{};
-  void operator()(zo::cuda::points<T> at, zo::cuda::span<const zo::index> rows,
+  void operator()(zo::cuda::points<T> at, zo::cuda::span<const zo::index_t> rows,
                   zo::cuda::span<double> losses, cudaStream_t stream) const {
     cudaLaunchConfig_t config{};
     config.stream = stream;
@@ -158,23 +158,23 @@ struct host_coordinate {
   double base = 0;
   double prepare(std::span<const T> at, zo::sample_id) {
     x.assign(at.begin(), at.end());
-    return base = faulty_loss(x.data(), static_cast<zo::index>(x.size()), where);
+    return base = faulty_loss(x.data(), static_cast<zo::index_t>(x.size()), where);
   }
-  void probe(std::span<const zo::index> coordinates, std::span<const T> steps,
+  void probe(std::span<const zo::index_t> coordinates, std::span<const T> steps,
              std::span<double> differences) {
     for (std::size_t k = 0; k < coordinates.size(); ++k) {
       std::vector<T> moved = x;
       moved[static_cast<std::size_t>(coordinates[k])] += steps[k];
-      differences[k] = faulty_loss(moved.data(), static_cast<zo::index>(x.size()), where) - base;
+      differences[k] = faulty_loss(moved.data(), static_cast<zo::index_t>(x.size()), where) - base;
     }
   }
 };
 
 template <class T>
-ZO_HD double moved_loss(const T* x, zo::index dimension, zo::index moved, T step,
+ZO_HD double moved_loss(const T* x, zo::index_t dimension, zo::index_t moved, T step,
                         const fault& where) {
   double sum = 0;
-  for (zo::index i = 0; i < dimension; ++i) {
+  for (zo::index_t i = 0; i < dimension; ++i) {
     const auto v = static_cast<double>(i == moved ? x[i] + step : x[i]);
     const double weight = 1.0 + 0.25 * static_cast<double>(i % 5);
     const double bend = weight * v;
@@ -185,10 +185,10 @@ ZO_HD double moved_loss(const T* x, zo::index dimension, zo::index moved, T step
   return static_cast<double>(first) > where.above ? where.answer : sum;
 }
 template <class T>
-__global__ void probe_kernel(const T* x, zo::index dimension, const zo::index* coordinates,
-                             const T* steps, zo::index count, fault where, const double* base,
+__global__ void probe_kernel(const T* x, zo::index_t dimension, const zo::index_t* coordinates,
+                             const T* steps, zo::index_t count, fault where, const double* base,
                              double* differences) {
-  const zo::index k = static_cast<zo::index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const zo::index_t k = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (k >= count) return;
   differences[k] = moved_loss(x, dimension, coordinates[k], steps[k], where) - base[0];
 }
@@ -204,7 +204,7 @@ struct device_coordinate {
     base = loss;
     launch_losses<T>(stream, {at, 1, at.size()}, where, loss);
   }
-  void probe(zo::cuda::span<const zo::index> coordinates, zo::cuda::span<const T> steps,
+  void probe(zo::cuda::span<const zo::index_t> coordinates, zo::cuda::span<const T> steps,
              zo::cuda::span<double> differences, cudaStream_t stream) {
     cudaLaunchConfig_t config{};
     config.stream = stream;
@@ -222,7 +222,7 @@ struct lazy_chain {
   template <class Share>
   ZO_HD double part(const Share& x) const {
     double sum = 0;
-    x.each([&](zo::index i, auto value) {
+    x.each([&](zo::index_t i, auto value) {
       const auto v = static_cast<double>(value);
       const double w = i + 1 < x.size() ? static_cast<double>(x[i + 1]) : 0.0;
       const double a = v - 0.3, b = w - v;
@@ -239,7 +239,7 @@ struct ends {
   template <class Share>
   ZO_HD double part(const Share& at) const {
     double sum = 0;
-    at.each([&](zo::index i, float v) {
+    at.each([&](zo::index_t i, float v) {
       if (i == 0) sum += v;
       if (i == 4999) sum += 2 * static_cast<double>(v);
     });

@@ -16,15 +16,15 @@ class gpu_direction : public gpu {
   // Rows of weighted directions, on both machines.
   template <class T>
   void expect_same_sums(law kind) {
-    for (const zo::index dimension : {1, 17, 2047, 2049, 100'003}) {
-      for (const zo::index count : {1, 3, 40}) {
-        constexpr zo::index rows = 2, per_row = 50;
+    for (const zo::index_t dimension : {1, 17, 2047, 2049, 100'003}) {
+      for (const zo::index_t count : {1, 3, 40}) {
+        constexpr zo::index_t rows = 2, per_row = 50;
         const zo::stream from{seed, 7, 5};
         const std::vector<T> weights = ramp<T>(rows * count, 0.3, -0.11);
         std::vector<T> expected = ramp<T>(rows * dimension);
         zo::cuda::array<T> there(on(), expected);
         const zo::cuda::array<T> weights_there(on(), weights);
-        for (zo::index b = 0; b < rows; ++b) {
+        for (zo::index_t b = 0; b < rows; ++b) {
           zo::stream row = from;
           row.number += static_cast<std::uint32_t>(b * per_row);
           zo::detail::accumulate<T>(kind, row, count, weights.data() + b * count, 0, dimension,
@@ -54,7 +54,7 @@ template <class T, class D>
 void expect_same_blocks(const zo::cuda::policy& on, D kind) {
   using number = zo::cuda::working_type<T>;
   const zo::stream from{seed, 3, 9};
-  for (const zo::index dimension : {1, 2047, 40'001}) {
+  for (const zo::index_t dimension : {1, 2047, 40'001}) {
     std::vector<T> x;
     for (const number value : ramp<number>(dimension)) x.push_back(T(value));
     const zo::cuda::array<T> there(on, x);
@@ -85,17 +85,18 @@ TEST_F(gpu_direction, building_blocks) {
 }
 
 TEST_F(gpu_direction, norms) {
-  for (const zo::index dimension : {1, 64, 2049, 600'003}) {  // up to more tiles than a block holds
-    constexpr zo::index rows = 3, count = 4, per_row = 9;
+  for (const zo::index_t dimension :
+       {1, 64, 2049, 600'003}) {  // up to more tiles than a block holds
+    constexpr zo::index_t rows = 3, count = 4, per_row = 9;
     std::vector<double> expected;
-    for (zo::index k = 0; k < count; ++k) {
-      for (zo::index b = 0; b < rows; ++b) {
+    for (zo::index_t k = 0; k < count; ++k) {
+      for (zo::index_t b = 0; b < rows; ++b) {
         expected.push_back(zo::detail::inverse_norm(
             {99, 1, static_cast<std::uint32_t>(2 + b * per_row + k)}, dimension));
       }
     }
     const row_directions all{law::gaussian, {99, 1, 2}, per_row, rows, nullptr};
-    for (const zo::index at_once : {1, 5, 12}) {  // several launches, or one
+    for (const zo::index_t at_once : {1, 5, 12}) {  // several launches, or one
       zo::cuda::array<double> partial(on(), at_once * zo::cuda::detail::tiles(dimension));
       zo::cuda::array<double> factors(on(), rows * count);
       zo::cuda::detail::inverse_norms(on(), all, count, dimension, at_once, partial.data(),

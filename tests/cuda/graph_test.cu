@@ -25,7 +25,7 @@ class gpu_graph : public gpu {
 template <class T, class F, class How>
 void expect_replays_are_steps(cudaStream_t stream, const How& how, F f, cudaGraphExec_t& ready,
                               const auto& capture) {
-  constexpr zo::index dimension = 3000;
+  constexpr zo::index_t dimension = 3000;
   constexpr int steps = 4;
   const zo::estimate_options first{.seed = 11, .step = 20};
 

@@ -9,7 +9,7 @@ using namespace testing_zo;
 class gpu_lazy : public gpu {
  protected:
   template <class T, class How>
-  void expect_cpu_bits(const How& how, zo::index dimension) {
+  void expect_cpu_bits(const How& how, zo::index_t dimension) {
     const std::vector<T> x = ramp<T>(dimension);
     const zo::estimate_options options{.seed = 8, .step = 2};
     expect_same(on_gpu<T>(on(), lazy_chain{}, x, how, options),
@@ -17,7 +17,7 @@ class gpu_lazy : public gpu {
   }
   template <class T, class D>
   void expect_cpu_bits(D kind) {
-    for (const zo::index dimension : {1, 17, 2048, 5000}) {
+    for (const zo::index_t dimension : {1, 17, 2048, 5000}) {
       expect_cpu_bits<T>(zo::rge({.directions = 3}, kind, zo::forward{}), dimension);
       expect_cpu_bits<T>(zo::rge({.directions = 2}, kind, zo::central{}), dimension);
     }
@@ -51,7 +51,7 @@ struct sampled_bowl {
   template <class Share>
   ZO_HD double part(const Share& x, std::uint64_t sample) const {
     double sum = 0;
-    x.each([&](zo::index, float v) {
+    x.each([&](zo::index_t, float v) {
       const double a = static_cast<double>(v) - static_cast<double>(sample);
       sum = sum + a * a;
     });

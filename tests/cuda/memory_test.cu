@@ -22,7 +22,7 @@ TEST_F(gpu_memory, arrays_copy_and_check_sizes) {
   EXPECT_EQ(numbers.to_host(), std::vector<double>{});
   const zo::cuda::array<std::uint64_t> listed(on(), {0});
   EXPECT_EQ(listed.to_host(), std::vector<std::uint64_t>{0});
-  EXPECT_TRUE(contains(complaint([&] { zo::cuda::array<double>(on(), zo::index{1} << 61); }),
+  EXPECT_TRUE(contains(complaint([&] { zo::cuda::array<double>(on(), zo::index_t{1} << 61); }),
                        "size must be in 0 … 1152921504606846975"));
   EXPECT_EQ(zo::cuda::array<double>(on(), 0).to_host(), std::vector<double>{});
 }
@@ -55,10 +55,10 @@ TEST_F(gpu_memory, askew_vectors_and_impossible_sizes_are_refused) {
   auto f = [](zo::cuda::points<double>, zo::cuda::span<double>, cudaStream_t) {};
   EXPECT_TRUE(contains(complaint([&] { zo::estimate(on(), f, askew, g, zo::rge()); }),
                        "x must lie at a multiple of 8 bytes"));
-  auto rows = [](zo::cuda::points<double>, zo::cuda::span<const zo::index>, zo::cuda::span<double>,
-                 cudaStream_t) {};
+  auto rows = [](zo::cuda::points<double>, zo::cuda::span<const zo::index_t>,
+                 zo::cuda::span<double>, cudaStream_t) {};
   zo::cuda::workspace memory(on());
-  const zo::cuda::points<double> huge{{x.data(), 0}, zo::index{1} << 32, zo::index{1} << 32};
+  const zo::cuda::points<double> huge{{x.data(), 0}, zo::index_t{1} << 32, zo::index_t{1} << 32};
   EXPECT_TRUE(
       contains(complaint([&] { zo::boundary(on(), rows, huge, zo::rge(), {}, g, g, memory); }),
                "more than any memory holds"));
@@ -97,8 +97,8 @@ TEST_F(gpu_memory, an_estimate_keeps_to_max_bytes) {
   const std::vector<float> x = ramp<float>(1000);
   const zo::rge how({.directions = 64}, zo::sphere{}, zo::central{});
   const auto host = on_host<float>(host_scalar<float>{}, x, how);
-  zo::index calls = 0;
-  for (const zo::index bound : {20'000, 50'000, 1'000'000}) {
+  zo::index_t calls = 0;
+  for (const zo::index_t bound : {20'000, 50'000, 1'000'000}) {
     calls = 0;
     const auto bounded = on({.max_bytes = bound});
     const zo::cuda::array<float> there(on(), x);
@@ -119,8 +119,8 @@ TEST_F(gpu_memory, an_estimate_keeps_to_max_bytes) {
 
 // What is refused for its memory has asked nothing, in whatever order memory is needed.
 TEST_F(gpu_memory, a_bound_is_judged_before_anything_is_asked) {
-  zo::index calls = 0, refused = 0;
-  for (zo::index bound = 100; bound < 30'000; bound += 700) {
+  zo::index_t calls = 0, refused = 0;
+  for (zo::index_t bound = 100; bound < 30'000; bound += 700) {
     calls = 0;
     const auto bounded = on({.max_bytes = bound});
     const auto judge = [&](const auto& how) {
@@ -179,7 +179,7 @@ TEST_F(gpu_memory, a_workspace_is_used_again) {
   zo::cuda::workspace memory(on());
   const zo::rge big({.directions = 64}), small({.directions = 5});
   zo::estimate(on(), device_batch<float>{}, there, gradient, big, {}, memory);
-  const zo::index bytes = memory.bytes();
+  const zo::index_t bytes = memory.bytes();
   zo::estimate(on(), device_batch<float>{}, there, gradient, small, {}, memory);
   EXPECT_EQ(memory.bytes(), bytes);
   EXPECT_TRUE(

@@ -29,7 +29,7 @@ class gpu_minimize : public gpu {
  protected:
   template <class T, class F, class G, class How, class Optimizer>
   void expect_cpu_run(F device_f, G host_f, const How& how, const Optimizer& optimizer,
-                      const zo::minimize_options& options, zo::index dimension = 30) {
+                      const zo::minimize_options& options, zo::index_t dimension = 30) {
     ended<T> host{ramp<T>(dimension), {}};
     host.result = zo::minimize(zo::seq, host_f, host.x, how, optimizer, options);
     zo::cuda::array<T> x(on(), ramp<T>(dimension));
@@ -74,7 +74,7 @@ TEST_F(gpu_minimize, every_end) {
   const device_batch<double> device;
   const host_scalar<double> host;
   const zo::sgd steps({.rate = 2e-2});
-  for (const zo::index queries : {1, 7, 8, 9, 100}) {
+  for (const zo::index_t queries : {1, 7, 8, 9, 100}) {
     expect_cpu_run<double>(device, host, zo::rge({.directions = 6}), steps,
                            {.max_queries = queries, .seed = 1});
   }
@@ -151,7 +151,7 @@ TEST_F(gpu_minimize, ends_where_the_numbers_do) {
     EXPECT_EQ(got.value, expected.value);
     EXPECT_TRUE(same_bits(x.to_host(), host));
   };
-  for (const zo::index queries : {500, 32}) {
+  for (const zo::index_t queries : {500, 32}) {
     compare(zo::sgd({.rate = 3e38}), {.max_queries = queries});
     compare(zo::sgd({.rate = 1e-30, .momentum = 0.5, .weight_decay = 3e38}),
             {.max_queries = queries});
@@ -161,7 +161,7 @@ TEST_F(gpu_minimize, ends_where_the_numbers_do) {
 }
 
 TEST_F(gpu_minimize, optimizers_refuse_what_the_scalar_type_does_not_hold) {
-  const auto said = [&](const auto& optimizer, zo::index dimension = 3) {
+  const auto said = [&](const auto& optimizer, zo::index_t dimension = 3) {
     return complaint([&] { zo::cuda::updater<zo::adam, float>(on(), optimizer, dimension); });
   };
   EXPECT_TRUE(contains(said(zo::adam({.epsilon = 1e-46})), "epsilon"));

@@ -16,7 +16,7 @@ using namespace testing_zo;
 using testing_nn::mixture;  // every kind of layer but option A
 namespace nn = zo::nn;
 
-std::vector<double> normal(zo::index count, unsigned seed, double scale) {
+std::vector<double> normal(zo::index_t count, unsigned seed, double scale) {
   std::mt19937 random(seed);
   std::normal_distribution<double> noise(0, scale);
   std::vector<double> values(static_cast<std::size_t>(count));
@@ -32,13 +32,13 @@ std::vector<T> as(const std::vector<double>& values) {
 // A network with parameters and data, all in double; float has them rounded.
 struct trial {
   nn::network net;
-  zo::index count;
+  zo::index_t count;
   nn::norm_mode mode;
   std::vector<double> parameters, statistics, inputs, wanted;
-  std::vector<zo::index> classes;
+  std::vector<zo::index_t> classes;
   bool squared = false;
 
-  trial(nn::network described, zo::index samples, nn::norm_mode how)
+  trial(nn::network described, zo::index_t samples, nn::norm_mode how)
       : net(std::move(described)), count(samples), mode(how) {
     parameters.resize(static_cast<std::size_t>(net.parameter_count()));
     statistics.resize(static_cast<std::size_t>(net.statistic_count()));
@@ -49,7 +49,7 @@ struct trial {
     for (double& s : statistics) s += 0.25;
     inputs = normal(count * net.nodes().front().out.size(), 7, 1);
     wanted = normal(count * net.output().size(), 8, 1);
-    for (zo::index b = 0; b < count; ++b) classes.push_back(b * 7 % net.output().size());
+    for (zo::index_t b = 0; b < count; ++b) classes.push_back(b * 7 % net.output().size());
     // What float and bfloat16 hold is what double is asked about.
     for (auto* some : {&parameters, &statistics, &inputs}) {
       for (double& v : *some) v = static_cast<double>(static_cast<float>(v));
@@ -58,10 +58,10 @@ struct trial {
 };
 
 // The first, the middle and the last element of each parameter tensor, and one twice.
-std::vector<zo::index> some_coordinates(const nn::network& net) {
-  std::vector<zo::index> some;
+std::vector<zo::index_t> some_coordinates(const nn::network& net) {
+  std::vector<zo::index_t> some;
   for (const nn::view& v : net.parameters()) {
-    for (const zo::index element : {v.size - 1, zo::index{0}, v.size / 2}) {
+    for (const zo::index_t element : {v.size - 1, zo::index_t{0}, v.size / 2}) {
       some.push_back(v.offset + element);
     }
   }
@@ -72,7 +72,7 @@ std::vector<zo::index> some_coordinates(const nn::network& net) {
 // Probes of the CPU in double.
 template <class Loss>
 std::vector<double> on_host(const trial& t, const Loss& loss, double& value,
-                            const std::vector<zo::index>& coordinates,
+                            const std::vector<zo::index_t>& coordinates,
                             const std::vector<double>& steps) {
   nn::objective<double, Loss> f(t.net,
                                 [&](zo::sample_id) {
@@ -91,10 +91,10 @@ class gpu_network : public gpu {
   template <class T>
   struct there {
     zo::cuda::array<T> parameters, statistics, inputs;
-    zo::cuda::array<zo::index> classes;
+    zo::cuda::array<zo::index_t> classes;
     zo::cuda::array<double> wanted;
     bool squared;
-    zo::index count;
+    zo::index_t count;
 
     there(const zo::cuda::policy& on, const trial& t)
         : parameters(on, as<T>(t.parameters)),
@@ -105,7 +105,7 @@ class gpu_network : public gpu {
           squared(t.squared),
           count(t.count) {}
     zo::cuda::network_batch<T> batch() const {
-      zo::cuda::network_batch<T> b{inputs, count, zo::cuda::span<const zo::index>(classes)};
+      zo::cuda::network_batch<T> b{inputs, count, zo::cuda::span<const zo::index_t>(classes)};
       if (squared) b.targets = zo::cuda::span<const double>(wanted);
       return b;
     }
@@ -118,12 +118,12 @@ class gpu_network : public gpu {
 
   template <class T>
   std::vector<double> on_device(const trial& t, const zo::cuda::network_options& options,
-                                double& value, const std::vector<zo::index>& coordinates,
+                                double& value, const std::vector<zo::index_t>& coordinates,
                                 const std::vector<double>& steps) {
     const there<T> data(on(), t);
     auto f = data.objective(on(), t, options);
-    zo::cuda::array<double> loss(on(), 1), found(on(), static_cast<zo::index>(steps.size()));
-    const zo::cuda::array<zo::index> which(on(), coordinates);
+    zo::cuda::array<double> loss(on(), 1), found(on(), static_cast<zo::index_t>(steps.size()));
+    const zo::cuda::array<zo::index_t> which(on(), coordinates);
     const zo::cuda::array<T> by(on(), as<T>(steps));
     f.prepare(data.parameters, loss, stream, 0);
     f.probe(coordinates, which, by, found, stream);
@@ -135,7 +135,7 @@ class gpu_network : public gpu {
   template <class T>
   void expect_differences(const trial& t, double relative, double absolute,
                           const zo::cuda::network_options& options = {}) {
-    const std::vector<zo::index> coordinates = some_coordinates(t.net);
+    const std::vector<zo::index_t> coordinates = some_coordinates(t.net);
     for (const double step : {1e-2, -1e-2}) {
       // In float a step is what float holds.
       const std::vector<double> steps(coordinates.size(),
@@ -159,18 +159,18 @@ class gpu_network : public gpu {
 };
 
 // Blocks as of a ResNet, with few channels on small images.
-nn::network residual(zo::index channels, nn::shortcut shortcuts) {
+nn::network residual(zo::index_t channels, nn::shortcut shortcuts) {
   nn::network net({3, 8, 8});
-  const auto convolve = [&](zo::index from, const std::string& name, zo::index to,
-                            zo::index stride) {
+  const auto convolve = [&](zo::index_t from, const std::string& name, zo::index_t to,
+                            zo::index_t stride) {
     return net.convolution(from, name, {.channels = to, .stride = stride});
   };
-  zo::index x = net.relu(net.batch_norm(convolve(net.input(), "conv1", channels, 1), "bn1"));
-  for (zo::index block = 0; block < 3; ++block) {
+  zo::index_t x = net.relu(net.batch_norm(convolve(net.input(), "conv1", channels, 1), "bn1"));
+  for (zo::index_t block = 0; block < 3; ++block) {
     const std::string name = "block" + std::to_string(block) + ".";
     const bool shrinks = block == 1;
     if (shrinks) channels *= 2;
-    zo::index y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
+    zo::index_t y = convolve(x, name + "conv1", channels, shrinks ? 2 : 1);
     y = net.relu(net.batch_norm(y, name + "bn1"));
     y = net.batch_norm(convolve(y, name + "conv2", channels, 1), name + "bn2");
     if (shrinks && shortcuts == nn::shortcut::identity) x = net.subsample(x, channels);
@@ -189,7 +189,7 @@ nn::network residual(zo::index channels, nn::shortcut shortcuts) {
 // convolution right after another one, outputs that are images.
 nn::network oddities() {
   nn::network net({2, 8, 8});
-  zo::index x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3});
+  zo::index_t x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3});
   x = net.average_pool(net.max_pool(net.relu(x), {.kernel = 3, .stride = 1}), {});
   x = net.add(x, net.relu(x));
   x = net.convolution(x, "b", {.channels = 4, .kernel = 1, .padding = 0, .bias = true});
@@ -308,12 +308,12 @@ TEST_F(gpu_network, differences_are_those_of_a_textbook) {
 // one, and a linear map with a window of several positions.
 nn::network wide() {
   nn::network net({3, 5, 4});
-  zo::index x = net.relu(net.convolution(net.input(), "a", {.channels = 16}));
+  zo::index_t x = net.relu(net.convolution(net.input(), "a", {.channels = 16}));
   x = net.convolution(x, "b", {.channels = 8});
   x = net.relu(net.batch_norm(net.convolution(x, "c", {.channels = 48}), "cn"));
   x = net.convolution(x, "d", {.channels = 64, .stride = 2});
   x = net.convolution(x, "e", {.channels = 32, .kernel = 1, .padding = 0});
-  const zo::index shortcut = x;
+  const zo::index_t shortcut = x;
   x = net.relu(net.batch_norm(net.convolution(x, "f", {.channels = 128}), "fn"));
   x = net.add(net.batch_norm(net.convolution(x, "g", {.channels = 32}), "gn"), shortcut);
   net.linear(net.relu(x), "h", 8);
@@ -327,7 +327,7 @@ TEST_F(gpu_network, differences_in_bfloat16) {
     for (const nn::network& net :
          {wide(), residual(16, nn::shortcut::identity), residual(32, nn::shortcut::projection)}) {
       const trial t(net, 2, mode);
-      std::vector<zo::index> coordinates;  // one of each parameter tensor
+      std::vector<zo::index_t> coordinates;  // one of each parameter tensor
       for (const nn::view& v : net.parameters()) coordinates.push_back(v.offset + v.size / 2);
       const std::vector<double> steps(coordinates.size(), static_cast<double>(1e-2F));
       double value = 0;
@@ -354,20 +354,20 @@ TEST_F(gpu_network, the_same_bits_however_many_probes_go_together) {
     const trial t(exact ? mixture() : residual(16, nn::shortcut::projection), 2,
                   nn::norm_mode::train);
     const there<float> data(on(), t);
-    const std::vector<zo::index> coordinates = some_coordinates(t.net);
+    const std::vector<zo::index_t> coordinates = some_coordinates(t.net);
     const std::vector<float> steps(coordinates.size(), 1e-2F);
-    const auto probes = static_cast<zo::index>(steps.size());
-    const zo::cuda::array<zo::index> which(on(), coordinates);
+    const auto probes = static_cast<zo::index_t>(steps.size());
+    const zo::cuda::array<zo::index_t> which(on(), coordinates);
     const zo::cuda::array<float> by(on(), steps);
     zo::cuda::array<double> loss(on(), 1), found(on(), probes);
     auto f = data.objective(on(), t, {.products = products});
     f.prepare(data.parameters, loss, stream, 0);
-    const zo::index pass = f.bytes();
+    const zo::index_t pass = f.bytes();
     f.probe(coordinates, which, by, found, stream);
     const auto wanted = found.to_host();
-    const zo::index all_together = f.bytes();
+    const zo::index_t all_together = f.bytes();
     std::size_t tried = 0;
-    for (zo::index most = pass + 1; most < all_together; most += (all_together - pass) / 5) {
+    for (zo::index_t most = pass + 1; most < all_together; most += (all_together - pass) / 5) {
       auto g = data.objective(on(), t, {.products = products, .max_bytes = most});
       g.prepare(data.parameters, loss, stream, 0);
       const std::string why = complaint([&] { g.probe(coordinates, which, by, found, stream); });
@@ -389,14 +389,14 @@ TEST_F(gpu_network, a_probe_depends_on_nothing_else) {
   const there<float> data(on(), t);
   auto f = data.objective(on(), t);
   zo::cuda::array<double> loss(on(), 1), found(on(), 3), one(on(), 1);
-  const std::vector<zo::index> coordinates = {200, 3, 80};
-  const zo::cuda::array<zo::index> which(on(), coordinates);
+  const std::vector<zo::index_t> coordinates = {200, 3, 80};
+  const zo::cuda::array<zo::index_t> which(on(), coordinates);
   const zo::cuda::array<float> by(on(), {0.01F, 0.02F, -0.01F});
   f.prepare(data.parameters, loss, stream, 0);
   f.probe(which, by, found, stream);
   const auto all = found.to_host();
-  for (const zo::index k : {2, 0, 1}) {
-    const zo::cuda::span<const zo::index> those(which);
+  for (const zo::index_t k : {2, 0, 1}) {
+    const zo::cuda::span<const zo::index_t> those(which);
     const zo::cuda::span<const float> steps(by);
     f.probe(those.subspan(k, 1), steps.subspan(k, 1), one, stream);
     EXPECT_EQ(one.to_host()[0], all[static_cast<std::size_t>(k)]) << k;
@@ -566,7 +566,7 @@ TEST_F(gpu_network, an_unknown_class_is_a_failed_query) {
 // A batch norm over one number has no variance; a running one that is negative has no root.
 TEST_F(gpu_network, batch_norms_without_a_variance) {
   nn::network net({2, 1, 1});
-  const zo::index x = net.batch_norm(net.linear(net.input(), "a", 3), "narrow");
+  const zo::index_t x = net.batch_norm(net.linear(net.input(), "a", 3), "narrow");
   net.linear(net.relu(x), "b", 2);
   zo::cuda::array<double> loss(on(), 1);
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
@@ -633,15 +633,15 @@ TEST_F(gpu_network, refusals_are_sentences) {
     wrong.count = 3;
     prepare(objective(wrong));
   });
-  constexpr zo::index huge = std::numeric_limits<zo::index>::max();
-  for (const zo::index count : {zo::index{0}, zo::index{-1}, -huge}) {
+  constexpr zo::index_t huge = std::numeric_limits<zo::index_t>::max();
+  for (const zo::index_t count : {zo::index_t{0}, zo::index_t{-1}, -huge}) {
     refused("a batch needs at least one sample, got", [&] {
       auto wrong = batch;
       wrong.count = count;
       prepare(objective(wrong));
     });
   }
-  for (const zo::index count : {huge, huge / 126 + 4, zo::index{1} << 32}) {
+  for (const zo::index_t count : {huge, huge / 126 + 4, zo::index_t{1} << 32}) {
     refused("are more numbers than 31 bits count", [&] {
       auto wrong = batch;
       wrong.count = count;
@@ -657,7 +657,7 @@ TEST_F(gpu_network, refusals_are_sentences) {
   });
   refused("4 samples need 4 classes, got 2", [&] {
     auto wrong = batch;
-    wrong.targets = zo::cuda::span<const zo::index>(data.classes).subspan(0, 2);
+    wrong.targets = zo::cuda::span<const zo::index_t>(data.classes).subspan(0, 2);
     prepare(objective(wrong));
   });
   refused("4 samples need 20 wanted numbers, got 3", [&] {
@@ -682,7 +682,7 @@ TEST_F(gpu_network, refusals_are_sentences) {
     const there<double> twice(on(), t);
     twice.objective(on(), t, {.products = nn::products::bfloat16});
   });
-  const zo::cuda::array<zo::index> which(on(), {3});
+  const zo::cuda::array<zo::index_t> which(on(), {3});
   const zo::cuda::array<float> by(on(), {0.1F});
   zo::cuda::array<double> found(on(), 1);
   auto f = objective(batch);
@@ -691,7 +691,7 @@ TEST_F(gpu_network, refusals_are_sentences) {
   refused("the stream is not that of the objective's policy",
           [&] { f.probe(which, by, found, nullptr); });
   refused("2 probes need as many coordinates", [&] {
-    const std::vector<zo::index> known = {1, 2};
+    const std::vector<zo::index_t> known = {1, 2};
     f.probe(known, which, by, found, stream);
   });
   refused("prepare writes one loss, got room for 0",
@@ -700,9 +700,9 @@ TEST_F(gpu_network, refusals_are_sentences) {
   const zo::cuda::points<float> twice{data.parameters, 1, 923};
   refused("1 points need as many losses, got 0", [&] { f(twice, {}, stream, 0); });
   f.prepare(data.parameters, loss, stream, 0);
-  for (const zo::index off : {zo::index{-1}, zo::index{923}, huge}) {
+  for (const zo::index_t off : {zo::index_t{-1}, zo::index_t{923}, huge}) {
     refused("is not in 0 … 922", [&] {
-      const std::vector<zo::index> known = {off};
+      const std::vector<zo::index_t> known = {off};
       f.probe(known, which, by, found, stream);
     });
   }

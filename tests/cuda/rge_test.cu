@@ -9,8 +9,8 @@ class gpu_rge : public gpu {
  protected:
   template <class T, class D, class S>
   void expect_cpu_bits(D, S) {
-    for (const zo::index dimension : {1, 5, 63, 2049}) {
-      for (const zo::index directions : {1, 3, 70}) {
+    for (const zo::index_t dimension : {1, 5, 63, 2049}) {
+      for (const zo::index_t directions : {1, 3, 70}) {
         const std::vector<T> x = ramp<T>(dimension);
         const zo::rge how({.directions = directions, .smoothing = 1e-2}, D{}, S{});
         const zo::estimate_options options{.seed = 0x123456789abcdefULL, .step = 77};
@@ -52,8 +52,8 @@ TEST_F(gpu_rge, chunks_change_nothing) {
   const std::vector<double> x = ramp<double>(100);
   const zo::rge how({.directions = 20, .smoothing = 1e-2}, zo::gaussian{}, zo::central{});
   const auto host = on_host<double>(host_scalar<double>{}, x, how);
-  for (const zo::index candidates : {1, 3, 7, 1000}) {
-    zo::index calls = 0;
+  for (const zo::index_t candidates : {1, 3, 7, 1000}) {
+    zo::index_t calls = 0;
     zo::estimate_options options;
     options.chunk_bytes = candidates * 800;
     expect_same(on_gpu<double>(on(), device_batch<double>{{}, &calls}, x, how, options), host,
@@ -174,7 +174,7 @@ void expect_same_flaw(found<T> device, const found<T>& host) {
 
 TEST_F(gpu_rge, x_that_is_large_beside_the_smoothing) {
   for (const double first : {1e8, 1e6, 1e4, 1e2, infinity, -infinity, not_a_number}) {
-    for (const zo::index at : {zo::index{0}, zo::index{2500}}) {
+    for (const zo::index_t at : {zo::index_t{0}, zo::index_t{2500}}) {
       std::vector<float> x = ramp<float>(2600);
       x[static_cast<std::size_t>(at)] = static_cast<float>(first);
       const auto check_law = [&](auto law, auto scheme) {

@@ -12,7 +12,7 @@
 namespace {
 
 using namespace deepzero;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 struct setting {
@@ -34,7 +34,7 @@ struct setting {
     for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] += 0.01F * float(i % 7);
   }
 
-  answer ask(const std::string& name, std::span<const index> counts = {}, std::int64_t step = 0) {
+  answer ask(const std::string& name, std::span<const index_t> counts = {}, std::int64_t step = 0) {
     return (*make_estimator(name, net, counts, 10, s, alone))({parameters, statistics, batch, step},
                                                               gradient);
   }
@@ -106,19 +106,19 @@ TEST(estimators, first_order_is_the_gradient_of_a_resnet) {
   std::vector<float> statistics(static_cast<std::size_t>(net.statistic_count())), g(p.size());
   nn::initialize<float>(net, nn::initialization::kaiming_normal, 5, p);
   nn::initialize_statistics<float>(net, statistics);
-  minibatch batch{{}, 4, nn::cross_entropy(std::vector<index>{1, 2, 3, 4}, 10)};
+  minibatch batch{{}, 4, nn::cross_entropy(std::vector<index_t>{1, 2, 3, 4}, 10)};
   for (int i = 0; i < 4 * 3072; ++i)
     batch.inputs.push_back(static_cast<float>(i * 37 % 101) / 50 - 1);
   (*make_first_order(net, test::small_settings()))({p, statistics, batch, 0}, g);
   nn::objective<float> f(
       net, [&](zo::sample_id) { return batch; }, std::span<const float>(statistics));
-  std::vector<index> some;
+  std::vector<index_t> some;
   for (const nn::view& v : net.parameters()) some.push_back(v.offset + v.size / 2);
   std::vector<float> estimate(p.size());
   zo::estimate(zo::seq, f, p, estimate,
                zo::cge({.smoothing = 1e-4, .coordinates = zo::coordinate_list{some}}));
   double dot = 0, a = 0, b = 0;
-  for (const index i : some) {
+  for (const index_t i : some) {
     const double x = g[static_cast<std::size_t>(i)], y = estimate[static_cast<std::size_t>(i)];
     dot += x * y;
     a += x * x;
@@ -131,19 +131,19 @@ TEST(estimators, first_order_is_the_gradient_of_a_resnet) {
 TEST(estimators, sparse_cge_asks_its_set_and_nothing_else) {
   setting t("cnn");
   t.s.interval = 0.2;  // 2 of 10 steps
-  std::vector<index> counts;
+  std::vector<index_t> counts;
   for (const nn::view& v : t.net.parameters()) counts.push_back(is_prunable(v) ? 3 : v.size);
   t.ask("cge");
   const std::vector<float> all = t.gradient;
   const auto support = [&](std::int64_t step) {
     t.ask("sparse-cge", counts, step);
-    std::vector<index> found(counts.size());
+    std::vector<index_t> found(counts.size());
     std::vector<std::size_t> where;
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (t.gradient[i] == 0) continue;
       EXPECT_EQ(t.gradient[i], all[i]);
       where.push_back(i);
-      ++found[static_cast<std::size_t>(&t.net.parameter_of(static_cast<index>(i)) -
+      ++found[static_cast<std::size_t>(&t.net.parameter_of(static_cast<index_t>(i)) -
                                        t.net.parameters().data())];
     }
     // A coordinate that was asked may have no slope; the bias before a batch norm has none.
@@ -201,7 +201,7 @@ TEST(estimators, a_loss_that_is_no_number_is_refused_by_its_step) {
     if (name == "first-order" && !has_first_order()) continue;
     setting t("mlp");
     t.parameters.back() = NAN;
-    const std::vector<index> all = {1, 1, 1, 1};
+    const std::vector<index_t> all = {1, 1, 1, 1};
     try {
       t.ask(name, all, 6);
       ADD_FAILURE() << name;
@@ -215,7 +215,7 @@ TEST(estimators, a_loss_that_is_no_number_is_refused_by_its_step) {
 TEST(estimators, a_gpu_gives_the_gradient_of_the_cpu) {
   for (const char* network : {"cnn", "mlp"}) {
     setting t(network);
-    const std::vector<index> counts(t.net.parameters().size(), 2);
+    const std::vector<index_t> counts(t.net.parameters().size(), 2);
     for (const char* name : {"cge", "sparse-cge"}) {
       t.s.device = "cpu";
       const answer here = t.ask(name, counts, 3);

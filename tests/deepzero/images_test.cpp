@@ -11,7 +11,7 @@ namespace {
 
 using namespace deepzero;
 
-std::vector<zo::index> labels(const minibatch& b) {
+std::vector<zo::index_t> labels(const minibatch& b) {
   return {b.loss.targets().begin(), b.loss.targets().end()};
 }
 
@@ -91,8 +91,8 @@ TEST(batches, move_images_as_a_padded_crop_and_a_mirror_do) {
 TEST(balanced, has_as_many_images_of_every_class) {
   const app::image_set images = test::striped_images(300, 1);
   const minibatch b = balanced(images, 5, 1);
-  std::map<zo::index, int> counts;
-  for (const zo::index label : b.loss.targets()) ++counts[label];
+  std::map<zo::index_t, int> counts;
+  for (const zo::index_t label : b.loss.targets()) ++counts[label];
   EXPECT_EQ(b.count, 50);
   for (int label = 0; label < 10; ++label) EXPECT_EQ(counts[label], 5);
   EXPECT_NE(b.inputs, balanced(images, 5, 2).inputs);

@@ -13,10 +13,10 @@
 namespace {
 
 using namespace deepzero;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
-constexpr index d = 12;
+constexpr index_t d = 12;
 
 // sum_i (i + 1) x_i^2 / 2 + x_0 x_1 + sum_i x_i^3 / 30, and what calculus says of it.
 double loss(std::span<const double> x) {
@@ -49,7 +49,7 @@ std::vector<double> hessian_times(const std::vector<double>& x, const std::vecto
 
 std::vector<double> point() {
   std::vector<double> x;
-  for (index i = 0; i < d; ++i)
+  for (index_t i = 0; i < d; ++i)
     x.push_back(0.3 + 0.1 * static_cast<double>(i % 5) * (i % 2 ? 1 : -2));
   return x;
 }
@@ -95,7 +95,7 @@ TEST(zo_grasp, equals_its_formula) {
 
 TEST(zo_grasp, asks_as_often_as_it_says_and_writes_nothing) {
   const std::vector<double> x = point(), before = x;
-  index asked = 0;
+  index_t asked = 0;
   const auto counting = [&](std::span<const double> at) {
     ++asked;
     return loss(at);
@@ -118,7 +118,7 @@ TEST(zo_grasp, agrees_with_dense_differences_on_a_network) {
   nn::initialize<double>(net, nn::initialization::kaiming_normal, 5, x);
   for (std::size_t i = 0; i < size; ++i) x[i] += 0.1 * static_cast<double>(i % 3);
   const std::vector<double> inputs = {1, 2, -1, 0.5, 1, 1.5, -1, 2, 0.3, 1.2, 0.7, 0.9};
-  const std::vector<index> targets = {0, 1, 1, 0};
+  const std::vector<index_t> targets = {0, 1, 1, 0};
   const auto f = [&](std::span<const double> p) {
     nn::forward_pass<double> pass(net);
     pass.run(p, {}, inputs, 4, nn::norm_mode::train);
@@ -171,26 +171,26 @@ TEST(layer_counts, keep_the_lowest_scores_of_all_layers_together) {
   const auto counts = [&](double sparsity) {
     return layer_counts(net, scores_of_small(), sparsity);
   };
-  EXPECT_EQ(counts(0), (std::vector<index>{6, 3, 6, 2}));
-  EXPECT_EQ(counts(0.5), (std::vector<index>{2, 3, 4, 2}));
+  EXPECT_EQ(counts(0), (std::vector<index_t>{6, 3, 6, 2}));
+  EXPECT_EQ(counts(0.5), (std::vector<index_t>{2, 3, 4, 2}));
   // 1 of 12 remains, in the first layer; the other keeps one all the same.
-  EXPECT_EQ(counts(0.9), (std::vector<index>{1, 3, 1, 2}));
+  EXPECT_EQ(counts(0.9), (std::vector<index_t>{1, 3, 1, 2}));
 }
 
 TEST(coordinate_sets, have_their_counts_and_are_new_each_time) {
   const nn::network net = nn::adjustable_cnn({1, 8, 8}, 6, 2);
-  std::vector<index> counts;
+  std::vector<index_t> counts;
   for (const nn::view& v : net.parameters())
     counts.push_back(is_prunable(v) ? 1 + v.size / 5 : v.size);
-  std::set<std::vector<index>> sets;
-  std::vector<index> seen(static_cast<std::size_t>(net.parameter_count()));
+  std::set<std::vector<index_t>> sets;
+  std::vector<index_t> seen(static_cast<std::size_t>(net.parameter_count()));
   for (std::uint64_t number = 0; number < 60; ++number) {
-    const std::vector<index> set = coordinate_set(net, counts, 4, number);
+    const std::vector<index_t> set = coordinate_set(net, counts, 4, number);
     sets.insert(set);
     EXPECT_TRUE(std::ranges::is_sorted(set));
-    EXPECT_EQ(std::set<index>(set.begin(), set.end()).size(), set.size());
-    std::vector<index> found(counts.size());
-    for (const index i : set) {
+    EXPECT_EQ(std::set<index_t>(set.begin(), set.end()).size(), set.size());
+    std::vector<index_t> found(counts.size());
+    for (const index_t i : set) {
       ++found[static_cast<std::size_t>(&net.parameter_of(i) - net.parameters().data())];
       ++seen[static_cast<std::size_t>(i)];
     }

@@ -13,7 +13,7 @@
 namespace {
 
 using namespace deepzero;
-using zo::index;
+using zo::index_t;
 
 TEST(recipe, warms_up_linearly_then_follows_a_cosine) {
   settings s = test::small_settings();

@@ -193,7 +193,7 @@ TEST_F(TorchCuda, AWorkspaceIsKeptAndAnswersMayLieElsewhere) {
   zo::cuda::workspace memory(on);
   const torch::Tensor there = z.to(torch::kCUDA);
   expect_same(zo::boundary(on, box, there, zo::cge(), {}, memory), host);
-  const zo::index bytes = memory.bytes();
+  const zo::index_t bytes = memory.bytes();
   expect_same(zo::boundary(on, elsewhere, there, zo::cge(), {}, memory), host);
   EXPECT_EQ(memory.bytes(), bytes);
 }

@@ -16,7 +16,7 @@ std::uint64_t my_load(std::span<double> x, adam_moments moments);
 void my_save(std::span<const double> x, adam_moments moments, std::uint64_t steps);
 inline bool my_interrupt = false;
 
-inline constexpr zo::index B = 2, d = 3;
+inline constexpr zo::index_t B = 2, d = 3;
 inline std::vector<float> my_latents(B* d);
 inline std::vector<int> my_labels(B);
 double my_loss(std::span<const float> row, int label);

@@ -2,7 +2,7 @@
 #include <vector>
 #include <zo/cuda.hpp>
 
-inline constexpr zo::index B = 2, d = 3;
+inline constexpr zo::index_t B = 2, d = 3;
 inline constexpr std::uint64_t seed = 1, t = 0;
 inline constexpr float mu = 0.01F;
 
@@ -14,7 +14,7 @@ struct square {
   template <class Share>
   ZO_HD double part(const Share& x) const {
     double sum = 0;
-    x.each([&](zo::index, float value) { sum += value * value; });
+    x.each([&](zo::index_t, float value) { sum += value * value; });
     return sum;
   }
 };
@@ -30,11 +30,11 @@ inline zo::cuda::array<float> gradients(gpu, B* d);
 inline zo::cuda::array<double> losses(gpu, B);
 inline double loss_up, loss_down;
 
-void my_network_forward(const float* at, zo::index count, zo::index dimension, double* losses,
+void my_network_forward(const float* at, zo::index_t count, zo::index_t dimension, double* losses,
                         cudaStream_t stream);
-void classifier_losses(const float* at, zo::index count, const zo::index* rows, double* losses,
+void classifier_losses(const float* at, zo::index_t count, const zo::index_t* rows, double* losses,
                        cudaStream_t stream);
 void forward(const zo::cuda::array<float>& at, double& loss);
 inline zo::cuda::array<float> statistics(gpu, 8);
 zo::cuda::span<const float> images(zo::sample_id sample);
-zo::cuda::span<const zo::index> classes(zo::sample_id sample);
+zo::cuda::span<const zo::index_t> classes(zo::sample_id sample);

@@ -5,7 +5,7 @@
 #include <zo/nn/objective.hpp>
 #include <zo/zo.hpp>
 
-inline constexpr zo::index B = 2, d = 3;
+inline constexpr zo::index_t B = 2, d = 3;
 inline constexpr std::uint64_t t = 0;
 
 struct images {};
@@ -14,8 +14,8 @@ double loss_on(const images& batch, std::span<const float> x);
 double loss_of(std::span<const float> x);
 
 std::vector<float> classifier(std::span<const float> image);
-double cross_entropy(const std::vector<float>& logits, zo::index label);
-inline std::vector<zo::index> labels(B);
+double cross_entropy(const std::vector<float>& logits, zo::index_t label);
+inline std::vector<zo::index_t> labels(B);
 inline std::vector<float> latents(B* d);
 
 zo::nn::minibatch<float> minibatch_of(zo::sample_id sample);

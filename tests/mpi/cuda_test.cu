@@ -14,7 +14,7 @@ class mpi_gpu : public gpu {
 TEST_F(mpi_gpu, directions) {
   const std::vector<float> x = ramp<float>(2049);
   const auto compare = [&](const auto& how) {
-    for (const zo::index candidates : {2, 1000}) {
+    for (const zo::index_t candidates : {2, 1000}) {
       const zo::estimate_options options{
           .seed = 5, .step = 6, .chunk_bytes = candidates * 4 * 2049};
       const auto host = on_host<float>(host_scalar<float>{}, x, how, options);
@@ -36,7 +36,7 @@ TEST_F(mpi_gpu, coordinates) {
     expect_same(on_gpu<double>(shared(), device_coordinate<double>{}, x, how),
                 on_host<double>(host_coordinate<double>{}, x, how), "probes");
   };
-  for (const zo::index count : {1, 19, 40}) {
+  for (const zo::index_t count : {1, 19, 40}) {
     const zo::cge_options options{.smoothing = 1e-2, .coordinates = zo::random_coordinates{count}};
     compare(zo::cge(options));
     compare(zo::cge(options, zo::central{}));
@@ -44,7 +44,7 @@ TEST_F(mpi_gpu, coordinates) {
 }
 
 TEST_F(mpi_gpu, rows) {
-  constexpr zo::index rows = 5, dimension = 33;
+  constexpr zo::index_t rows = 5, dimension = 33;
   const std::vector<double> z = ramp<double>(rows * dimension);
   const zo::rge how({.directions = 6, .smoothing = 1e-2});
   const auto host =

@@ -9,10 +9,10 @@ namespace {
 using namespace testing_zo;
 using zo::central;
 using zo::cge;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::rge;
 
-constexpr index dimension = 37;
+constexpr index_t dimension = 37;
 
 template <class Use>
 void for_each_estimator(const Use& use) {
@@ -42,7 +42,7 @@ void expect_same(const outcome<T>& got, const outcome<T>& alone) {
 }
 
 template <class T, class Policy, class F, class How>
-outcome<T> run(const Policy& policy, F f, const How& how, index d = dimension,
+outcome<T> run(const Policy& policy, F f, const How& how, index_t d = dimension,
                const zo::estimate_options& options = {.seed = 7, .step = 3}) {
   outcome<T> found;
   const auto x = ramp<T>(d);
@@ -53,15 +53,15 @@ outcome<T> run(const Policy& policy, F f, const How& how, index d = dimension,
 
 // `prepares`: queries that every process makes for itself.
 template <class T, template <class> class Form>
-void check_form(index prepares) {
+void check_form(index_t prepares) {
   for_each_estimator([&](const auto& how) {
     constexpr bool possible = zo::estimator_for<std::remove_cvref_t<decltype(how)>, Form<T>, T>;
     if constexpr (possible) {
-      std::atomic<index> unused{0};
+      std::atomic<index_t> unused{0};
       const auto alone = run<T>(zo::seq, Form<T>{&unused}, how);
       for_each_shared_policy([&](const auto& policy) {
-        for (const index chunk_bytes : {1, 1000, 1 << 20}) {
-          std::atomic<index> counted{0};
+        for (const index_t chunk_bytes : {1, 1000, 1 << 20}) {
+          std::atomic<index_t> counted{0};
           const auto shared = run<T>(policy, Form<T>{&counted}, how, dimension,
                                      {.seed = 7, .step = 3, .chunk_bytes = chunk_bytes});
           expect_same(shared, alone);
@@ -84,7 +84,7 @@ TEST(mpi_estimate, has_the_bits_of_one_process_for_every_kind_of_objective) {
 }
 
 TEST(mpi_estimate, has_the_same_bits_in_several_rounds) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const rge wide({.directions = 9001}, zo::rademacher{});
   const auto alone = run<float>(zo::seq, scalar_form<float>{&count}, wide, 3000);
   const cge many({}, central{});
@@ -97,7 +97,7 @@ TEST(mpi_estimate, has_the_same_bits_in_several_rounds) {
 }
 
 TEST(mpi_estimate, serves_fewer_queries_than_processes) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const auto alone = run<double>(zo::seq, scalar_form<double>{&count}, cge({}, central{}), 1);
   for_each_shared_policy([&](const auto& policy) {
     expect_same(run<double>(policy, scalar_form<double>{&count}, cge({}, central{}), 1), alone);
@@ -108,7 +108,7 @@ struct parts {
   template <class Share>
   double part(const Share& x) const {
     double sum = 0;
-    x.each([&](index i, auto value) {
+    x.each([&](index_t i, auto value) {
       sum += static_cast<double>(value * value) + static_cast<double>(i);
     });
     return sum;
@@ -124,11 +124,11 @@ TEST(mpi_estimate, has_the_bits_of_one_process_for_lazy_objectives) {
 
 /// Losses that tell the rows apart.
 struct row_losses {
-  std::atomic<index>* count;
-  void operator()(zo::points<double> at, std::span<const index> rows,
+  std::atomic<index_t>* count;
+  void operator()(zo::points<double> at, std::span<const index_t> rows,
                   std::span<double> losses) const {
     *count += at.count;
-    for (index k = 0; k < at.count; ++k) {
+    for (index_t k = 0; k < at.count; ++k) {
       const auto j = static_cast<std::size_t>(k);
       losses[j] = smooth_loss(at[k]) * (1 + static_cast<double>(rows[j]));
     }
@@ -136,14 +136,14 @@ struct row_losses {
 };
 
 TEST(mpi_boundary, has_the_bits_of_one_process) {
-  constexpr index rows = 7;
+  constexpr index_t rows = 7;
   const auto z = ramp<double>(rows * dimension);
   for_each_estimator([&](const auto& how) {
-    std::atomic<index> unused{0};
+    std::atomic<index_t> unused{0};
     const zo::points<double> at{z, rows, dimension};
     const auto alone = zo::boundary(zo::seq, row_losses{&unused}, at, how, {.seed = 4});
     for_each_shared_policy([&](const auto& policy) {
-      std::atomic<index> counted{0};
+      std::atomic<index_t> counted{0};
       const auto shared = zo::boundary(policy, row_losses{&counted}, at, how, {.seed = 4});
       EXPECT_TRUE(same_bits(shared.gradients, alone.gradients));
       EXPECT_TRUE(same_bits(shared.losses, alone.losses));
@@ -162,16 +162,16 @@ struct priced {
   double prepare(std::span<const double> x, zo::sample_id sample) {
     return inner.prepare(x, sample);
   }
-  void probe(std::span<const index> coordinates, std::span<const double> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const double> steps,
              std::span<double> differences) {
-    for (const index i : coordinates) asked->push_back(cost(i));
+    for (const index_t i : coordinates) asked->push_back(cost(i));
     inner.probe(coordinates, steps, differences);
   }
-  double cost(index i) const { return 1.0 + static_cast<double>(i % 10) * 3; }
+  double cost(index_t i) const { return 1.0 + static_cast<double>(i % 10) * 3; }
 };
 
 TEST(mpi_prices, give_shares_of_equal_cost) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const auto alone = run<double>(zo::seq, coordinate_form<double>{&count}, cge(), 1000);
   std::vector<double> asked;
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
@@ -185,11 +185,11 @@ TEST(mpi_prices, give_shares_of_equal_cost) {
 }
 
 struct unpriced : coordinate_form<double> {
-  double cost(index) const { return -1; }
+  double cost(index_t) const { return -1; }
 };
 
 TEST(mpi_prices, must_be_positive) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   EXPECT_EQ(complaint([&] { run<double>(policy, unpriced{{&count}}, cge()); }),
             "zo::cge: the cost of coordinate 0 must be a positive number, got -1");
@@ -224,7 +224,7 @@ TEST(mpi_failures, of_one_rank_are_thrown_by_all_and_the_next_estimate_is_in_ste
               run<double>(policy, failing_on{last, 2}, how);
             }),
             who + "an exception that is no std::exception");
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   expect_same(run<double>(policy, scalar_form<double>{&count}, how),
               run<double>(zo::seq, scalar_form<double>{&count}, how));
 }
@@ -252,20 +252,20 @@ struct failing_to_prepare : coordinate_form<double> {
 };
 
 TEST(mpi_failures, of_preparing_are_thrown_by_all) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   EXPECT_EQ(error_between_ranks([&] { run<double>(policy, failing_to_prepare{{&count}}, cge()); }),
             "zo::mpi: rank 0 failed: no minibatch");
 }
 
 struct failing_to_probe : coordinate_form<double> {
-  void probe(std::span<const index>, std::span<const double>, std::span<double>) {
+  void probe(std::span<const index_t>, std::span<const double>, std::span<double>) {
     throw std::runtime_error("no probe");
   }
 };
 
 TEST(mpi_failures, of_probes_are_thrown_by_all_or_dropped) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   EXPECT_EQ(error_between_ranks([&] { run<double>(policy, failing_to_probe{{&count}}, cge()); }),
             "zo::mpi: rank 0 failed: no probe");

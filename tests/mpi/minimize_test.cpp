@@ -6,13 +6,13 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 using zo::status;
 
 template <class Form, class Policy, class How>
 std::pair<zo::minimize_result, std::vector<double>> run(const Policy& policy, const How& how,
                                                         zo::minimize_options options) {
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   auto x = ramp<double>(23);
   options.seed = 11;
   const auto r = zo::minimize(policy, Form{&count}, x, how, zo::adam({.rate = 1e-2}), options);
@@ -49,7 +49,7 @@ TEST(mpi_minimize, is_the_run_of_one_process) {
 
 TEST(mpi_minimize, goes_on_with_another_number_of_processes) {
   const zo::rge how({.directions = 4});
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   auto x = ramp<double>(23), y = x;
   const auto run_from = [&](const auto& policy, std::uint64_t first, std::uint64_t steps,
                             auto& updater, auto& at) {
@@ -66,7 +66,7 @@ TEST(mpi_minimize, goes_on_with_another_number_of_processes) {
 TEST(mpi_callback, of_any_rank_ends_the_run_of_all) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   const bool mine = policy.rank() == policy.ranks() - 1;
-  index called = 0;
+  index_t called = 0;
   const auto [r, x] = run<scalar_form<double>>(
       policy, zo::rge({.directions = 4}),
       {.max_queries = 10'000, .on_step = [&](const zo::step_report& report) {
@@ -107,7 +107,7 @@ TEST(mpi_minimize, refuses_ranks_with_other_budgets) {
 TEST(mpi_minimize, stops_where_x_diverges) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   if (policy.ranks() == 1) GTEST_SKIP() << "one process agrees with itself";
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   auto x = ramp<double>(23);
   const std::string text = error_between_ranks([&] {
     zo::minimize(policy, scalar_form<double>{&count}, x, zo::rge({.directions = 3}), zo::sgd(),

@@ -8,15 +8,15 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 namespace nn = zo::nn;
 
-nn::minibatch<float> some_images(index count, index size) {
-  nn::minibatch<float> batch{{}, count, nn::cross_entropy(std::vector<index>{0}, 10)};
+nn::minibatch<float> some_images(index_t count, index_t size) {
+  nn::minibatch<float> batch{{}, count, nn::cross_entropy(std::vector<index_t>{0}, 10)};
   batch.inputs = ramp<float>(count * size, -1.0, 0.19);
   batch.count = count;
-  std::vector<index> targets;
-  for (index i = 0; i < count; ++i) targets.push_back(i % 10);
+  std::vector<index_t> targets;
+  for (index_t i = 0; i < count; ++i) targets.push_back(i % 10);
   batch.loss = nn::cross_entropy(targets, 10);
   return batch;
 }
@@ -60,16 +60,16 @@ TEST(mpi_network, shares_the_probes_of_the_last_layer) {
   const std::vector<float> statistics(static_cast<std::size_t>(net.statistic_count()));
   const nn::objective<float> priced(net, batch_of, statistics);
   const nn::view& last = *std::ranges::find(net.parameters(), "linear.weight", &nn::view::name);
-  std::vector<index> asked;
-  for (index i = 0; i < last.offset; i += 97) asked.push_back(i);
-  for (index i = 0; i < last.size; ++i) asked.push_back(last.offset + i);
-  const auto dealt = zo::detail::deal(static_cast<index>(asked.size()), ranks, [&](index k) {
+  std::vector<index_t> asked;
+  for (index_t i = 0; i < last.offset; i += 97) asked.push_back(i);
+  for (index_t i = 0; i < last.size; ++i) asked.push_back(last.offset + i);
+  const auto dealt = zo::detail::deal(static_cast<index_t>(asked.size()), ranks, [&](index_t k) {
     return priced.cost(asked[static_cast<std::size_t>(k)]);
   });
   for (int r = 0; r < ranks; ++r) {
     const auto share = zo::detail::share_of(dealt.ends, r);
-    index mine = 0;
-    for (index at = share.first; at < share.end; ++at) {
+    index_t mine = 0;
+    for (index_t at = share.first; at < share.end; ++at) {
       const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
       mine += asked[k] >= last.offset ? 1 : 0;
     }

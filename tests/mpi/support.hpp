@@ -19,7 +19,7 @@ inline int world_size() {
 }
 
 /// What all processes counted.
-inline index over_all_ranks(index mine) {
+inline index_t over_all_ranks(index_t mine) {
   MPI_Allreduce(MPI_IN_PLACE, &mine, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
   return mine;
 }

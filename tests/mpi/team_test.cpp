@@ -10,11 +10,11 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;  // hides index() of <strings.h>
+using zo::index_t;
 
 struct call {
-  index dimension = 5;
-  index directions = 3;
+  index_t dimension = 5;
+  index_t directions = 3;
   double smoothing = 1e-3;
   std::uint64_t seed = 1, step = 2;
   double first = 0.5;
@@ -23,7 +23,7 @@ struct call {
 template <class Policy>
 std::string complaint_of(const Policy& policy, const call& c) {
   return error_between_ranks([&] {
-    std::atomic<index> count{0};
+    std::atomic<index_t> count{0};
     auto x = ramp<double>(c.dimension);
     x[0] = c.first;
     auto g = x;
@@ -69,7 +69,7 @@ struct of_its_own : coordinate_form<double> {
 
 TEST(mpi_agreement, compares_what_coordinate_objectives_prepare) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
-  std::atomic<index> count{0};
+  std::atomic<index_t> count{0};
   const std::vector<double> x{1, 0};
   std::vector<double> g(2);
   const std::string text = error_between_ranks(
@@ -94,30 +94,31 @@ TEST(mpi_gather, gives_the_number_of_every_rank) {
 
 TEST(mpi_share, divides_between_pieces_only) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
-  constexpr index piece = 4;
-  for (const index size : {0, 3, 4, 21, 40}) {
+  constexpr index_t piece = 4;
+  for (const index_t size : {0, 3, 4, 21, 40}) {
     std::vector<double> answers(static_cast<std::size_t>(size), -1.0);
-    index asked = 0;
-    zo::mpi::share(policy, answers, piece, [&](index first, std::span<double> mine) {
+    index_t asked = 0;
+    zo::mpi::share(policy, answers, piece, [&](index_t first, std::span<double> mine) {
       EXPECT_EQ(first % piece, 0);
-      const auto end = first + static_cast<index>(mine.size());
+      const auto end = first + static_cast<index_t>(mine.size());
       EXPECT_TRUE(end % piece == 0 || end == size);
       asked += end - first;
       for (double& answer : mine) answer = static_cast<double>(first++);
     });
     EXPECT_EQ(over_all_ranks(asked), size);
-    for (index j = 0; j < size; ++j) EXPECT_EQ(answers[static_cast<std::size_t>(j)], double(j));
+    for (index_t j = 0; j < size; ++j) EXPECT_EQ(answers[static_cast<std::size_t>(j)], double(j));
   }
   std::vector<double> answers(8);
   const std::string text = error_between_ranks([&] {
-    zo::mpi::share(policy, answers, 1, [&](index, std::span<double>) {
+    zo::mpi::share(policy, answers, 1, [&](index_t, std::span<double>) {
       if (policy.rank() == policy.ranks() - 1) throw std::runtime_error("no answer");
     });
   });
   const std::string last = std::to_string(policy.ranks() - 1);
   EXPECT_EQ(text, "zo::mpi: rank " + last + " failed: no answer");
-  EXPECT_EQ(complaint([&] { zo::mpi::share(policy, answers, 0, [](index, std::span<double>) {}); }),
-            "zo::mpi::share: piece must be at least 1, got 0");
+  EXPECT_EQ(
+      complaint([&] { zo::mpi::share(policy, answers, 0, [](index_t, std::span<double>) {}); }),
+      "zo::mpi::share: piece must be at least 1, got 0");
 }
 
 TEST(mpi_policy, takes_another_inner_policy) {
@@ -130,14 +131,14 @@ TEST(mpi_policy, takes_another_inner_policy) {
 
 TEST(mpi_usage, counts_bytes_of_answers_and_agreements) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
-  constexpr index directions = 400;
+  constexpr index_t directions = 400;
   EXPECT_EQ(complaint_of(policy, {.directions = directions}), "");
   const auto usage = zo::mpi::usage(policy);
-  const index ranks = policy.ranks();
+  const index_t ranks = policy.ranks();
   ASSERT_EQ(usage.size(), static_cast<std::size_t>(ranks));
   for (const auto& one : usage) {
     EXPECT_EQ(one.exchanges, 2);
-    const index answers = 8 * (directions + 1);
+    const index_t answers = 8 * (directions + 1);
     EXPECT_LE(one.bytes, answers + 8 * ranks);
     EXPECT_GE(one.bytes, answers - answers / ranks - 8);
     EXPECT_GE(one.seconds, one.waiting_seconds);
@@ -165,8 +166,8 @@ TEST(mpi_usage, shows_who_was_waited_for) {
 TEST(mpi_share, takes_a_piece_of_any_size) {
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
   std::vector<double> answers(5);
-  zo::mpi::share(policy, answers, std::numeric_limits<index>::max(),
-                 [](index first, std::span<double> mine) {
+  zo::mpi::share(policy, answers, std::numeric_limits<index_t>::max(),
+                 [](index_t first, std::span<double> mine) {
                    for (std::size_t k = 0; k < mine.size(); ++k) {
                      mine[k] = static_cast<double>(first) + static_cast<double>(k);
                    }

@@ -6,13 +6,13 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 
 // Two residual blocks at sizes that can be asked coordinate by coordinate: option A included.
 nn::network blocks() {
   nn::network net({2, 6, 6});
-  index x = net.relu(net.batch_norm(net.convolution(0, "first", {.channels = 4}), "firstn"));
-  index y = net.relu(net.batch_norm(net.convolution(x, "a", {.channels = 8, .stride = 2}), "an"));
+  index_t x = net.relu(net.batch_norm(net.convolution(0, "first", {.channels = 4}), "firstn"));
+  index_t y = net.relu(net.batch_norm(net.convolution(x, "a", {.channels = 8, .stride = 2}), "an"));
   y = net.batch_norm(net.convolution(y, "b", {.channels = 8}), "bn");
   x = net.relu(net.add(y, net.subsample(x, 8)));
   y = net.batch_norm(net.convolution(x, "c", {.channels = 8, .bias = true}), "cn");
@@ -33,12 +33,12 @@ std::vector<double> norms_of(const trial& t, const std::vector<double>& gradient
 }
 
 // Of the weights of one layer.
-double distance(const trial& t, index layer, const std::vector<double>& a,
+double distance(const trial& t, index_t layer, const std::vector<double>& a,
                 const std::vector<double>& b) {
   const nn::node& n = t.net.nodes()[static_cast<std::size_t>(layer)];
   const nn::view& v = t.net.parameters()[static_cast<std::size_t>(n.weight)];
   double off = 0, size = 0;
-  for (index i = v.offset; i < v.offset + v.size; ++i) {
+  for (index_t i = v.offset; i < v.offset + v.size; ++i) {
     const auto k = static_cast<std::size_t>(i);
     off += (a[k] - b[k]) * (a[k] - b[k]);
     size += b[k] * b[k];
@@ -55,7 +55,7 @@ void expect_exact(const trial& t) {
                                                    t.statistics, t.mode);
   EXPECT_NEAR(estimator.value(), t.loss(t.parameters), 1e-13);
   std::vector<double> backwards(expected.size(), 0);
-  for (auto layer = static_cast<index>(t.net.nodes().size()) - 1; layer > 0; --layer) {
+  for (auto layer = static_cast<index_t>(t.net.nodes().size()) - 1; layer > 0; --layer) {
     const nn::node& n = t.net.nodes()[static_cast<std::size_t>(layer)];
     if (n.weight < 0) continue;
     std::vector<double> found = norms_of(t, expected);
@@ -95,7 +95,7 @@ TEST(nn_activation, ignoring_the_statistics_is_wrong) {
   const nn::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
                                                    t.statistics, t.mode);
   for (const char* name : {"first.weight", "a.weight", "b.weight"}) {
-    const index layer = t.net.parameter(name).node;
+    const index_t layer = t.net.parameter(name).node;
     std::vector<double> found(expected.size(), 0);
     estimator.estimate(layer, every_number, {.seed = 5}, found);
     EXPECT_GT(distance(t, layer, found, expected), 0.05) << name;
@@ -146,11 +146,11 @@ TEST(nn_activation, the_variance_is_that_of_dealt_directions) {
   const nn::view &weight = t.net.parameter("linear1.weight"),
                  &bias = t.net.parameter("linear1.bias");
   std::vector<double> g;
-  for (index i = 0; i < 40; ++i) {
+  for (index_t i = 0; i < 40; ++i) {
     const double v = expected[static_cast<std::size_t>(bias.offset + i)];
     if (v != 0) g.push_back(v);
   }
-  constexpr index q = 4;
+  constexpr index_t q = 4;
   double variance = 0, length = 0;
   for (const double x : t.inputs) length += x * x;
   for (std::size_t i = 0; i < g.size(); ++i) {
@@ -166,7 +166,7 @@ TEST(nn_activation, the_variance_is_that_of_dealt_directions) {
     std::vector<double> found(expected.size());
     estimator.estimate(weight.node, {.directions = q, .smoothing = 1e-7}, {.seed = seed}, found);
     double off = 0;
-    for (index i = weight.offset; i < weight.offset + weight.size; ++i) {
+    for (index_t i = weight.offset; i < weight.offset + weight.size; ++i) {
       const double d = found[static_cast<std::size_t>(i)] - expected[static_cast<std::size_t>(i)];
       off += d * d;
     }
@@ -186,7 +186,7 @@ TEST(nn_activation, the_same_bits_for_any_number_of_threads) {
     const nn::activation_estimator<float> estimator(t.net, t.batch<float>(), at, running, t.mode,
                                                     threads);
     found.emplace_back(at.size());
-    for (index layer = t.net.parameter("last.weight").node; layer > 0; --layer) {
+    for (index_t layer = t.net.parameter("last.weight").node; layer > 0; --layer) {
       if (t.net.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
       estimator.estimate(layer, {.directions = 7}, {.seed = 3, .step = 9}, found.back());
     }
@@ -199,7 +199,7 @@ TEST(nn_activation, bad_arguments_are_named) {
   const nn::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
                                                    t.statistics, t.mode);
   std::vector<double> gradient(t.parameters.size()), short_one(3);
-  const auto says = [&](index layer, const nn::activation_options& options, std::span<double> to,
+  const auto says = [&](index_t layer, const nn::activation_options& options, std::span<double> to,
                         const char* part) {
     const std::string text = complaint([&] { estimator.estimate(layer, options, {}, to); });
     EXPECT_TRUE(contains(text, part)) << text;
@@ -208,7 +208,7 @@ TEST(nn_activation, bad_arguments_are_named) {
   says(1, {.smoothing = 0}, gradient, "smoothing must be above 0, got 0");
   says(2, {}, gradient, "value 2 has no parameters");
   says(1, {}, short_one, "the network has 39 parameters, and gradient 3");
-  for (const index layer : {index{-1}, index{0}, index{99}}) {
+  for (const index_t layer : {index_t{-1}, index_t{0}, index_t{99}}) {
     says(layer, {}, gradient, "has no parameters");
   }
   says(1, {.smoothing = not_a_number}, gradient, "smoothing must be above 0, got nan");

@@ -8,7 +8,7 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 // Differences of every parameter tensor's first, middle and last element, at a large and a tiny
@@ -21,9 +21,9 @@ void expect_differences(const trial& t, double step, double relative) {
   const double base = f.prepare(at, 0);
   EXPECT_NEAR(base, t.loss(t.parameters), 1e-5 * base);
   for (const nn::view& v : t.net.parameters()) {
-    for (const index element : {index{0}, v.size / 2, v.size - 1}) {
+    for (const index_t element : {index_t{0}, v.size / 2, v.size - 1}) {
       for (const double side : {1.0, -1.0}) {
-        const index coordinate = v.offset + element;
+        const index_t coordinate = v.offset + element;
         const T h = static_cast<T>(side * step);
         std::vector<double> up = t.parameters;
         up[static_cast<std::size_t>(coordinate)] += static_cast<double>(h);
@@ -49,7 +49,7 @@ TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
     expect_differences<float>(trial(mixture(), 6, mode), 1e-2, 2e-4);
   }
   // More than one group of 16 samples, the last one in part or whole.
-  for (const index count : {16, 21, 32}) {
+  for (const index_t count : {16, 21, 32}) {
     const trial t(nn::adjustable_cnn({3, 11, 9}, 5, 2), count, nn::norm_mode::train);
     expect_differences<double>(t, 1e-3, 1e-9);
     expect_differences<double>(trial(mixture(), count, nn::norm_mode::train), 1e-3, 1e-9);
@@ -63,7 +63,7 @@ TEST(nn_difference, equals_whole_evaluations_for_every_layer) {
 // A batch norm whose own input is added to its output.
 nn::network added_to_itself() {
   nn::network net({2, 6, 5});
-  index x = net.convolution(net.input(), "a", {.channels = 3});
+  index_t x = net.convolution(net.input(), "a", {.channels = 3});
   x = net.convolution(x, "b", {.channels = 4});
   x = net.relu(net.add(x, net.batch_norm(x, "bn")));
   x = net.batch_norm(x, "n");
@@ -86,8 +86,8 @@ TEST(nn_difference, tiny_steps_in_float_are_derivatives) {
   f.prepare(at, 0);
   double dots = 0, ours = 0, theirs = 0;
   for (const nn::view& v : t.net.parameters()) {
-    for (index element = 0; element < v.size; element += 7) {
-      const index coordinate = v.offset + element;
+    for (index_t element = 0; element < v.size; element += 7) {
+      const index_t coordinate = v.offset + element;
       const float h = 1e-9F;
       double found = 0;
       f.probe({&coordinate, 1}, {&h, 1}, {&found, 1});
@@ -142,7 +142,7 @@ struct one_weight {
         },
         statistics);
     f.prepare(parameters, 0);
-    const index coordinate = 0;
+    const index_t coordinate = 0;
     const T by = static_cast<T>(step);
     double found = 0;
     f.probe({&coordinate, 1}, {&by, 1}, {&found, 1});
@@ -255,7 +255,7 @@ TEST(nn_difference, from_a_value_on_with_the_batch) {
     pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
     pass.prepare_differences();
     nn::difference_pass<double> follow(pass);
-    const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
+    const auto moved = noise<double>(static_cast<index_t>(t.inputs.size()), 21, 1e-2);
     const auto found = copy_of(follow.from(0, moved, nn::coupling::batch));
     for (std::size_t i = 0; i < moved.size(); ++i) t.inputs[i] += moved[i];
     nn::forward_pass<double> after(t.net);
@@ -274,7 +274,7 @@ TEST(nn_difference, frozen_statistics_keep_samples_apart) {
   pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
   pass.prepare_differences();
   nn::difference_pass<double> follow(pass);
-  const auto moved = noise<double>(static_cast<index>(t.inputs.size()), 21, 1e-2);
+  const auto moved = noise<double>(static_cast<index_t>(t.inputs.size()), 21, 1e-2);
   const auto all = copy_of(follow.from(0, moved, nn::coupling::frozen));
   const std::vector<nn::norm_sums> sums(follow.sums().begin(), follow.sums().end());
   const std::span<const double> first(moved.data(), moved.size() / 3);
@@ -328,7 +328,7 @@ TEST(nn_difference, of_another_run_of_the_base_pass_are_refused) {
   pass.prepare_differences();
   nn::difference_pass<double> follow(pass);
   const auto wanted = copy_of(follow(3, 1e-3));
-  const auto moved = noise<double>(static_cast<index>(few.inputs.size()), 21, 1e-2);
+  const auto moved = noise<double>(static_cast<index_t>(few.inputs.size()), 21, 1e-2);
   const auto later = "the base pass has run since";
   run(few);
   expect_says(later, [&] { follow(3, 1e-3); });
@@ -356,10 +356,11 @@ TEST(nn_difference, questions_that_do_not_fit_are_named) {
   pass.prepare_differences();
   nn::difference_pass<double> follow(pass);
   const auto wanted = copy_of(follow(3, 1e-3));
-  for (const index off : {index{-1}, t.net.parameter_count(), std::numeric_limits<index>::max()}) {
+  for (const index_t off :
+       {index_t{-1}, t.net.parameter_count(), std::numeric_limits<index_t>::max()}) {
     expect_says("is not in 0 … ", [&] { follow(off, 1e-3); });
   }
-  for (const index off : {index{-1}, static_cast<index>(t.net.nodes().size())}) {
+  for (const index_t off : {index_t{-1}, static_cast<index_t>(t.net.nodes().size())}) {
     expect_says("is not in 0 … ", [&] { follow.from(off, t.inputs, nn::coupling::batch); });
   }
   const auto sizes = "a change of value 0 has 126 numbers for each of 6 samples";

@@ -11,7 +11,7 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 using wides = std::vector<wide>;
 
@@ -52,7 +52,7 @@ template <class T>
 struct images {
   std::vector<T> values, changes;
 
-  images(int kind, index count, double step) : values(at(count)), changes(at(count)) {
+  images(int kind, index_t count, double step) : values(at(count)), changes(at(count)) {
     const std::vector<double> a = noise<double>(count, 31), b = noise<double>(count, 32);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double sizes[] = {0, 1e-40, 1e-3, 1, 1e4};
@@ -67,13 +67,13 @@ struct images {
     }
   }
   static constexpr int kinds = 4;
-  static std::size_t at(index i) { return static_cast<std::size_t>(i); }
+  static std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 };
 
 // Of the differences of a network with one operation, all of its inputs moved.
 template <class T, class Compare>
 errors errors_of(const nn::network& net, const Compare& compared) {
-  constexpr index count = 20;
+  constexpr index_t count = 20;
   errors found{};
   for (std::size_t k = 0; k < steps.size(); ++k) {
     for (int kind = 0; kind < images<T>::kinds; ++kind) {
@@ -124,7 +124,7 @@ constexpr auto with_largest = [](const nn::network& net, const auto& parameters,
   wides changes = magnitudes(widen(data.changes));
   std::ranges::fill(changes, *std::ranges::max_element(changes));
   return naive_forward<wide>(net, magnitudes(widen(parameters)), {}, changes,
-                             static_cast<index>(right.size()) / net.output().size(),
+                             static_cast<index_t>(right.size()) / net.output().size(),
                              nn::norm_mode::train)
       .back();
 };
@@ -133,13 +133,13 @@ constexpr auto with_largest = [](const nn::network& net, const auto& parameters,
 constexpr auto with_norm_terms = [](const nn::network& net, const auto& parameters,
                                     const auto& data, const wides& right) {
   const nn::shape s = net.output();
-  const index samples = static_cast<index>(right.size()) / s.size();
+  const index_t samples = static_cast<index_t>(right.size()) / s.size();
   const wide n = wide(samples * s.area());
   wides compared(right.size());
-  for (index c = 0; c < s.channels; ++c) {
+  for (index_t c = 0; c < s.channels; ++c) {
     const auto each = [&](const auto& body) {
-      for (index b = 0; b < samples; ++b) {
-        for (index p = 0; p < s.area(); ++p) {
+      for (index_t b = 0; b < samples; ++b) {
+        for (index_t p = 0; p < s.area(); ++p) {
           body(static_cast<std::size_t>(b * s.size() + c * s.area() + p));
         }
       }
@@ -169,13 +169,13 @@ constexpr auto with_norm_terms = [](const nn::network& net, const auto& paramete
 };
 
 // The loss of one sample, free of cancellation.
-wide loss_of(const wides& z, index target) {
+wide loss_of(const wides& z, index_t target) {
   wide most = 0, sum = 0;
   const auto beyond = [&](std::size_t k) { return z[k] - z[static_cast<std::size_t>(target)]; };
   for (std::size_t k = 0; k < z.size(); ++k) most = std::max(most, beyond(k));
   if (most == 0) {
     for (std::size_t k = 0; k < z.size(); ++k) {
-      if (static_cast<index>(k) != target) sum += exp_of(beyond(k));
+      if (static_cast<index_t>(k) != target) sum += exp_of(beyond(k));
     }
     return log1p_of(sum);
   }
@@ -186,17 +186,17 @@ wide loss_of(const wides& z, index target) {
 // Of samples that are sure, unsure and wrong. Only the target moves, so that all terms have one
 // sign; or everything does, by little more than rounding apart.
 template <class T>
-errors errors_of_cross_entropy(index classes) {
+errors errors_of_cross_entropy(index_t classes) {
   errors found{};
   for (std::size_t k = 0; k < steps.size(); ++k) {
     for (const double spread : {0.0, 1.0, 30.0, 700.0}) {
-      for (const index target : {index{0}, classes / 2}) {
+      for (const index_t target : {index_t{0}, classes / 2}) {
         for (const double sign : {-1.0, 1.0}) {
           std::vector<T> z = noise<T>(classes, 41, std::min(spread, 5.0)), d(z.size());
           z[0] += static_cast<T>(spread);
           for (T& v : d) v = static_cast<T>(7 * steps[k]);
           d[static_cast<std::size_t>(target)] += static_cast<T>(sign * steps[k]);
-          nn::cross_entropy loss(std::vector<index>{target}, classes);
+          nn::cross_entropy loss(std::vector<index_t>{target}, classes);
           loss.prepare<T>(std::span<const T>(z));
           wides moved = widen(z);
           for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += d[i];
@@ -269,7 +269,7 @@ std::vector<line> all_lines() {
   lines.push_back(line_of("convolution by tiles", tiles, with_largest, 48 * (12 + 4)));
   // Sums of 32 in T, of products that were rounded four times, and six roundings after them.
   lines.push_back(line_of("batch norm, train mode", norm, with_norm_terms, 2 * (32 + 4) + 6));
-  for (const index classes : {index{1}, index{10}, index{1000}}) {
+  for (const index_t classes : {index_t{1}, index_t{10}, index_t{1000}}) {
     // A sum over the classes, and exponents of up to 700 + 7 that rounding multiplies.
     lines.push_back({classes == 1    ? "cross entropy, 1 class"
                      : classes == 10 ? "cross entropy, 10 classes"

@@ -7,7 +7,7 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 std::vector<nn::network> networks() {
@@ -18,14 +18,14 @@ std::vector<nn::network> networks() {
 // Batches of less than one group of 16 samples, of whole groups, and of a part of the last.
 TEST(nn_forward, every_value_of_every_layer_is_the_textbooks) {
   for (const nn::network& net : networks()) {
-    for (const index count : {1, 16, 21}) {
+    for (const index_t count : {1, 16, 21}) {
       if (net.multiplications() > 1000000 && count > 16) continue;
       for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
         const trial t(net, count, mode);
         const auto expected = naive_forward(net, t.parameters, t.statistics, t.inputs, count, mode);
         nn::forward_pass<double> pass(net);
         pass.run(t.parameters, t.statistics, t.inputs, count, mode);
-        for (index id = 0; id < static_cast<index>(expected.size()); ++id) {
+        for (index_t id = 0; id < static_cast<index_t>(expected.size()); ++id) {
           const auto found = pass.value(id);
           const auto& wanted = expected[static_cast<std::size_t>(id)];
           ASSERT_EQ(found.size(), wanted.size());
@@ -37,14 +37,14 @@ TEST(nn_forward, every_value_of_every_layer_is_the_textbooks) {
           // magnifies.
           EXPECT_LT(worst, 1e-9) << "value " << id << ", " << count << " samples";
         }
-        EXPECT_EQ(copy_of(pass.outputs()), pass.value(static_cast<index>(expected.size()) - 1));
+        EXPECT_EQ(copy_of(pass.outputs()), pass.value(static_cast<index_t>(expected.size()) - 1));
       }
     }
   }
 }
 
 template <class T>
-std::vector<T> outputs(const trial& t, index count, int threads) {
+std::vector<T> outputs(const trial& t, index_t count, int threads) {
   const std::vector<T> at(t.parameters.begin(), t.parameters.end());
   const std::vector<T> running(t.statistics.begin(), t.statistics.end());
   const auto numbers = static_cast<std::ptrdiff_t>(count * t.net.nodes().front().out.size());
@@ -116,11 +116,11 @@ TEST(nn_forward, what_does_not_fit_is_named) {
     expect_says(before, [&] { pass.update_statistics(s); });
   };
   nothing_yet();
-  const auto refuses = [&](const std::string& part, index count, int threads = 1) {
+  const auto refuses = [&](const std::string& part, index_t count, int threads = 1) {
     expect_says(part,
                 [&] { pass.run(t.parameters, t.statistics, t.inputs, count, t.mode, threads); });
   };
-  constexpr index huge = std::numeric_limits<index>::max();
+  constexpr index_t huge = std::numeric_limits<index_t>::max();
   refuses("a batch needs at least one sample, got 0", 0);
   refuses("a batch needs at least one sample, got -1", -1);
   refuses("4 samples of 1 x 4 x 4 need 64 numbers, got 48", 4);
@@ -149,7 +149,7 @@ TEST(nn_forward, what_does_not_fit_is_named) {
 // 2^30 inputs would be fine; of what the network makes of them no index counts the bytes.
 TEST(nn_forward, values_beyond_any_memory_are_refused) {
   nn::network net({1, 1, 1});
-  net.subsample(net.input(), (index{1} << 44) - 1);
+  net.subsample(net.input(), (index_t{1} << 44) - 1);
   nn::forward_pass<float> pass(net);
   const std::vector<float> inputs(1 << 14);
   expect_says("are more numbers than fit into memory",
@@ -158,7 +158,7 @@ TEST(nn_forward, values_beyond_any_memory_are_refused) {
 
 TEST(nn_forward, a_batch_norm_of_one_number_is_refused_by_name) {
   nn::network net({2, 2, 2});
-  index x = net.relu(net.batch_norm(net.convolution(net.input(), "c", {.channels = 2}), "wide"));
+  index_t x = net.relu(net.batch_norm(net.convolution(net.input(), "c", {.channels = 2}), "wide"));
   x = net.batch_norm(net.linear(x, "l", 3), "narrow");
   const trial one(net, 1, nn::norm_mode::train);
   nn::forward_pass<double> pass(net);
@@ -212,7 +212,7 @@ TEST(nn_forward, keeps_nothing_of_the_callers) {
 }
 
 template <class T>
-std::vector<T> outputs_of(const nn::network& net, const std::vector<T>& inputs, index count = 1) {
+std::vector<T> outputs_of(const nn::network& net, const std::vector<T>& inputs, index_t count = 1) {
   nn::forward_pass<T> pass(net);
   std::vector<T> parameters(static_cast<std::size_t>(net.parameter_count()), T(1));
   const std::vector<T> statistics(static_cast<std::size_t>(net.statistic_count()));

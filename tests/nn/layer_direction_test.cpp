@@ -7,7 +7,7 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 
 // A prepared pass and its loss.
 template <class T>
@@ -24,7 +24,7 @@ struct prepared {
     batch.loss.template prepare<T>(pass.outputs());
   }
 
-  std::vector<T> estimate(const trial&, index layer, const nn::layer_direction_options& how,
+  std::vector<T> estimate(const trial&, index_t layer, const nn::layer_direction_options& how,
                           const zo::stream& from, int threads = 1) const {
     std::vector<T> gradient(parameters.size());
     nn::estimate_by_directions<T>(pass, batch.loss, layer, how, from, gradient, threads);
@@ -34,10 +34,10 @@ struct prepared {
 
 // Parameters of a layer, weights first.
 template <class T>
-std::vector<T> part(const trial& t, index layer, const std::vector<T>& all) {
+std::vector<T> part(const trial& t, index_t layer, const std::vector<T>& all) {
   const nn::node& n = t.net.nodes()[static_cast<std::size_t>(layer)];
   std::vector<T> own;
-  for (const index number : {n.weight, n.bias}) {
+  for (const index_t number : {n.weight, n.bias}) {
     if (number < 0) continue;
     const nn::view& v = t.net.parameters()[static_cast<std::size_t>(number)];
     own.insert(own.end(), all.begin() + v.offset, all.begin() + v.offset + v.size);
@@ -51,8 +51,8 @@ TEST(nn_layer_direction, slopes_are_those_of_whole_evaluations) {
     const trial t(mixture(), 6, mode);
     const prepared<double> p(t);
     for (const char* name : {"a.weight", "p.weight", "b.weight", "c.weight", "d.weight"}) {
-      const index layer = t.net.parameter(name).node;
-      for (const std::optional<index> rank : {std::optional<index>{}, {1}, {3}}) {
+      const index_t layer = t.net.parameter(name).node;
+      for (const std::optional<index_t> rank : {std::optional<index_t>{}, {1}, {3}}) {
         const double mu = 1e-3;
         const nn::layer_direction_options how{.directions = 1, .smoothing = mu, .rank = rank};
         const auto found = part(t, layer, p.estimate(t, layer, how, {.seed = 4, .step = 2}));
@@ -74,8 +74,8 @@ TEST(nn_layer_direction, slopes_are_those_of_whole_evaluations) {
 
 TEST(nn_layer_direction, tiny_steps_in_float_are_derivatives) {
   const trial t(mixture(), 6, nn::norm_mode::train);
-  const index layer = t.net.parameter("b.weight").node;
-  for (const std::optional<index> rank : {std::optional<index>{}, {2}}) {
+  const index_t layer = t.net.parameter("b.weight").node;
+  for (const std::optional<index_t> rank : {std::optional<index_t>{}, {2}}) {
     const auto coarse = part(t, layer,
                              prepared<double>(t).estimate(
                                  t, layer, {.directions = 8, .smoothing = 1e-7, .rank = rank}, {}));
@@ -100,7 +100,7 @@ TEST(nn_layer_direction, means_and_variances_are_the_stated_ones) {
   const std::vector<double> g = part(t, v.node, gradient);
   double length = 0;
   for (const double x : g) length += x * x;
-  for (const std::optional<index> rank : {std::optional<index>{}, {1}, {4}}) {
+  for (const std::optional<index_t> rank : {std::optional<index_t>{}, {1}, {4}}) {
     constexpr int trials = 4000;
     std::vector<double> sum(g.size()), squares(g.size());
     double errors = 0, of_errors = 0;
@@ -133,8 +133,8 @@ TEST(nn_layer_direction, means_and_variances_are_the_stated_ones) {
 TEST(nn_layer_direction, the_same_bits_for_any_number_of_threads) {
   const trial t(mixture(), 6, nn::norm_mode::train);
   const prepared<float> p(t);
-  const index layer = t.net.parameter("a.weight").node;
-  for (const std::optional<index> rank : {std::optional<index>{}, {2}}) {
+  const index_t layer = t.net.parameter("a.weight").node;
+  for (const std::optional<index_t> rank : {std::optional<index_t>{}, {2}}) {
     const nn::layer_direction_options how{.directions = 7, .rank = rank};
     const auto one = p.estimate(t, layer, how, {.seed = 8});
     for (const int threads : {2, 4}) {
@@ -158,7 +158,7 @@ TEST(nn_layer_direction, rge_of_the_whole_vector) {
 TEST(nn_layer_direction, bad_arguments_are_named) {
   const trial t(mixture(), 2, nn::norm_mode::train);
   const prepared<double> p(t);
-  const auto says = [&](index layer, const nn::layer_direction_options& how, const char* text) {
+  const auto says = [&](index_t layer, const nn::layer_direction_options& how, const char* text) {
     const std::string found = complaint([&] { p.estimate(t, layer, how, {}); });
     EXPECT_TRUE(contains(found, text)) << found;
   };
@@ -168,7 +168,7 @@ TEST(nn_layer_direction, bad_arguments_are_named) {
     says(1, {.smoothing = smoothing}, "smoothing must be above 0, got");
   }
   says(1, {.smoothing = infinity}, "smoothing of inf is no number of the scalar type");
-  const index huge = std::numeric_limits<index>::max();
+  const index_t huge = std::numeric_limits<index_t>::max();
   says(1, {.rank = 0}, "rank must be 1 … 72, got 0");
   says(1, {.rank = huge}, "rank must be 1 … 72, got 9223372036854775807");
   says(1, {.directions = huge}, "directions must be 1 … 2^20, got");
@@ -179,7 +179,7 @@ TEST(nn_layer_direction, bad_arguments_are_named) {
   const auto refuses = [&](const char* text, const auto& call) {
     EXPECT_TRUE(contains(complaint(call), text)) << complaint(call);
   };
-  for (const index number : {index{-1}, index{1} << 20, huge}) {
+  for (const index_t number : {index_t{-1}, index_t{1} << 20, huge}) {
     refuses("number must be 0 … 2^20 - 1, got",
             [&] { nn::fill_layer_direction<double>(t.net, 1, {}, {}, number, u); });
   }

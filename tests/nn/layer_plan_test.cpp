@@ -6,11 +6,11 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 
 nn::network convolutions() {
   nn::network net({2, 8, 8});
-  index x = net.relu(net.batch_norm(net.convolution(0, "a", {.channels = 3}), "an"));
+  index_t x = net.relu(net.batch_norm(net.convolution(0, "a", {.channels = 3}), "an"));
   x = net.relu(net.batch_norm(net.convolution(x, "b", {.channels = 12, .stride = 2}), "bn"));
   net.linear(x, "c", 4);
   return net;
@@ -22,7 +22,7 @@ nn::layered_problem<double> problem_of(const trial& t, const nn::minibatch<doubl
 }
 
 const nn::layer_choice& choice_of(const nn::layer_plan& plan, const trial& t, const char* name) {
-  const index id = t.net.parameter(name).node;
+  const index_t id = t.net.parameter(name).node;
   return *std::ranges::find(plan.layers, id, &nn::layer_choice::node);
 }
 
@@ -65,7 +65,7 @@ TEST(nn_layer_plan, estimates_are_as_near_as_was_asked) {
     for (std::size_t k = 0; k < plan.layers.size(); ++k) {
       const nn::node& n = t.net.nodes()[static_cast<std::size_t>(plan.layers[k].node)];
       const nn::view& v = t.net.parameters()[static_cast<std::size_t>(n.weight)];
-      for (index i = v.offset; i < v.offset + v.size; ++i) {
+      for (index_t i = v.offset; i < v.offset + v.size; ++i) {
         const auto at = static_cast<std::size_t>(i);
         errors[k] += (found[at] - gradient[at]) * (found[at] - gradient[at]) / trials;
         sizes[k] += gradient[at] * gradient[at] / trials;

@@ -6,22 +6,22 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
-double naive_cross_entropy(const std::vector<double>& z, const std::vector<index>& targets,
-                           index classes) {
+double naive_cross_entropy(const std::vector<double>& z, const std::vector<index_t>& targets,
+                           index_t classes) {
   double sum = 0;
   for (std::size_t b = 0; b < targets.size(); ++b) {
     double total = 0;
-    for (index k = 0; k < classes; ++k) total += std::exp(z[b * 3 + static_cast<std::size_t>(k)]);
+    for (index_t k = 0; k < classes; ++k) total += std::exp(z[b * 3 + static_cast<std::size_t>(k)]);
     sum += std::log(total) - z[b * 3 + static_cast<std::size_t>(targets[b])];
   }
   return sum / static_cast<double>(targets.size());
 }
 
 TEST(nn_loss, cross_entropy_and_its_differences) {
-  const std::vector<index> targets{2, 0, 1, 1};
+  const std::vector<index_t> targets{2, 0, 1, 1};
   const std::vector<double> z = ramp<double>(12);
   nn::cross_entropy loss(targets, 3);
   EXPECT_NEAR(loss.prepare<double>(z), naive_cross_entropy(z, targets, 3), 1e-14);
@@ -38,12 +38,12 @@ TEST(nn_loss, cross_entropy_and_its_differences) {
 }
 
 TEST(nn_loss, large_logits_do_not_overflow) {
-  nn::cross_entropy loss(std::vector<index>{0}, 2);
+  nn::cross_entropy loss(std::vector<index_t>{0}, 2);
   EXPECT_NEAR(loss.prepare<double>(std::vector<double>{-1000, 1000}), 2000, 1e-9);
 }
 
-double moved_loss(std::vector<double> z, const std::vector<double>& d, index target) {
-  nn::cross_entropy loss(std::vector<index>{target}, static_cast<index>(z.size()));
+double moved_loss(std::vector<double> z, const std::vector<double>& d, index_t target) {
+  nn::cross_entropy loss(std::vector<index_t>{target}, static_cast<index_t>(z.size()));
   loss.prepare<double>(z);
   return loss.difference(d.data());
 }
@@ -95,14 +95,14 @@ TEST(nn_loss, what_is_no_number_stays_visible) {
 }
 
 TEST(nn_loss, of_a_sure_sample_has_all_digits) {
-  nn::cross_entropy loss(std::vector<index>{0}, 2);
+  nn::cross_entropy loss(std::vector<index_t>{0}, 2);
   const double other = std::exp(-50.0);
   EXPECT_DOUBLE_EQ(loss.prepare<double>(std::vector<double>{50, 0}), other);
   EXPECT_NEAR(loss.sensitivities()[0], std::sqrt(2.0) * other, 1e-15 * other);
 }
 
 TEST(nn_loss, means_that_are_numbers_though_sums_are_not) {
-  nn::cross_entropy classes(std::vector<index>{1, 1, 1}, 2);
+  nn::cross_entropy classes(std::vector<index_t>{1, 1, 1}, 2);
   const std::vector<double> z{1.7e308, 0, 1.7e308, 0, 1.7e308, 0},
       d{-1e308, 0, -1e308, 0, -1e308, 0};
   EXPECT_DOUBLE_EQ(classes.prepare<double>(z), 1.7e308);
@@ -128,7 +128,7 @@ void expect_parts(Loss loss, const std::vector<double>& z) {
   loss.template prepare<double>(z);
   const std::vector<double> d = ramp<double>(12, 0.3, -0.21);
   std::vector<double> parts(4), two(2);
-  const std::vector<index> all{0, 1, 2, 3}, some{3, 1};
+  const std::vector<index_t> all{0, 1, 2, 3}, some{3, 1};
   loss.template differences<double>(all, d, parts);
   EXPECT_NEAR(parts[0] + parts[1] + parts[2] + parts[3], loss.difference(d.data()), 1e-15);
   const std::vector<double> rows{d[9], d[10], d[11], d[3], d[4], d[5]};
@@ -148,7 +148,7 @@ void expect_parts(Loss loss, const std::vector<double>& z) {
 }
 
 TEST(nn_loss, parts_of_samples_and_their_sensitivities) {
-  const std::vector<index> targets{2, 0, 1, 1};
+  const std::vector<index_t> targets{2, 0, 1, 1};
   expect_parts(nn::cross_entropy(targets, 3), ramp<double>(12));
   expect_parts(nn::squared_error(ramp<double>(12, 1, 0.2), 4), ramp<double>(12));
   EXPECT_TRUE(contains(complaint([] {
@@ -161,22 +161,22 @@ TEST(nn_loss, losses_of_nothing_and_questions_too_early_are_named) {
   const auto says = [](const char* part, const auto& make) {
     EXPECT_TRUE(contains(complaint(make), part)) << complaint(make);
   };
-  const std::vector<index> none, one{0};
-  constexpr index huge = std::numeric_limits<index>::max();
+  const std::vector<index_t> none, one{0};
+  constexpr index_t huge = std::numeric_limits<index_t>::max();
   says("there are no targets", [&] { nn::cross_entropy(none, 3); });
-  for (const index classes : {index{0}, index{-1}, -huge}) {
+  for (const index_t classes : {index_t{0}, index_t{-1}, -huge}) {
     says("classes must be at least 1, got", [&] { nn::cross_entropy(none, classes); });
   }
   says("0 targets are not of 1 samples", [] { nn::squared_error({}); });
   says("3 targets are not of 5 samples", [] { nn::squared_error({1, 2, 3}, 5); });
-  for (const index samples : {index{0}, index{-1}, huge, -huge}) {
+  for (const index_t samples : {index_t{0}, index_t{-1}, huge, -huge}) {
     says("targets are not of", [&] { nn::squared_error({1, 2, 3}, samples); });
   }
   says("a target is nan", [] { nn::squared_error({1, not_a_number}); });
   says("a target is inf", [] { nn::squared_error({1, infinity}); });
-  const std::vector<index> negative{-1};
+  const std::vector<index_t> negative{-1};
   says("target -1 is not in 0 … 2", [&] { nn::cross_entropy(negative, 3); });
-  nn::cross_entropy wide(std::vector<index>(1 << 10), huge / 512);
+  nn::cross_entropy wide(std::vector<index_t>(1 << 10), huge / 512);
   says("logits, got 0", [&] { wide.prepare<double>({}); });
 
   const auto early = [&](auto loss) {
@@ -191,21 +191,21 @@ TEST(nn_loss, losses_of_nothing_and_questions_too_early_are_named) {
     says("1 samples need 3 changes and as many parts, got 6 and 1",
          [&] { loss.template differences<double>(one, d, parts); });
     says("got 3 and 0", [&] { loss.template differences<double>(one, std::span(d).first(3), {}); });
-    for (const index sample : {index{-1}, index{2}, huge}) {
+    for (const index_t sample : {index_t{-1}, index_t{2}, huge}) {
       says("is not in 0 … 1", [&] {
         loss.template differences<double>({&sample, 1}, std::span(d).first(3), parts);
       });
     }
   };
-  early(nn::cross_entropy(std::vector<index>{0, 1}, 3));
+  early(nn::cross_entropy(std::vector<index_t>{0, 1}, 3));
   early(nn::squared_error(ramp<double>(6), 2));
 }
 
 TEST(nn_loss, wrong_sizes_and_targets_are_named) {
-  const std::vector<index> wrong{3};
+  const std::vector<index_t> wrong{3};
   EXPECT_TRUE(
       contains(complaint([&] { nn::cross_entropy(wrong, 3); }), "target 3 is not in 0 … 2"));
-  nn::cross_entropy loss(std::vector<index>{0, 1}, 2);
+  nn::cross_entropy loss(std::vector<index_t>{0, 1}, 2);
   const std::vector<double> three(3);
   EXPECT_TRUE(contains(complaint([&] { loss.prepare<double>(three); }), "need 4 logits, got 3"));
 }

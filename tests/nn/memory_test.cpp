@@ -39,7 +39,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { dis
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 
 // Of a pass, with what differences need, and of one difference_pass that was asked about every
 // tensor.
@@ -51,7 +51,7 @@ void expect_said_bytes(const trial& t, std::optional<nn::products> how) {
   const long before = bytes_now;
   nn::forward_pass<T> pass(t.net);
   // A larger batch before leaves nothing.
-  const index twice = 2 * t.count;
+  const index_t twice = 2 * t.count;
   std::vector<T> larger = inputs;
   larger.insert(larger.end(), inputs.begin(), inputs.end());
   pass.run(at, running, larger, twice, t.mode);
@@ -87,7 +87,7 @@ TEST(nn_memory, passes_and_differences_keep_what_they_say) {
 
 // Sums that no index holds are the largest one, so that no limit is met.
 TEST(nn_memory, bytes_of_too_many_samples_are_many) {
-  constexpr index most = std::numeric_limits<index>::max();
+  constexpr index_t most = std::numeric_limits<index_t>::max();
   const nn::network net = nn::resnet(8);
   EXPECT_EQ(nn::pass_bytes<float>(net, most), most);
   EXPECT_EQ(nn::difference_bytes<float>(net, most), most);

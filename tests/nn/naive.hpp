@@ -9,7 +9,7 @@
 
 namespace testing_nn {
 
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 using row_major = std::vector<double>;
@@ -27,11 +27,11 @@ template <class Real>
 std::vector<std::vector<Real>> naive_forward(const nn::network& net,
                                              const std::vector<Real>& parameters,
                                              const std::vector<Real>& statistics,
-                                             const std::vector<Real>& inputs, index count,
+                                             const std::vector<Real>& inputs, index_t count,
                                              nn::norm_mode mode) {
   using numbers = std::vector<Real>;
-  const auto at = [](index i) { return static_cast<std::size_t>(i); };
-  const auto weight = [&](index number, index i) {
+  const auto at = [](index_t i) { return static_cast<std::size_t>(i); };
+  const auto weight = [&](index_t number, index_t i) {
     return parameters[at(net.parameters()[at(number)].offset + i)];
   };
   std::vector<numbers> all;
@@ -42,14 +42,14 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
       continue;
     }
     const numbers& in = all[at(n.first)];
-    const auto x = [&](index b, index c, index row, index column) {
+    const auto x = [&](index_t b, index_t c, index_t row, index_t column) {
       const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
       return inside ? in[at(b * n.in.size() + c * n.in.area() + row * n.in.width + column)]
                     : Real(0);
     };
     std::vector<Real> mean(at(n.in.channels)), variance(at(n.in.channels));
     if (n.what == nn::operation::batch_norm) {
-      for (index c = 0; c < n.in.channels; ++c) {
+      for (index_t c = 0; c < n.in.channels; ++c) {
         if (mode == nn::norm_mode::eval) {
           mean[at(c)] = statistics[at(net.statistics()[at(n.running_mean)].offset + c)];
           variance[at(c)] = statistics[at(net.statistics()[at(n.running_var)].offset + c)];
@@ -58,8 +58,8 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
         const Real all_of_channel = static_cast<Real>(count * n.in.area());
         for (int round = 0; round < 2; ++round) {
           Real sum = 0;
-          for (index b = 0; b < count; ++b) {
-            for (index i = 0; i < n.in.area(); ++i) {
+          for (index_t b = 0; b < count; ++b) {
+            for (index_t i = 0; i < n.in.area(); ++i) {
               const Real v = x(b, c, i / n.in.width, i % n.in.width);
               sum += round == 0 ? v : (v - mean[at(c)]) * (v - mean[at(c)]);
             }
@@ -68,16 +68,16 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
         }
       }
     }
-    for (index b = 0; b < count; ++b) {
-      for (index o = 0; o < n.out.channels; ++o) {
-        for (index row = 0; row < n.out.height; ++row) {
-          for (index column = 0; column < n.out.width; ++column) {
+    for (index_t b = 0; b < count; ++b) {
+      for (index_t o = 0; o < n.out.channels; ++o) {
+        for (index_t row = 0; row < n.out.height; ++row) {
+          for (index_t column = 0; column < n.out.width; ++column) {
             Real y = 0;
-            const index top = row * n.stride - n.padding, left = column * n.stride - n.padding;
+            const index_t top = row * n.stride - n.padding, left = column * n.stride - n.padding;
             switch (n.what) {
               case nn::operation::convolution:
-                for (index c = 0; c < n.in.channels; ++c) {
-                  for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                for (index_t c = 0; c < n.in.channels; ++c) {
+                  for (index_t tap = 0; tap < n.kernel * n.kernel; ++tap) {
                     y += weight(n.weight, (o * n.in.channels + c) * n.kernel * n.kernel + tap) *
                          x(b, c, top + tap / n.kernel, left + tap % n.kernel);
                   }
@@ -85,7 +85,7 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
                 if (n.bias >= 0) y += weight(n.bias, o);
                 break;
               case nn::operation::linear:
-                for (index i = 0; i < n.in.size(); ++i) {
+                for (index_t i = 0; i < n.in.size(); ++i) {
                   y += weight(n.weight, o * n.in.size() + i) * in[at(b * n.in.size() + i)];
                 }
                 if (n.bias >= 0) y += weight(n.bias, o);
@@ -100,18 +100,18 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
                 break;
               case nn::operation::max_pool:
                 y = x(b, o, top, left);
-                for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                for (index_t tap = 0; tap < n.kernel * n.kernel; ++tap) {
                   y = std::max(y, x(b, o, top + tap / n.kernel, left + tap % n.kernel));
                 }
                 break;
               case nn::operation::average_pool:
-                for (index tap = 0; tap < n.kernel * n.kernel; ++tap) {
+                for (index_t tap = 0; tap < n.kernel * n.kernel; ++tap) {
                   y += x(b, o, top + tap / n.kernel, left + tap % n.kernel) /
                        static_cast<Real>(n.kernel * n.kernel);
                 }
                 break;
               case nn::operation::global_average_pool:
-                for (index i = 0; i < n.in.area(); ++i) {
+                for (index_t i = 0; i < n.in.area(); ++i) {
                   y += x(b, o, i / n.in.width, i % n.in.width) / static_cast<Real>(n.in.area());
                 }
                 break;
@@ -120,7 +120,7 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
                                                                 row * n.in.width + column)];
                 break;
               case nn::operation::subsample: {
-                const index before = (n.out.channels - n.in.channels) / 2;
+                const index_t before = (n.out.channels - n.in.channels) / 2;
                 const bool has = o >= before && o < before + n.in.channels;
                 y = has ? x(b, o - before, 2 * row, 2 * column) : Real(0);
                 break;

@@ -6,7 +6,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 // He et al. 2016, table 6, and DeepZero: 0.27, 0.46, 0.66, 0.85 and 1.7 million parameters.
@@ -24,7 +24,7 @@ TEST(nn_network, resnets_have_the_published_sizes) {
 TEST(nn_network, projection_shortcuts_have_parameters) {
   const nn::network net = nn::resnet(20, {.shortcuts = nn::shortcut::projection});
   EXPECT_EQ(net.parameter_count(), 269'722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64);
-  EXPECT_EQ(net.parameter("layer2.0.shortcut.0.weight").dims, (std::vector<index>{32, 16, 1, 1}));
+  EXPECT_EQ(net.parameter("layer2.0.shortcut.0.weight").dims, (std::vector<index_t>{32, 16, 1, 1}));
   EXPECT_EQ(net.parameter("layer3.0.shortcut.1.bias").size, 64);
   EXPECT_EQ(net.output(), nn::resnet(20).output());
   EXPECT_EQ(nn::resnet(8, {.classes = 7}).output(), (nn::shape{7, 1, 1}));
@@ -32,8 +32,8 @@ TEST(nn_network, projection_shortcuts_have_parameters) {
 
 // DeepZero (ICLR 2024), figure 5: the sizes of its small CNN of depth 1 to 5.
 TEST(nn_network, the_adjustable_cnn_has_the_published_sizes) {
-  const index published[] = {730, 3700, 6670, 9640, 12610};
-  for (index depth = 1; depth <= 5; ++depth) {
+  const index_t published[] = {730, 3700, 6670, 9640, 12610};
+  for (index_t depth = 1; depth <= 5; ++depth) {
     EXPECT_EQ(nn::adjustable_cnn({3, 32, 32}, 18, depth).parameter_count(), published[depth - 1]);
   }
 }
@@ -42,9 +42,9 @@ TEST(nn_network, parameters_are_named_and_lie_one_after_another) {
   const nn::network net = nn::resnet(20);
   EXPECT_EQ(net.parameters().front().name, "conv1.weight");
   EXPECT_EQ(net.parameters().back().name, "linear.bias");
-  EXPECT_EQ(net.parameter("layer2.0.conv1.weight").dims, (std::vector<index>{32, 16, 3, 3}));
+  EXPECT_EQ(net.parameter("layer2.0.conv1.weight").dims, (std::vector<index_t>{32, 16, 3, 3}));
   EXPECT_EQ(net.statistics().front().name, "bn1.running_mean");
-  index offset = 0;
+  index_t offset = 0;
   for (const nn::view& v : net.parameters()) {
     EXPECT_EQ(v.offset, offset);
     EXPECT_EQ(net.parameter_of(offset).name, v.name);
@@ -71,7 +71,7 @@ TEST(nn_network, what_does_not_fit_is_named) {
        "a: a kernel of 11 does not fit into 3 x 8 x 8 with padding 1");
   says([&] { net.convolution(0, "a", {.channels = 0}); }, "a: channels, kernel and stride");
   says([&] { net.relu(7); }, "works on value 7, and there are only 0 … 0");
-  const index a = net.convolution(0, "a", {.channels = 4});
+  const index_t a = net.convolution(0, "a", {.channels = 4});
   says([&] { net.add(a, net.input()); }, "4 x 8 x 8 and 3 x 8 x 8 cannot be added");
   says([&] { net.convolution(0, "a", {.channels = 4}); }, "two parameters are called a.weight");
   says([&] { net.parameter("b.weight"); }, "no parameter is called b.weight; there are a.weight");
@@ -84,7 +84,7 @@ TEST(nn_network, what_no_machine_could_hold_is_refused) {
   const auto says = [](const char* part, const auto& make) {
     EXPECT_TRUE(contains(complaint(make), part)) << part << "\n" << complaint(make);
   };
-  constexpr index wide = index{1} << 31, huge = std::numeric_limits<index>::max();
+  constexpr index_t wide = index_t{1} << 31, huge = std::numeric_limits<index_t>::max();
   const auto memory = "are more numbers than fit into memory";
   says(memory, [] { nn::network({wide, wide, 4}); });
   says(memory, [] { nn::network({1, wide, 1}); });
@@ -98,7 +98,7 @@ TEST(nn_network, what_no_machine_could_hold_is_refused) {
   says("does not fit into", [] { nn::adjustable_cnn({3, 32, 32}, 18, huge); });
   says("are more numbers", [] { nn::adjustable_cnn({3, 32, 32}, huge, 2); });
   says("conv1 would make more parameters", [] { nn::adjustable_cnn({3, 32, 32}, wide, 2); });
-  says("has at most 32768 values", [] { nn::mlp(std::vector<index>(100'000, 1)); });
+  says("has at most 32768 values", [] { nn::mlp(std::vector<index_t>(100'000, 1)); });
   nn::network net({3, 8, 8});
   says("is wider than any image", [&] { net.convolution(0, "a", {.padding = huge}); });
   says("is wider than any image", [&] { net.convolution(0, "a", {.stride = huge}); });
@@ -147,7 +147,7 @@ TEST(nn_network, kaiming_weights_have_their_variance) {
   const nn::view& v = net.parameter("layer3.1.conv1.weight");
   const double expected = 2.0 / (64 * 9);
   double sum = 0, squares = 0;
-  for (index i = v.offset; i < v.offset + v.size; ++i) {
+  for (index_t i = v.offset; i < v.offset + v.size; ++i) {
     const double w = p[static_cast<std::size_t>(i)];
     sum += w;
     squares += w * w;
@@ -167,16 +167,17 @@ TEST(nn_network, kaiming_weights_have_their_variance) {
 // Q Q^T = I for more columns than rows (convolution 8 x 36), Q^T Q = I for fewer (linear 40 x 8).
 TEST(nn_network, orthogonal_weights_are_orthonormal) {
   nn::network net({4, 6, 6});
-  index x = net.convolution(net.input(), "wide", {.channels = 8, .bias = true});
+  index_t x = net.convolution(net.input(), "wide", {.channels = 8, .bias = true});
   net.linear(net.global_average_pool(x), "tall", 40);
   std::vector<double> p(static_cast<std::size_t>(net.parameter_count()));
   nn::initialize<double>(net, nn::initialization::orthogonal, 5, p);
-  const auto check = [&](const nn::view& v, index vectors, index length, index next, index step) {
+  const auto check = [&](const nn::view& v, index_t vectors, index_t length, index_t next,
+                         index_t step) {
     const double* const w = p.data() + v.offset;
-    for (index a = 0; a < vectors; ++a) {
-      for (index b = 0; b < vectors; ++b) {
+    for (index_t a = 0; a < vectors; ++a) {
+      for (index_t b = 0; b < vectors; ++b) {
         double sum = 0;
-        for (index i = 0; i < length; ++i) sum += w[a * next + i * step] * w[b * next + i * step];
+        for (index_t i = 0; i < length; ++i) sum += w[a * next + i * step] * w[b * next + i * step];
         EXPECT_NEAR(sum, a == b ? 1 : 0, 1e-14) << v.name;
       }
     }
@@ -195,7 +196,7 @@ TEST(nn_network, uniform_weights_keep_to_their_bound) {
   nn::initialize<float>(net, nn::initialization::kaiming_uniform, 5, p);
   const nn::view& v = net.parameter("linear1.weight");
   double largest = 0;
-  for (index i = v.offset; i < v.offset + v.size; ++i) {
+  for (index_t i = v.offset; i < v.offset + v.size; ++i) {
     largest = std::max(largest, std::abs(static_cast<double>(p[static_cast<std::size_t>(i)])));
   }
   EXPECT_LE(largest, 0.1 + 1e-8);

@@ -10,9 +10,9 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 
-constexpr index huge = std::numeric_limits<index>::max();
+constexpr index_t huge = std::numeric_limits<index_t>::max();
 
 void expect_says(const std::string& part, const auto& call) {
   const std::string text = complaint(call);
@@ -21,7 +21,7 @@ void expect_says(const std::string& part, const auto& call) {
 
 // A batch of two samples for a network of 2 inputs and 3 classes, to be spoiled.
 nn::minibatch<double> two_samples() {
-  return {{0.5, -1, 2, 0.25}, 2, nn::cross_entropy(std::vector<index>{0, 2}, 3)};
+  return {{0.5, -1, 2, 0.25}, 2, nn::cross_entropy(std::vector<index_t>{0, 2}, 3)};
 }
 
 struct small {
@@ -50,10 +50,10 @@ TEST(nn_objective, refuses_batches_that_do_not_fit) {
   refuses("2 samples of 2 x 1 x 1 need 4 numbers, got 3", [](auto& b) { b.inputs.pop_back(); });
   refuses("2 samples of 2 x 1 x 1 need 4 numbers, got 0", [](auto& b) { b.inputs.clear(); });
   refuses("the batch has 2 samples, and its loss 3", [](auto& b) {
-    b.loss = nn::cross_entropy(std::vector<index>{0, 1, 0}, 2);
+    b.loss = nn::cross_entropy(std::vector<index_t>{0, 1, 0}, 2);
   });
   refuses("2 samples of 4 classes need 8 logits, got 6", [](auto& b) {
-    b.loss = nn::cross_entropy(std::vector<index>{0, 1}, 4);
+    b.loss = nn::cross_entropy(std::vector<index_t>{0, 1}, 4);
   });
 }
 
@@ -61,7 +61,7 @@ TEST(nn_objective, refuses_batches_that_do_not_fit) {
 TEST(nn_objective, a_loss_of_other_samples_is_refused) {
   const small s;
   auto batch = two_samples();
-  batch.loss = nn::cross_entropy(std::vector<index>{0, 1, 0, 1, 1, 0}, 1 + 1);
+  batch.loss = nn::cross_entropy(std::vector<index_t>{0, 1, 0, 1, 1, 0}, 1 + 1);
   auto f = s.of(batch);
   expect_says("the batch has 2 samples, and its loss 6", [&] { f.prepare(s.parameters, 0); });
 }
@@ -71,7 +71,7 @@ TEST(nn_objective, bad_options_and_questions_are_named) {
   const auto batch = two_samples();
   expect_says("threads must be at least 1, got 0", [&] { s.of(batch, {.threads = 0}); });
   expect_says("threads must be at least 1, got -1", [&] { s.of(batch, {.threads = -1}); });
-  for (const index bytes : {index{0}, index{-1}, -huge}) {
+  for (const index_t bytes : {index_t{0}, index_t{-1}, -huge}) {
     expect_says("max_bytes must be at least 1, got", [&] { s.of(batch, {.max_bytes = bytes}); });
   }
   expect_says("there is no function that makes batches",
@@ -83,13 +83,13 @@ TEST(nn_objective, bad_options_and_questions_are_named) {
     nn::objective<double>(
         s.net, [&](zo::sample_id) { return batch; }, three);
   });
-  for (const index bytes : {index{1}, index{100}}) {
+  for (const index_t bytes : {index_t{1}, index_t{100}}) {
     auto f = s.of(batch, {.max_bytes = bytes});
     expect_says("2 samples need", [&] { f.prepare(s.parameters, 0); });
     expect_says("2 samples need", [&] { std::as_const(f)(s.parameters, 0); });
   }
   auto f = s.of(batch);
-  index coordinate = 0;
+  index_t coordinate = 0;
   double step = 1e-3, found = 0;
   expect_says("prepare comes before probes", [&] {
     f.probe({&coordinate, 1}, {&step, 1}, {&found, 1});
@@ -104,7 +104,7 @@ TEST(nn_objective, bad_options_and_questions_are_named) {
     f.probe({&coordinate, 1}, {}, {&found, 1});
   });
   expect_says("got 1 and 0", [&] { f.probe({&coordinate, 1}, {&step, 1}, {}); });
-  for (const index off : {index{-1}, index{9}, huge, -huge}) {
+  for (const index_t off : {index_t{-1}, index_t{9}, huge, -huge}) {
     expect_says("is not in 0 … 8", [&] { f.probe({&off, 1}, {&step, 1}, {&found, 1}); });
     expect_says("is not in 0 … 8", [&] { f.cost(off); });
   }
@@ -133,14 +133,14 @@ TEST(nn_objective, any_number_of_threads_is_served) {
 // would be learned, and the running variance would shrink to zero.
 TEST(nn_objective, a_batch_norm_of_one_number_is_refused) {
   nn::network net({2, 1, 1});
-  index x = net.batch_norm(net.linear(net.input(), "a", 3), "norm");
+  index_t x = net.batch_norm(net.linear(net.input(), "a", 3), "norm");
   net.linear(net.relu(x), "b", 2);
   std::vector<double> p = ramp<double>(net.parameter_count()), s(6, 1.0), g(p.size());
-  for (const index count : {1, 2}) {
+  for (const index_t count : {1, 2}) {
     const auto batch = [&](zo::sample_id) {
       const auto n = static_cast<std::size_t>(count);
       return nn::minibatch<double>{ramp<double>(2 * count), count,
-                                   nn::cross_entropy(std::vector<index>(n, 1), 2)};
+                                   nn::cross_entropy(std::vector<index_t>(n, 1), 2)};
     };
     nn::objective<double> trains(net, batch, s),
         evaluates(net, batch, s, {.mode = nn::norm_mode::eval});
@@ -208,7 +208,7 @@ TEST(nn_objective, a_refused_point_leaves_room_for_the_next) {
 // Bytes are those of the batch at hand, whatever was asked before.
 TEST(nn_objective, batches_of_changing_size_give_what_each_gives_alone) {
   const trial t(mixture(), 40, nn::norm_mode::train);
-  index count = 40;
+  index_t count = 40;
   const auto batch_of = [&](zo::sample_id) {
     auto batch = t.batch<double>();
     batch.count = count;
@@ -219,7 +219,7 @@ TEST(nn_objective, batches_of_changing_size_give_what_each_gives_alone) {
   };
   nn::objective<double> f(t.net, batch_of, t.statistics, {.threads = 3});
   const zo::cge how({.coordinates = zo::coordinate_list{{0, 50, 400, 900}}});
-  for (const index now : {40, 3, 17, 40, 2}) {
+  for (const index_t now : {40, 3, 17, 40, 2}) {
     count = now;
     std::vector<double> found(t.parameters.size()), alone(found.size());
     nn::objective<double> fresh(t.net, batch_of, t.statistics);
@@ -247,7 +247,7 @@ void expect_not_ok(const Loss& loss, T input) {
 }
 
 TEST(nn_objective, is_never_ok_without_a_finite_loss) {
-  const nn::cross_entropy classes(std::vector<index>{0, 1}, 3);
+  const nn::cross_entropy classes(std::vector<index_t>{0, 1}, 3);
   const nn::squared_error squares(ramp<double>(6), 2);
   for (const double input : {not_a_number, infinity, -infinity}) {
     expect_not_ok<double>(classes, input);

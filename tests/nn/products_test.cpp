@@ -4,11 +4,11 @@
 namespace {
 
 using namespace testing_nn;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 std::vector<double> estimate(const trial& t, nn::products products, double smoothing,
-                             const std::vector<index>& coordinates, int threads = 1) {
+                             const std::vector<index_t>& coordinates, int threads = 1) {
   const std::vector<float> at(t.parameters.begin(), t.parameters.end());
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
   nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
@@ -29,9 +29,9 @@ double cosine(const std::vector<double>& a, const std::vector<double>& b) {
   return dots / std::sqrt(first * second);
 }
 
-std::vector<index> every(index step, index count) {
-  std::vector<index> chosen;
-  for (index i = 0; i < count; i += step) chosen.push_back(i);
+std::vector<index_t> every(index_t step, index_t count) {
+  std::vector<index_t> chosen;
+  for (index_t i = 0; i < count; i += step) chosen.push_back(i);
   return chosen;
 }
 
@@ -51,7 +51,7 @@ TEST(nn_products, bfloat16_is_near_double_at_any_step) {
 }
 
 TEST(nn_products, same_bits_for_any_number_of_threads) {
-  const auto check = [](const trial& t, nn::products products, index step) {
+  const auto check = [](const trial& t, nn::products products, index_t step) {
     const auto all = every(step, t.net.parameter_count());
     const auto one = estimate(t, products, 1e-3, all);
     EXPECT_EQ(one, estimate(t, products, 1e-3, all, 2));
@@ -72,16 +72,16 @@ TEST(nn_products, a_byte_limit_is_kept_without_changing_bits) {
   const trial t(mixture(), 37, nn::norm_mode::train);
   const std::vector<float> at(t.parameters.begin(), t.parameters.end());
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
-  const auto limited = [&](index bytes) {
+  const auto limited = [&](index_t bytes) {
     nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
                            {.threads = 4, .max_bytes = bytes});
     std::vector<float> gradient(at.size());
     zo::estimate(zo::seq, f, at, gradient, zo::cge({.smoothing = 1e-3}));
     return gradient;
   };
-  const index pass = nn::pass_bytes<float>(t.net, 37, nn::products::exact);
-  const index probe = nn::difference_bytes<float>(t.net, 37);
-  EXPECT_EQ(limited(pass + probe), limited(index{1} << 30));
+  const index_t pass = nn::pass_bytes<float>(t.net, 37, nn::products::exact);
+  const index_t probe = nn::difference_bytes<float>(t.net, 37);
+  EXPECT_EQ(limited(pass + probe), limited(index_t{1} << 30));
   try {
     limited(pass + probe - 1);
     FAIL();

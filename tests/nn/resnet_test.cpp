@@ -11,7 +11,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 class nn_resnet : public testing::Test {
@@ -30,7 +30,7 @@ class nn_resnet : public testing::Test {
     nn::network net;
     std::vector<float> parameters, statistics;
   };
-  trained load(index depth) const {
+  trained load(index_t depth) const {
     trained t{nn::resnet(depth), {}, {}};
     t.parameters.resize(static_cast<std::size_t>(t.net.parameter_count()));
     t.statistics.resize(static_cast<std::size_t>(t.net.statistic_count()));
@@ -57,17 +57,17 @@ class nn_resnet : public testing::Test {
     return x;
   }
 
-  double accuracy(index depth) const {
+  double accuracy(index_t depth) const {
     const trained t = load(depth);
     const app::image_set test = app::load_cifar10(app::split::test, data_);
-    index right = 0;
+    index_t right = 0;
     nn::forward_pass<float> pass(t.net);
-    for (index first = 0; first < 1000; first += 250) {
+    for (index_t first = 0; first < 1000; first += 250) {
       const auto pixels =
           std::span(test.pixels)
               .subspan(static_cast<std::size_t>(first) * 3072, std::size_t{250} * 3072);
       pass.run(t.parameters, t.statistics, normalized(pixels), 250, nn::norm_mode::eval, 2);
-      for (index b = 0; b < 250; ++b) {
+      for (index_t b = 0; b < 250; ++b) {
         const auto logits = pass.outputs().subspan(static_cast<std::size_t>(b) * 10, 10);
         const auto best = std::ranges::max_element(logits) - logits.begin();
         right += best == test.labels[static_cast<std::size_t>(first + b)];

@@ -7,13 +7,13 @@
 namespace testing_nn {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 template <class T>
-std::vector<T> noise(index count, std::uint64_t seed, double scale = 1) {
+std::vector<T> noise(index_t count, std::uint64_t seed, double scale = 1) {
   std::vector<T> values;
-  for (index i = 0; i < count; ++i) {
+  for (index_t i = 0; i < count; ++i) {
     values.push_back(static_cast<T>(scale * static_cast<double>(zo::detail::raw_value(
                                                 zo::detail::law::gaussian, {seed, 0, 0}, i))));
   }
@@ -23,12 +23,12 @@ std::vector<T> noise(index count, std::uint64_t seed, double scale = 1) {
 // The loss of one minibatch as an objective, and the same by whole evaluations in double.
 struct trial {
   nn::network net;
-  index count;
+  index_t count;
   nn::norm_mode mode;
   std::vector<double> parameters, statistics, inputs;
-  std::vector<index> targets;
+  std::vector<index_t> targets;
 
-  trial(nn::network described, index samples, nn::norm_mode how)
+  trial(nn::network described, index_t samples, nn::norm_mode how)
       : net(std::move(described)), count(samples), mode(how) {
     parameters.resize(static_cast<std::size_t>(net.parameter_count()));
     statistics.resize(static_cast<std::size_t>(net.statistic_count()));
@@ -39,7 +39,7 @@ struct trial {
     for (std::size_t i = 0; i < off.size(); ++i) parameters[i] += off[i];
     for (double& s : statistics) s += 0.25;
     inputs = noise<double>(count * net.nodes().front().out.size(), 7);
-    for (index b = 0; b < count; ++b) targets.push_back(b % net.output().size());
+    for (index_t b = 0; b < count; ++b) targets.push_back(b % net.output().size());
   }
 
   double loss(const std::vector<double>& at) const {
@@ -78,9 +78,9 @@ struct trial {
 // Every kind of layer but option A.
 inline nn::network mixture() {
   nn::network net({2, 9, 7});
-  index x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3, .bias = true});
+  index_t x = net.convolution(net.input(), "a", {.channels = 4, .kernel = 3, .bias = true});
   x = net.relu(net.batch_norm(x, "an"));
-  const index shortcut =
+  const index_t shortcut =
       net.convolution(x, "p", {.channels = 6, .kernel = 1, .stride = 2, .padding = 0});
   x = net.convolution(x, "b", {.channels = 6, .kernel = 5, .stride = 2, .padding = 2});
   x = net.add(net.batch_norm(x, "bn"), shortcut);

@@ -6,7 +6,7 @@
 namespace {
 
 using namespace testing_zo;
-using zo::index;
+using zo::index_t;
 namespace nn = zo::nn;
 
 struct sample {

@@ -21,7 +21,7 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
   detail::check_dimension(who, z.dimension);
   detail::check_options(who, options);
   detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
-  const index numbers = detail::checked_product(who, z.count, z.dimension);
+  const index_t numbers = detail::checked_product(who, z.count, z.dimension);
   detail::require(z.data.size() == numbers, who, ": z of ", z.count, " rows of ", z.dimension,
                   " needs ", numbers, " numbers, got ", z.data.size());
   detail::require(gradients.size() == z.data.size() && losses.size() == z.count, who,
@@ -38,13 +38,13 @@ requires cuda::rowwise_objective<std::remove_reference_t<F>, T> cuda::pending_es
   const cuda::detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, gradients.data(),
                                              losses.data()};
   // Asked by rows, also where F can answer single points as well.
-  auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index> rows,
+  auto by_rows = [&f](cuda::points<T> candidates, cuda::span<const index_t> rows,
                       cuda::span<double> answers,
                       cudaStream_t stream) { f(candidates, rows, answers, stream); };
   const detail::in_use::hold alone(who, memory.use());
   cuda::detail::agree_on_estimate(on, z.data, z.count, how, options);
   memory.begin(who);
-  const index queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);
+  const index_t queries = cuda::detail::estimate_rows(on, by_rows, problem, how, options, memory);
   return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
 }
 

@@ -20,17 +20,17 @@ template <class T>
 struct coordinate_maker {
   coordinate_steps<T> steps;
 
-  void begin(const place& at, index slots, T* to) const {
+  void begin(const place& at, index_t slots, T* to) const {
     if (steps.rows == 1) begin_slots(at, steps, slots, to);
   }
-  void write(const place& at, index first, index count, T* to) const {
+  void write(const place& at, index_t first, index_t count, T* to) const {
     if (steps.rows == 1) {
       move_coordinates(at, steps, first, count, false, to);
     } else {
       write_moved(at, steps, first, count, to);
     }
   }
-  void restore(const place& at, index first, index count, T* to) const {
+  void restore(const place& at, index_t first, index_t count, T* to) const {
     if (steps.rows == 1) move_coordinates(at, steps, first, count, true, to);
   }
 };
@@ -52,24 +52,24 @@ class chosen_on_device {
         "zo::cuda: random coordinates are drawn on the host, so a step counter cannot "
         "change them; use a list, a mask or all coordinates");
     if (chosen_.all) return;
-    index* const list = memory.take<index>(room::list, chosen_.count());
+    index_t* const list = memory.take<index_t>(room::list, chosen_.count());
     upload(on, chosen_.list.data(), chosen_.count(), list);
     steps_.list = list;
   }
 
-  index count() const { return chosen_.count(); }
-  index list_bytes() const { return chosen_.all ? 0 : 8 * chosen_.count(); }
+  index_t count() const { return chosen_.count(); }
+  index_t list_bytes() const { return chosen_.all ? 0 : 8 * chosen_.count(); }
   double scale() const { return chosen_.scale; }
   // Those of a group of probes, as write_probes orders them.
-  std::vector<index> known(index first, index count, int sides) const {
-    std::vector<index> all;
+  std::vector<index_t> known(index_t first, index_t count, int sides) const {
+    std::vector<index_t> all;
     all.reserve(static_cast<std::size_t>(count * sides));
     for (int side = 0; side < sides; ++side) {
-      for (index k = first; k < first + count; ++k) all.push_back(chosen_[k]);
+      for (index_t k = first; k < first + count; ++k) all.push_back(chosen_[k]);
     }
     return all;
   }
-  coordinate_steps<T> from(index first) const {
+  coordinate_steps<T> from(index_t first) const {
     coordinate_steps<T> some = steps_;
     some.first = first;
     return some;
@@ -81,14 +81,14 @@ class chosen_on_device {
 };
 
 template <class T, class F, difference_scheme S>
-index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
-                    const estimate_options& options, workspace& memory) {
+index_t estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
+                      const estimate_options& options, workspace& memory) {
   const place at(on);
-  const index rows = problem.rows;
+  const index_t rows = problem.rows;
   const cge_options& asked = how.options();
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
-  const index group = group_of(rows, chosen.count(), S::points);
-  const index own_bytes =
+  const index_t group = group_of(rows, chosen.count(), S::points);
+  const index_t own_bytes =
       chosen.list_bytes() + 8 * (tally::numbers(rows) + rows + group * S::points * rows + 3);
   asker<T, F> ask(on, f, problem, options, asked.failures, own_bytes, memory);
   double* const numbers = memory.take<double>(room::tally, tally::numbers(rows));
@@ -98,9 +98,10 @@ index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const
   ask.reserve(group * S::points * rows);
   fill_zero(at.stream, numbers, tally::numbers(rows) * 8);
   const tally known(numbers, rows);
-  fill_zero(at.stream, problem.gradients, rows * problem.dimension * static_cast<index>(sizeof(T)));
-  for (index first = 0; first < chosen.count(); first += group) {
-    const index count = std::min(group, chosen.count() - first);
+  fill_zero(at.stream, problem.gradients,
+            rows * problem.dimension * static_cast<index_t>(sizeof(T)));
+  for (index_t first = 0; first < chosen.count(); first += group) {
+    const index_t count = std::min(group, chosen.count() - first);
     const coordinate_steps<T> steps = chosen.from(first);
     double* const first_base = S::uses_base && first == 0 ? base : nullptr;
     ask.ask(coordinate_maker<T>{steps}, first_base, answers, count * S::points * rows);
@@ -143,13 +144,13 @@ void prepare(const policy& on, F& f, span<const T> x, const estimate_options& op
 
 // `known`: the coordinates, in host memory, where the objective wants them.
 template <class T, class F>
-void probe(const place& at, F& f, on_failure failures, const std::vector<index>& known,
-           const index* coordinates, const T* lengths, double* differences, index probes) {
+void probe(const place& at, F& f, on_failure failures, const std::vector<index_t>& known,
+           const index_t* coordinates, const T* lengths, double* differences, index_t probes) {
   fill_nan(at.stream, differences, probes * 8);
   call_objective(
       failures,
       [&] {
-        const span<const index> these(coordinates, probes);
+        const span<const index_t> these(coordinates, probes);
         const span<const T> by(lengths, probes);
         const span<double> answers(differences, probes);
         if constexpr (planning_objective<F, T>) {
@@ -164,19 +165,19 @@ void probe(const place& at, F& f, on_failure failures, const std::vector<index>&
 // The same of this process's share, by cost, and the answers of the others'. The share is asked
 // from the front of the arrays, which are then put back.
 template <class T, class F>
-void probe_share(const policy& on, F& f, on_failure failures, const std::vector<index>& known,
-                 index* coordinates, T* lengths, double* differences) {
-  const auto probes = static_cast<index>(known.size());
-  constexpr auto length_bytes = static_cast<index>(sizeof(T));
+void probe_share(const policy& on, F& f, on_failure failures, const std::vector<index_t>& known,
+                 index_t* coordinates, T* lengths, double* differences) {
+  const auto probes = static_cast<index_t>(known.size());
+  constexpr auto length_bytes = static_cast<index_t>(sizeof(T));
   std::vector<T> steps(known.size());
   copy_to_host(on, lengths, probes * length_bytes, steps.data());
-  const zo::detail::dealt_items dealt = zo::detail::deal(probes, on.team()->ranks(), [&](index k) {
-    return zo::detail::probe_cost(f, known[static_cast<std::size_t>(k)]);
-  });
+  const zo::detail::dealt_items dealt = zo::detail::deal(
+      probes, on.team()->ranks(),
+      [&](index_t k) { return zo::detail::probe_cost(f, known[static_cast<std::size_t>(k)]); });
   const zo::detail::share_range mine = zo::detail::share_of(dealt.ends, on.team()->rank());
-  std::vector<index> my_coordinates;
+  std::vector<index_t> my_coordinates;
   std::vector<T> my_steps;
-  for (index at = mine.first; at < mine.end; ++at) {
+  for (index_t at = mine.first; at < mine.end; ++at) {
     const auto k = static_cast<std::size_t>(dealt.order[static_cast<std::size_t>(at)]);
     my_coordinates.push_back(known[k]);
     my_steps.push_back(steps[k]);
@@ -201,28 +202,28 @@ void probe_share(const policy& on, F& f, on_failure failures, const std::vector<
 
 // CGE of an objective that answers differences.
 template <class T, class F, difference_scheme S>
-index estimate_probes(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
-                      const estimate_options& options, workspace& memory) {
+index_t estimate_probes(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
+                        const estimate_options& options, workspace& memory) {
   const place at(on);
   const cge_options& asked = how.options();
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
-  const index group = group_of(1, chosen.count(), S::points);
+  const index_t group = group_of(1, chosen.count(), S::points);
   double* const numbers = memory.take<double>(room::tally, tally::numbers(1));
   fill_zero(at.stream, numbers, tally::numbers(1) * 8);
   const tally known(numbers, 1);
   double* const base = memory.take<double>(room::base, 1);
   double* const differences = memory.take<double>(room::answers, group * S::points);
-  index* const coordinates = memory.take<index>(room::rows, group * S::points);
+  index_t* const coordinates = memory.take<index_t>(room::rows, group * S::points);
   T* const lengths = memory.take<T>(room::steps, group * S::points);
   report* const out = memory.take<report>(room::report, 1);
-  fill_zero(at.stream, problem.gradients, problem.dimension * static_cast<index>(sizeof(T)));
+  fill_zero(at.stream, problem.gradients, problem.dimension * static_cast<index_t>(sizeof(T)));
   prepare(on, f, span<const T>(problem.x, problem.dimension), options, asked.failures, base);
   count_failed(at, 1, base, known);
-  for (index first = 0; first < chosen.count(); first += group) {
-    const index count = std::min(group, chosen.count() - first);
-    const index probes = count * S::points;
+  for (index_t first = 0; first < chosen.count(); first += group) {
+    const index_t count = std::min(group, chosen.count() - first);
+    const index_t probes = count * S::points;
     write_probes(at, chosen.from(first), count, coordinates, lengths);
-    std::vector<index> asked_for;  // in host memory, for whom it matters
+    std::vector<index_t> asked_for;  // in host memory, for whom it matters
     if (planning_objective<F, T> || on.team() != nullptr) {
       asked_for = chosen.known(first, count, S::points);
     }

@@ -23,7 +23,7 @@ class pending_estimate {
  public:
   /// Evaluations of the objective, known at once. On a GPU a failed query does not end an estimate
   /// early: all of them are made.
-  index queries() const { return queries_; }
+  index_t queries() const { return queries_; }
 
   /// Waits for the stream. `value`, `failed` and `ok` as on the CPU. With a workspace of the
   /// user's: of the last estimate made, or replayed, with it. Throws while the stream is being
@@ -35,16 +35,16 @@ class pending_estimate {
     detail::report found{};
     detail::copy_to_host(on_, report_, sizeof found, &found);
     const auto why = static_cast<flaw>(found.why);
-    return {found.value, queries_, static_cast<index>(found.failed), why == flaw::none, why};
+    return {found.value, queries_, static_cast<index_t>(found.failed), why == flaw::none, why};
   }
 
-  pending_estimate(const policy& on, index queries, const detail::report* report,
+  pending_estimate(const policy& on, index_t queries, const detail::report* report,
                    std::unique_ptr<workspace> own = {})
       : on_(on), queries_(queries), report_(report), own_(std::move(own)) {}
 
  private:
   policy on_;
-  index queries_;
+  index_t queries_;
   const detail::report* report_;
   std::unique_ptr<workspace> own_;
 };
@@ -57,8 +57,8 @@ concept estimator_for = objective<F, T> &&
 namespace detail {
 
 template <class T, class F, class How>
-index estimate_one(const policy& on, F& f, span<const T> x, span<T> gradient, const How& how,
-                   const estimate_options& options, workspace& memory) {
+index_t estimate_one(const policy& on, F& f, span<const T> x, span<T> gradient, const How& how,
+                     const estimate_options& options, workspace& memory) {
   const row_problem<T> problem{x.data(), 1, x.size(), gradient.data(), nullptr};
   if constexpr (coordinate_objective<F, T> && !requires { typename How::distribution_type; }) {
     return estimate_probes(on, f, problem, how, options, memory);
@@ -106,7 +106,7 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
   const detail::in_use::hold alone("zo::estimate", memory.use());
   cuda::detail::agree_on_estimate(on, from, 1, how, options);
   memory.begin("zo::estimate");
-  const index queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);
+  const index_t queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);
   return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
 }
 
@@ -118,7 +118,7 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
   auto memory = std::make_unique<cuda::workspace>(on);
   const bool captured = cuda::detail::capturing(on.stream());
   memory->allow_capture();
-  const index queries = estimate(on, f, x, gradient, how, options, *memory).queries();
+  const index_t queries = estimate(on, f, x, gradient, how, options, *memory).queries();
   if (captured) return {on, queries, nullptr};
   const auto* report = memory->take<cuda::detail::report>(cuda::detail::room::report, 1);
   memory->keep_report();

@@ -31,7 +31,7 @@ using zo::detail::slices;
 template <class T>
 struct plain_shares {
   plain_point<T> point;
-  __device__ share<T> operator()(index, index number) const {
+  __device__ share<T> operator()(index_t, index_t number) const {
     return {point.x, point.dimension, number};
   }
 };
@@ -41,8 +41,8 @@ struct perturbed_shares {
   direction_maker<T> made;
   const std::uint64_t* step_counter;
 
-  __device__ zo::detail::perturbed_share<T, Kind> operator()(index j, index number) const {
-    const index k = made.sides == 1 ? j : j >> 1;
+  __device__ zo::detail::perturbed_share<T, Kind> operator()(index_t j, index_t number) const {
+    const index_t k = made.sides == 1 ? j : j >> 1;
     stream from = made.directions.from;
     if (step_counter != nullptr) from.step += *step_counter;
     from.number += static_cast<std::uint32_t>(k);
@@ -56,9 +56,9 @@ template <class T>
 struct moved_shares {
   coordinate_steps<T> steps;
 
-  __device__ zo::detail::moved_share<T> operator()(index j, index number) const {
-    const index k = steps.first + (steps.sides == 1 ? j : j >> 1);
-    const index i = steps.list == nullptr ? k : steps.list[k];
+  __device__ zo::detail::moved_share<T> operator()(index_t j, index_t number) const {
+    const index_t k = steps.first + (steps.sides == 1 ? j : j >> 1);
+    const index_t i = steps.list == nullptr ? k : steps.list[k];
     const double side_of_j = zo::detail::side(static_cast<int>(steps.sides == 1 ? 0 : j & 1));
     return {steps.x, steps.dimension, number, i,
             zo::detail::step_from(steps.x[i], side_of_j, steps.smoothing, steps.relative)};
@@ -67,9 +67,9 @@ struct moved_shares {
 
 // The sum of what the threads of a block hold, in the order of zo::detail::slice_tree.
 __device__ inline double block_tree(double* sums, double mine) {
-  const index at = threadIdx.x;
+  const index_t at = threadIdx.x;
   sums[at] = mine;
-  for (index half = slice / 2; half >= 1; half /= 2) {
+  for (index_t half = slice / 2; half >= 1; half /= 2) {
     __syncthreads();
     zo::detail::slice_tree_level(sums, at, half);
   }
@@ -82,11 +82,11 @@ __device__ inline double block_tree(double* sums, double mine) {
 // A block a slice of a candidate (blockIdx.y), a thread a share.
 template <class F, class Shares>
 __global__ void __launch_bounds__(slice)
-    lazy_parts(F f, Shares shares, sample_id sample, index first, index slice_count,
+    lazy_parts(F f, Shares shares, sample_id sample, index_t first, index_t slice_count,
                double* partial) {
   __shared__ double sums[slice];
-  for (index s = blockIdx.x; s < slice_count; s += gridDim.x) {
-    const index number = s * slice + threadIdx.x;
+  for (index_t s = blockIdx.x; s < slice_count; s += gridDim.x) {
+    const index_t number = s * slice + threadIdx.x;
     const double part = zo::detail::part_of(f, shares(first + blockIdx.y, number), sample);
     const double sum = block_tree(sums, part);
     if (threadIdx.x == 0) partial[blockIdx.y * slice_count + s] = sum;
@@ -96,10 +96,10 @@ __global__ void __launch_bounds__(slice)
 // A block a candidate, a thread a strand.
 template <class F>
 __global__ void __launch_bounds__(slice)
-    lazy_sums(F f, index slice_count, const double* partial, double* losses) {
+    lazy_sums(F f, index_t slice_count, const double* partial, double* losses) {
   __shared__ double sums[slice];
   double strand = 0;
-  for (index s = threadIdx.x; s < slice_count; s += slice) {
+  for (index_t s = threadIdx.x; s < slice_count; s += slice) {
     strand += partial[blockIdx.x * slice_count + s];
   }
   const double sum = block_tree(sums, strand);
@@ -107,13 +107,13 @@ __global__ void __launch_bounds__(slice)
 }
 
 template <class F, class Shares>
-void ask_shares(const place& at, const F& f, const Shares& shares, sample_id sample, index first,
-                index count, index dimension, double* partial, double* losses) {
+void ask_shares(const place& at, const F& f, const Shares& shares, sample_id sample, index_t first,
+                index_t count, index_t dimension, double* partial, double* losses) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "zo::cuda: a lazy objective is copied to the GPU byte by byte: give it numbers and "
                 "pointers to device memory, no std::vector");
-  const index slice_count = slices(dimension);
-  constexpr index most_blocks = index{1} << 16;
+  const index_t slice_count = slices(dimension);
+  constexpr index_t most_blocks = index_t{1} << 16;
   cudaLaunchConfig_t config{};
   config.stream = at.stream;
   config.blockDim = dim3(static_cast<unsigned>(slice), 1, 1);
@@ -129,8 +129,8 @@ void ask_shares(const place& at, const F& f, const Shares& shares, sample_id sam
 }
 
 template <class T, class F, class Maker>
-void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index first,
-                index count, double* partial, double* losses) {
+void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index_t first,
+                index_t count, double* partial, double* losses) {
   if constexpr (std::same_as<Maker, plain_point<T>>) {
     ask_shares(at, f, plain_shares<T>{maker}, sample, first, count, maker.dimension, partial,
                losses);

@@ -26,7 +26,7 @@ class span {
   using value_type = std::remove_const_t<T>;
 
   span() = default;
-  ZO_HD span(T* data, index size) : data_(data), size_(size) {}
+  ZO_HD span(T* data, index_t size) : data_(data), size_(size) {}
   /// A view that may not write of one that may.
   template <class U>
   requires(std::is_const_v<T>&& std::is_same_v<const U, T>) ZO_HD
@@ -34,15 +34,15 @@ class span {
       : data_(other.data()), size_(other.size()) {}
 
   ZO_HD T* data() const { return data_; }
-  ZO_HD index size() const { return size_; }
-  ZO_HD span subspan(index first, index count) const { return {data_ + first, count}; }
+  ZO_HD index_t size() const { return size_; }
+  ZO_HD span subspan(index_t first, index_t count) const { return {data_ + first, count}; }
 #if defined(__CUDACC__) || defined(ZO_CUDA_EMULATOR)
-  __device__ T& operator[](index i) const { return data_[i]; }
+  __device__ T& operator[](index_t i) const { return data_[i]; }
 #endif
 
  private:
   T* data_ = nullptr;
-  index size_ = 0;
+  index_t size_ = 0;
 };
 
 namespace detail {
@@ -51,7 +51,7 @@ namespace detail {
 class buffer {
  public:
   buffer() = default;
-  buffer(const policy& on, index bytes, const char* what);
+  buffer(const policy& on, index_t bytes, const char* what);
   buffer(buffer&& other) noexcept { swap(other); }
   buffer& operator=(buffer&& other) noexcept {
     buffer gone(std::move(other));
@@ -61,7 +61,7 @@ class buffer {
   ~buffer();
 
   void* data() const { return data_; }
-  index bytes() const { return bytes_; }
+  index_t bytes() const { return bytes_; }
 
  private:
   void swap(buffer& other) noexcept {
@@ -72,21 +72,21 @@ class buffer {
   }
 
   void* data_ = nullptr;
-  index bytes_ = 0;
+  index_t bytes_ = 0;
   cudaStream_t stream_ = nullptr;
   int device_ = 0;
 };
 
 /// A buffer that outlives what is enqueued now: not to be had while the stream is captured.
-buffer lasting(const policy& on, index bytes);
+buffer lasting(const policy& on, index_t bytes);
 
 // Copies between host and device; the host waits for them.
-void copy_to_device(const policy& on, const void* from, index bytes, void* to);
-void copy_to_host(const policy& on, const void* from, index bytes, void* to);
+void copy_to_device(const policy& on, const void* from, index_t bytes, void* to);
+void copy_to_host(const policy& on, const void* from, index_t bytes, void* to);
 // Enqueued: zeros, and the 0xFF bytes that make every number a NaN.
-void fill_zero(cudaStream_t stream, void* data, index bytes);
-void fill_nan(cudaStream_t stream, void* data, index bytes);
-void copy_on_device(cudaStream_t stream, const void* from, index bytes, void* to);
+void fill_zero(cudaStream_t stream, void* data, index_t bytes);
+void fill_nan(cudaStream_t stream, void* data, index_t bytes);
+void copy_on_device(cudaStream_t stream, const void* from, index_t bytes, void* to);
 
 /// Throws std::invalid_argument unless `data` is memory of the policy's device, or memory of the
 /// host that the machine lets every device read and write.
@@ -109,10 +109,10 @@ class array {
   using value_type = T;
 
   /// `size` numbers, not initialized. Throws while the stream is captured, and beyond the memory.
-  array(const policy& on, index size)
+  array(const policy& on, index_t size)
       : on_(on), memory_(detail::lasting(on, bytes_of(size))), size_(size) {}
   /// A copy of host memory; waits for the copy.
-  array(const policy& on, std::span<const T> host) : array(on, static_cast<index>(host.size())) {
+  array(const policy& on, std::span<const T> host) : array(on, static_cast<index_t>(host.size())) {
     copy_from(host);
   }
   array(const policy& on, const std::vector<T>& host) : array(on, std::span<const T>(host)) {}
@@ -129,13 +129,13 @@ class array {
 
   T* data() { return static_cast<T*>(memory_.data()); }
   const T* data() const { return static_cast<const T*>(memory_.data()); }
-  index size() const { return size_; }
+  index_t size() const { return size_; }
   operator span<T>() { return {data(), size_}; }              // NOLINT: a view, as std::span
   operator span<const T>() const { return {data(), size_}; }  // NOLINT
 
   /// Waits for the copy.
   void copy_from(std::span<const T> host) {
-    zo::detail::require(static_cast<index>(host.size()) == size_, "zo::cuda::array: ", size_,
+    zo::detail::require(static_cast<index_t>(host.size()) == size_, "zo::cuda::array: ", size_,
                         " numbers cannot be copied from ", host.size());
     detail::copy_to_device(on_, host.data(), memory_.bytes(), data());
   }
@@ -147,16 +147,16 @@ class array {
   }
 
  private:
-  static index bytes_of(index size) {
-    constexpr index most = std::numeric_limits<index>::max() / static_cast<index>(sizeof(T));
+  static index_t bytes_of(index_t size) {
+    constexpr index_t most = std::numeric_limits<index_t>::max() / static_cast<index_t>(sizeof(T));
     zo::detail::require(size >= 0 && size <= most, "zo::cuda::array: size must be in 0 … ", most,
                         ", got ", size);
-    return size * static_cast<index>(sizeof(T));
+    return size * static_cast<index_t>(sizeof(T));
   }
 
   policy on_;
   detail::buffer memory_;
-  index size_ = 0;
+  index_t size_ = 0;
 };
 
 namespace detail {
@@ -165,7 +165,7 @@ namespace detail {
 template <class T>
 std::uint64_t fingerprint_of(const policy& on, span<const T> values) {
   std::vector<T> host(static_cast<std::size_t>(values.size()));
-  copy_to_host(on, values.data(), values.size() * static_cast<index>(sizeof(T)), host.data());
+  copy_to_host(on, values.data(), values.size() * static_cast<index_t>(sizeof(T)), host.data());
   return zo::detail::fingerprint().add(std::span<const T>(host)).value();
 }
 

@@ -40,7 +40,7 @@ class device_machine {
     memory_.watch(infinite_.data());
   }
 
-  index dimension() const { return x_.size(); }
+  index_t dimension() const { return x_.size(); }
   bool drops() const { return how_.options().failures == on_failure::drop; }
 
   estimate_result estimate(const estimate_options& place) {
@@ -92,7 +92,7 @@ class device_machine {
   }
 
  private:
-  index bytes() const { return x_.size() * static_cast<index>(sizeof(T)); }
+  index_t bytes() const { return x_.size() * static_cast<index_t>(sizeof(T)); }
 
   const policy& on_;
   F& f_;

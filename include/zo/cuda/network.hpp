@@ -23,10 +23,10 @@ namespace zo::cuda {
 template <class T>
 struct network_batch {
   span<const T> inputs;  ///< count x input, row-major: sample, channel, row, column
-  index count = 0;
+  index_t count = 0;
   /// Classes, one a sample: mean softmax cross entropy. Or numbers, count x outputs: mean squared
   /// error over all of them. A class that the network does not have makes the loss NaN.
-  std::variant<span<const index>, span<const double>> targets;
+  std::variant<span<const index_t>, span<const double>> targets;
 };
 
 struct network_options {
@@ -37,7 +37,7 @@ struct network_options {
   nn::products products = nn::products::exact;
   /// Device memory for the values of a pass and for probes: as many probes go together as fit, and
   /// fewer where the device has less.
-  index max_bytes = index{4} << 30;
+  index_t max_bytes = index_t{4} << 30;
 };
 
 /// Models zo::cuda::coordinate_objective and zo::cuda::batch_objective over the flat vector of
@@ -73,10 +73,10 @@ class network_objective {
   /// `known` are the coordinates in host memory: what goes together is decided there. zo::cge calls
   /// this one. Cost: what the moved channels reach. Throws zo::cuda::error where the device has no
   /// room for one probe.
-  void probe(std::span<const index> known, span<const index> coordinates, span<const T> steps,
+  void probe(std::span<const index_t> known, span<const index_t> coordinates, span<const T> steps,
              span<double> differences, cudaStream_t stream);
   /// Reads the coordinates back first: waits for the stream, so not while it is captured.
-  void probe(span<const index> coordinates, span<const T> steps, span<double> differences,
+  void probe(span<const index_t> coordinates, span<const T> steps, span<double> differences,
              cudaStream_t stream);
 
   /// losses[k] of whole points, in passes of their own: prepare anew before the next probe.
@@ -87,10 +87,10 @@ class network_objective {
   void update_statistics(span<T> statistics, double momentum = 0.1);
 
   /// Multiplications of the probes since the last prepare, counted as zo::nn::objective does.
-  index multiplications() const;
+  index_t multiplications() const;
 
   /// Device memory held now.
-  index bytes() const;
+  index_t bytes() const;
 
  private:
   struct state;

@@ -24,10 +24,10 @@ namespace zo::cuda {
 template <class T>
 struct points {
   span<const T> data;
-  index count = 0;
-  index dimension = 0;
+  index_t count = 0;
+  index_t dimension = 0;
 
-  ZO_HD span<const T> operator[](index k) const { return data.subspan(k * dimension, dimension); }
+  ZO_HD span<const T> operator[](index_t k) const { return data.subspan(k * dimension, dimension); }
 };
 
 template <class F, class T>
@@ -48,7 +48,7 @@ concept batch_objective = plain_batch_objective<F, T> || sampled_batch_objective
 
 /// Candidate j is a perturbed version of row rows[j]; losses[j] is that row's loss.
 template <class F, class T>
-concept rowwise_objective = requires(F& f, points<T> candidates, span<const index> rows,
+concept rowwise_objective = requires(F& f, points<T> candidates, span<const index_t> rows,
                                      span<double> losses, cudaStream_t stream) {
   f(candidates, rows, losses, stream);
 };
@@ -58,7 +58,7 @@ concept rowwise_objective = requires(F& f, points<T> candidates, span<const inde
 template <class F, class T>
 concept coordinate_objective = requires(F& f, span<const T> x, span<double> loss,
                                         cudaStream_t stream, sample_id sample,
-                                        span<const index> coordinates, span<const T> steps,
+                                        span<const index_t> coordinates, span<const T> steps,
                                         span<double> differences) {
   f.prepare(x, loss, stream, sample);
   f.probe(coordinates, steps, differences, stream);
@@ -68,8 +68,8 @@ concept coordinate_objective = requires(F& f, span<const T> x, span<double> loss
 /// `known` are those of `coordinates`.
 template <class F, class T>
 concept planning_objective = coordinate_objective<F, T> &&
-    requires(F& f, std::span<const index> known, span<const index> coordinates, span<const T> steps,
-             span<double> differences, cudaStream_t stream) {
+    requires(F& f, std::span<const index_t> known, span<const index_t> coordinates,
+             span<const T> steps, span<double> differences, cudaStream_t stream) {
   f.probe(known, coordinates, steps, differences, stream);
 };
 

@@ -15,17 +15,17 @@ namespace zo::cuda {
 namespace detail {
 
 template <class T>
-void update(const place& at, const sgd&, const zo::detail::update_numbers& n, index count,
+void update(const place& at, const sgd&, const zo::detail::update_numbers& n, index_t count,
             const T* g, T* const state[2], T* x, unsigned long long* infinite) {
   sgd_update(at, n, count, g, state, x, infinite);
 }
 template <class T>
-void update(const place& at, const sign_sgd&, const zo::detail::update_numbers& n, index count,
+void update(const place& at, const sign_sgd&, const zo::detail::update_numbers& n, index_t count,
             const T* g, T* const state[2], T* x, unsigned long long* infinite) {
   sign_sgd_update(at, n, count, g, state, x, infinite);
 }
 template <class T>
-void update(const place& at, const adam&, const zo::detail::update_numbers& n, index count,
+void update(const place& at, const adam&, const zo::detail::update_numbers& n, index_t count,
             const T* g, T* const state[2], T* x, unsigned long long* infinite) {
   adam_update(at, n, count, g, state, x, infinite);
 }
@@ -38,14 +38,14 @@ void update(const place& at, const adam&, const zo::detail::update_numbers& n, i
 template <class Rule, scalar T>
 class updater {
  public:
-  updater(const policy& on, Rule rule, index dimension)
+  updater(const policy& on, Rule rule, index_t dimension)
       : rule_(std::move(rule)),
         dimension_(checked(dimension)),
         state_{array<T>(on, rule_.state_vectors() > 0 ? dimension : 0),
                array<T>(on, rule_.state_vectors() > 1 ? dimension : 0)} {
     for (array<T>& one : state_) {
       if (one.size() > 0) {
-        detail::fill_zero(on.stream(), one.data(), one.size() * static_cast<index>(sizeof(T)));
+        detail::fill_zero(on.stream(), one.data(), one.size() * static_cast<index_t>(sizeof(T)));
       }
     }
   }
@@ -78,14 +78,14 @@ class updater {
   }
 
  private:
-  index checked(index dimension) const {
+  index_t checked(index_t dimension) const {
     zo::detail::check_dimension("zo::cuda::updater", dimension);
     rule_.template check<T>();
     return dimension;
   }
 
   Rule rule_;
-  index dimension_;
+  index_t dimension_;
   std::uint64_t steps_ = 0;
   std::array<array<T>, 2> state_;
 };

@@ -16,7 +16,7 @@ namespace zo::cuda {
 struct on_options {
   /// Device memory that the buffers of one estimate may take together; unset: no bound but
   /// chunk_bytes. An estimate that cannot do with it throws before it asks anything.
-  std::optional<index> max_bytes{};
+  std::optional<index_t> max_bytes{};
   /// Where buffers come from; null: the default pool of the device.
   cudaMemPool_t pool = nullptr;
   /// Device memory with a number that is added to estimate_options::step when the kernels run, so

@@ -20,13 +20,13 @@ struct direction_maker {
   int sides = 1;
   double step = 0;
   const T* x = nullptr;
-  index dimension = 0;
+  index_t dimension = 0;
 
-  void begin(const place&, index, T*) const {}
-  void write(const place& at, index first, index count, T* to) const {
+  void begin(const place&, index_t, T*) const {}
+  void write(const place& at, index_t first, index_t count, T* to) const {
     write_candidates(at, directions, sides, step, x, dimension, first, count, to);
   }
-  void restore(const place&, index, index, T*) const {}
+  void restore(const place&, index_t, index_t, T*) const {}
 };
 
 template <class T, class F, distribution D, difference_scheme S>
@@ -48,7 +48,7 @@ class rge_run {
                     problem.rows,
                     nullptr} {
     zo::detail::check_row_directions(problem.rows, how_.directions);
-    const index rows = problem.rows;
+    const index_t rows = problem.rows;
     known_ = memory.take<double>(room::tally, tally::numbers(rows));
     report_ = memory.take<report>(room::report, 1);
     base_ = memory.take<double>(room::base, rows);
@@ -62,13 +62,13 @@ class rge_run {
   }
 
   /// Enqueues the estimate; returns the queries. The report lies in the workspace.
-  index operator()() {
-    const index rows = problem_.rows;
+  index_t operator()() {
+    const index_t rows = problem_.rows;
     fill_zero(at_.stream, known_, tally::numbers(rows) * 8);
     const tally known(known_, rows);
     find_faults(at_, rows, problem_.dimension,
                 zo::detail::check_of<T>(D{}, step_, problem_.dimension), problem_.x, known);
-    for (index first = 0; first < how_.directions; first += group_) {
+    for (index_t first = 0; first < how_.directions; first += group_) {
       add_directions(first, std::min(group_, how_.directions - first), known);
     }
     const ending end{rows,         how_.directions, how_.failures == on_failure::drop,
@@ -81,15 +81,15 @@ class rge_run {
   }
 
  private:
-  void add_directions(index first, index count, const tally& known) {
-    const index rows = problem_.rows, dimension = problem_.dimension;
+  void add_directions(index_t first, index_t count, const tally& known) {
+    const index_t rows = problem_.rows, dimension = problem_.dimension;
     row_directions some = directions_;
     some.from.number = static_cast<std::uint32_t>(first);
     if constexpr (D::unit_norm) {
       inverse_norms(at_, some, count, dimension, norms_, partial_, factors_);
       some.factors = factors_;
     }
-    const index candidates = count * S::points * rows;
+    const index_t candidates = count * S::points * rows;
     double* const base = S::uses_base && first == 0 ? base_ : nullptr;
     asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, dimension}, base, answers_,
                candidates);
@@ -102,19 +102,19 @@ class rge_run {
   }
 
   // Bytes of what grows with the problem, beside norms and candidates.
-  index plain_bytes() const {
-    const index rows = problem_.rows, factors = D::unit_norm ? group_ * rows : 0;
+  index_t plain_bytes() const {
+    const index_t rows = problem_.rows, factors = D::unit_norm ? group_ * rows : 0;
     return 8 * (tally::numbers(rows) + rows + group_ * S::points * rows + factors + 3) +
-           static_cast<index>(sizeof(T)) * group_ * rows;
+           static_cast<index_t>(sizeof(T)) * group_ * rows;
   }
-  index own_bytes() const {
+  index_t own_bytes() const {
     return plain_bytes() + (D::unit_norm ? 8 * norms_ * tiles(problem_.dimension) : 0);
   }
   // Norms that are found together: some MiB of sums, and one candidate's place left beside them.
-  index norms_at_once(const workspace& memory) const {
-    const index candidate = problem_.dimension * static_cast<index>(sizeof(T));
-    const index bytes = memory.left_of(index{16} << 20, plain_bytes() + candidate);
-    return std::clamp(bytes / (8 * tiles(problem_.dimension)), index{1},
+  index_t norms_at_once(const workspace& memory) const {
+    const index_t candidate = problem_.dimension * static_cast<index_t>(sizeof(T));
+    const index_t bytes = memory.left_of(index_t{16} << 20, plain_bytes() + candidate);
+    return std::clamp(bytes / (8 * tiles(problem_.dimension)), index_t{1},
                       std::min(group_ * problem_.rows, most_norms));
   }
 
@@ -123,7 +123,7 @@ class rge_run {
   const rge_options& how_;
   const unsigned long long* watched_;
   double step_;
-  index group_, norms_;
+  index_t group_, norms_;
   asker<T, F> asker_;
   row_directions directions_;
   double* known_ = nullptr;
@@ -136,8 +136,8 @@ class rge_run {
 };
 
 template <class T, class F, distribution D, difference_scheme S>
-index estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const rge<D, S>& how,
-                    const estimate_options& options, workspace& memory) {
+index_t estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const rge<D, S>& how,
+                      const estimate_options& options, workspace& memory) {
   return rge_run<T, F, D, S>(on, f, problem, how, options, memory)();
 }
 

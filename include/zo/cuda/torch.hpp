@@ -78,8 +78,8 @@ tensor_boundary boundary_of(const policy& on, F& f, const torch::Tensor& z, cons
   const torch_on_stream here(stream);
   std::optional<workspace> own;
   if (memory == nullptr) memory = &own.emplace(on);
-  const auto black_box = [&](points<T> candidates, span<const index> numbers, span<double> answers,
-                             cudaStream_t) {
+  const auto black_box = [&](points<T> candidates, span<const index_t> numbers,
+                             span<double> answers, cudaStream_t) {
     zo::detail::ask_tensors(f, z, z.device(), candidates.data.data(), numbers.data(),
                             candidates.count, answers.data());
   };

@@ -51,8 +51,8 @@ class workspace {
   const policy& on() const { return on_; }
 
   /// Bytes of device memory held now.
-  index bytes() const {
-    index total = 0;
+  index_t bytes() const {
+    index_t total = 0;
     for (const detail::buffer& one : buffers_) total += one.bytes();
     return total;
   }
@@ -65,13 +65,13 @@ class workspace {
   /// For the estimators: room for `count` numbers, not initialized. Throws std::invalid_argument
   /// beyond max_bytes, zo::cuda::error when the device has no more.
   template <class T>
-  T* take(detail::room which, index count) {
-    return static_cast<T*>(bytes_for(which, count * static_cast<index>(sizeof(T))));
+  T* take(detail::room which, index_t count) {
+    return static_cast<T*>(bytes_for(which, count * static_cast<index_t>(sizeof(T))));
   }
 
   /// For the estimators: what is left of `wanted` bytes beside `others` bytes.
-  index left_of(index wanted, index others) const {
-    const index bound = on_.options().max_bytes.value_or(std::numeric_limits<index>::max());
+  index_t left_of(index_t wanted, index_t others) const {
+    const index_t bound = on_.options().max_bytes.value_or(std::numeric_limits<index_t>::max());
     return std::min(wanted, bound - std::min(bound, others));
   }
 
@@ -87,7 +87,7 @@ class workspace {
   }
 
  private:
-  void* bytes_for(detail::room which, index bytes);
+  void* bytes_for(detail::room which, index_t bytes);
 
   policy on_;
   zo::detail::in_use use_;

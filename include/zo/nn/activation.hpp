@@ -46,26 +46,26 @@ enum class share : std::uint8_t {
 };
 
 struct activation_options {
-  index directions = 64;    ///< a sample, on average; at least 1
+  index_t directions = 64;  ///< a sample, on average; at least 1
   double smoothing = 1e-4;  ///< mu: by how much one number moves
   share shares = share::by_sensitivity;
 };
 
 /// What an estimate did.
 struct activation_result {
-  index point = -1;           ///< the value that was moved
-  index active = 0;           ///< numbers of it that mattered, all samples together
-  index most_active = 0;      ///< of one sample: as many directions are exact
-  index questions = 0;        ///< (sample, direction) pairs asked
-  index multiplications = 0;  ///< of the differences
+  index_t point = -1;           ///< the value that was moved
+  index_t active = 0;           ///< numbers of it that mattered, all samples together
+  index_t most_active = 0;      ///< of one sample: as many directions are exact
+  index_t questions = 0;        ///< (sample, direction) pairs asked
+  index_t multiplications = 0;  ///< of the differences
 };
 
 /// Where a layer's outputs are moved, and what lies between.
 struct activation_chain {
-  std::vector<index> nodes;  ///< from the layer itself to the point
-  index point() const { return nodes.back(); }
+  std::vector<index_t> nodes;  ///< from the layer itself to the point
+  index_t point() const { return nodes.back(); }
 };
-activation_chain chain_of(const network& net, index layer);
+activation_chain chain_of(const network& net, index_t layer);
 
 /// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch, and
 /// keeps nothing of the caller's. Memory: one pass, and for an estimate a few times the values of
@@ -88,7 +88,7 @@ class activation_estimator {
   /// coordinates, or by going from the last value to the first here. The directions are pure
   /// functions of (seed, step, layer, sample); the same bits for any number of threads. Cost: as
   /// the result says. Throws std::invalid_argument.
-  activation_result estimate(index layer, const activation_options& options, const stream& from,
+  activation_result estimate(index_t layer, const activation_options& options, const stream& from,
                              std::span<T> gradient) const;
 
  private:
@@ -96,18 +96,19 @@ class activation_estimator {
     std::vector<double> of_mean, of_variance;  // by channel
   };
 
-  activation_result estimate_norm(index id, const activation_options& options, const stream& from,
+  activation_result estimate_norm(index_t id, const activation_options& options, const stream& from,
                                   std::span<T> gradient) const;
-  activation_result estimate_weights(index layer, const activation_options& options,
+  activation_result estimate_weights(index_t layer, const activation_options& options,
                                      const stream& from, std::span<T> gradient) const;
   template <class Move>
-  std::vector<T> ask(index layer, index units, const std::vector<std::vector<std::int32_t>>& active,
+  std::vector<T> ask(index_t layer, index_t units,
+                     const std::vector<std::vector<std::int32_t>>& active,
                      const activation_options& options, const stream& from,
                      std::span<const T> gradient, activation_result& result,
                      const Move& move) const;
-  std::vector<effect> effects_after(index point, std::span<const T> gradient) const;
-  std::vector<index> shared_out(const activation_options& options, const std::vector<index>& active,
-                                bool coupled) const;
+  std::vector<effect> effects_after(index_t point, std::span<const T> gradient) const;
+  std::vector<index_t> shared_out(const activation_options& options,
+                                  const std::vector<index_t>& active, bool coupled) const;
 
   const network& net() const { return pass_.net(); }
 
@@ -117,7 +118,7 @@ class activation_estimator {
   Loss loss_;
   double value_ = 0;
   std::vector<double> sensitivities_;  // descending
-  std::vector<index> order_;           // the samples, most sensitive first
+  std::vector<index_t> order_;         // the samples, most sensitive first
   forward_pass<T> pass_;               // in that order, with the statistics of the batch
 };
 

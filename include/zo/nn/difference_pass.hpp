@@ -29,17 +29,17 @@ enum class coupling : std::uint8_t {
 /// What a difference d does to the statistics of one batch norm, sample by sample: sums over the
 /// pixels of d, and of d (2 c + d) for c = input - mean. samples x channels each.
 struct norm_sums {
-  index node = -1;
+  index_t node = -1;
   std::vector<double> of_difference{}, of_squares{};
 };
 
 /// Bytes that differences of `count` samples take at most, beside those of the base pass.
 template <class T>
-index difference_bytes(const network& net, index count);
+index_t difference_bytes(const network& net, index_t count);
 
 /// What one question costs in multiplications and numbers written, a sample: the values from
 /// `node` on, of which one channel has moved (`one_channel`) or all. From node 0 on: one pass.
-double cost_from(const network& net, index node, bool one_channel);
+double cost_from(const network& net, index_t node, bool one_channel);
 
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread. Memory: difference_bytes, the differences that are still needed.
@@ -57,19 +57,19 @@ class difference_pass {
 
   /// Outputs of the base pass after parameter `coordinate` moved by `step`, minus those before:
   /// count x outputs, valid until the next call. Cost: what the changed channel reaches.
-  std::span<const T> operator()(index coordinate, T step);
+  std::span<const T> operator()(index_t coordinate, T step);
 
   /// Outputs after the values of `node` changed by `moved`, minus those before: samples x outputs,
   /// valid until the next call. `moved` is samples x values of the node, row-major by sample. With
   /// coupling::frozen it may be of fewer samples than the base pass had: the first ones. Cost: a
   /// forward pass of these samples from the node on.
-  std::span<const T> from(index node, std::span<const T> moved, coupling how);
+  std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
 
   /// After from(…, coupling::frozen): each batch norm that the difference reached, in their order.
   std::span<const norm_sums> sums() const { return sample_sums_; }
 
   /// Multiplications made so far, to be compared with network::multiplications().
-  index multiplications() const { return multiplications_; }
+  index_t multiplications() const { return multiplications_; }
 
  private:
   enum class extent { none, channel, full };
@@ -77,25 +77,25 @@ class difference_pass {
   // The difference of one value: nothing, one channel of every sample, or all of it.
   struct change {
     extent how = extent::none;
-    index channel = 0;
+    index_t channel = 0;
     detail::lane_vector<T> data{};  // [group][position][channel, or the only one][lane]
   };
 
-  void start(const view& moved, index element, T step, change& out);
-  std::span<const T> finish(index from);
-  void follow(index id);
-  void follow_chain(index id);
-  void convolve(index id, const change& in, index group, change& out, bool sums);
-  void measure(index norm, const change& d, index group, index first, index positions);
-  void measure_samples(index norm, const change& d);
-  void set_pivots(index norm, const change& d, index positions);
-  void factors_of(index norm, const change& d);
-  detail::norm_response<T> careful_response(index norm, const change& d, index channel,
+  void start(const view& moved, index_t element, T step, change& out);
+  std::span<const T> finish(index_t from);
+  void follow(index_t id);
+  void follow_chain(index_t id);
+  void convolve(index_t id, const change& in, index_t group, change& out, bool sums);
+  void measure(index_t norm, const change& d, index_t group, index_t first, index_t positions);
+  void measure_samples(index_t norm, const change& d);
+  void set_pivots(index_t norm, const change& d, index_t positions);
+  void factors_of(index_t norm, const change& d);
+  detail::norm_response<T> careful_response(index_t norm, const change& d, index_t channel,
                                             const detail::norm_input& input) const;
   bool follows_batch() const;
   void widen(const shape& s, change& c);
-  void reserve(change& c, extent how, index channel, const shape& s);
-  void release(index id, index user);
+  void reserve(change& c, extent how, index_t channel, const shape& s);
+  void release(index_t id, index_t user);
   void clear();
 
   const forward_pass<T>& base_;
@@ -108,11 +108,11 @@ class difference_pass {
   std::vector<T> scale_, slope_, shift_, rest_;  // of the batch norm at hand, by channel
   std::vector<T> outputs_;
   std::vector<norm_sums> sample_sums_;
-  index samples_ = 0;  // of the last question
+  index_t samples_ = 0;  // of the last question
   coupling how_ = coupling::batch;
   std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
   detail::lane_vector<T> transformed_;          // rows of them
-  index multiplications_ = 0;
+  index_t multiplications_ = 0;
 };
 
 }  // namespace zo::nn

@@ -23,19 +23,19 @@ ZO_HD T larger(T a, T b) {
 #pragma nv_exec_check_disable  // terms of the host are for the host
 #endif
 template <class T, class Term>
-ZO_HD T sum_over(T all, index count, const Term& term) {
+ZO_HD T sum_over(T all, index_t count, const Term& term) {
   T sum = 0;
-  for (index k = 0; k < count; ++k) sum += term(k);
+  for (index_t k = 0; k < count; ++k) sum += term(k);
   if (is_finite(sum)) return sum / all;
   sum = 0;
-  for (index k = 0; k < count; ++k) sum += term(k) / all;
+  for (index_t k = 0; k < count; ++k) sum += term(k) / all;
   return sum;
 }
 #if defined(__CUDACC__)
 #pragma nv_exec_check_disable
 #endif
 template <class T, class Term>
-ZO_HD T mean_of(index count, const Term& term) {
+ZO_HD T mean_of(index_t count, const Term& term) {
   return sum_over(static_cast<T>(count), count, term);
 }
 
@@ -97,19 +97,19 @@ ZO_HD inline double root_in(double unit, double variance, double epsilon) {
 // A batch norm's response from all of its numbers, value(i) and change(i), in double: where sums in
 // T overflow, or cancel because little is left of the variance.
 template <class T, class Value, class Change>
-ZO_HD norm_response<T> careful_norm_response(index numbers, const Value& value,
+ZO_HD norm_response<T> careful_norm_response(index_t numbers, const Value& value,
                                              const Change& change, const norm_input& input) {
   const auto n = static_cast<double>(numbers);
   double largest = 0;
-  for (index i = 0; i < numbers; ++i) {
+  for (index_t i = 0; i < numbers; ++i) {
     largest = std::fmax(largest, std::fmax(std::fabs(value(i)), std::fabs(change(i))));
   }
   const double unit = unit_for(largest), pivot = change(0) * unit;
   double lead = 0;
-  for (index i = 0; i < numbers; ++i) lead += change(i) * unit - pivot;
+  for (index_t i = 0; i < numbers; ++i) lead += change(i) * unit - pivot;
   lead /= n;
   double changes = 0, values = 0, grown = 0, left = 0;
-  for (index i = 0; i < numbers; ++i) {
+  for (index_t i = 0; i < numbers; ++i) {
     const double c = (value(i) * unit - input.centre * unit) - input.rest * unit;
     const double e = (change(i) * unit - pivot) - lead;
     values += c;
@@ -149,15 +149,15 @@ struct moments {
   double mean, variance, root;
 };
 template <class Value>
-ZO_HD moments careful_moments(index numbers, const Value& value, double epsilon) {
+ZO_HD moments careful_moments(index_t numbers, const Value& value, double epsilon) {
   const auto n = static_cast<double>(numbers);
   double largest = 0;
-  for (index i = 0; i < numbers; ++i) largest = std::fmax(largest, std::fabs(value(i)));
+  for (index_t i = 0; i < numbers; ++i) largest = std::fmax(largest, std::fabs(value(i)));
   const double unit = unit_for(largest), first = value(0) * unit;
   double mean = 0, sum = 0, squares = 0;
-  for (index i = 0; i < numbers; ++i) mean += value(i) * unit - first;
+  for (index_t i = 0; i < numbers; ++i) mean += value(i) * unit - first;
   mean = first + mean / n;
-  for (index i = 0; i < numbers; ++i) {
+  for (index_t i = 0; i < numbers; ++i) {
     const double c = value(i) * unit - mean;
     sum += c;
     squares += c * c;
@@ -171,23 +171,23 @@ ZO_HD moments careful_moments(index numbers, const Value& value, double epsilon)
 template <class T>
 struct row_of {
   const T* values;
-  ZO_HD double operator()(index k) const { return static_cast<double>(values[k]); }
+  ZO_HD double operator()(index_t k) const { return static_cast<double>(values[k]); }
 };
 
 // Softmax cross entropy of one sample; `logit(k)` is one of `classes` logits, `p` receives their
 // probabilities and `log_p` the logarithms of these. The target is one of them.
 template <class Logit>
-ZO_HD double cross_entropy_of(index classes, index target, const Logit& logit, double* p,
+ZO_HD double cross_entropy_of(index_t classes, index_t target, const Logit& logit, double* p,
                               double* log_p) {
-  index first = 0;
-  for (index k = 1; k < classes; ++k) first = logit(k) > logit(first) ? k : first;
+  index_t first = 0;
+  for (index_t k = 1; k < classes; ++k) first = logit(k) > logit(first) ? k : first;
   const double largest = logit(first);
   double others = 0;  // beside the 1 of the largest, so that small ones keep their digits
-  for (index k = 0; k < classes; ++k) {
+  for (index_t k = 0; k < classes; ++k) {
     p[k] = std::exp(logit(k) - largest);
     if (k != first) others += p[k];
   }
-  for (index k = 0; k < classes; ++k) {
+  for (index_t k = 0; k < classes; ++k) {
     p[k] /= 1 + others;
     log_p[k] = (logit(k) - largest) - std::log1p(others);
   }
@@ -197,13 +197,13 @@ ZO_HD double cross_entropy_of(index classes, index target, const Logit& logit, d
 // The same after its logits changed by change(k), minus before: with changes relative to that of
 // the target, the logarithm of 1 + sum of p expm1(change) over the other classes.
 template <class Change>
-ZO_HD double cross_entropy_difference(index classes, index target, const Change& change,
+ZO_HD double cross_entropy_difference(index_t classes, index_t target, const Change& change,
                                       const double* p, const double* log_p) {
   const double own = change(target);
   const double checked = (own - own) + (log_p[target] - log_p[target]);
   if (checked != 0) return checked;  // infinite minus infinite
   double grown = 0;
-  for (index k = 0; k < classes; ++k) {
+  for (index_t k = 0; k < classes; ++k) {
     if (k == target) continue;
     const double by = change(k) - own;
     // exp(by) may be beyond all numbers and p below them, though not their product.
@@ -212,12 +212,12 @@ ZO_HD double cross_entropy_difference(index classes, index target, const Change&
   if (grown > -0.5 && is_finite(grown)) return std::log1p(grown);
   // Far from 1 the sum itself, p exp(change) over all classes, has all digits.
   double most = log_p[target];
-  for (index k = 0; k < classes; ++k) {
+  for (index_t k = 0; k < classes; ++k) {
     const double moved = log_p[k] + (change(k) - own);
     most = moved > most ? moved : most;
   }
   double total = 0;
-  for (index k = 0; k < classes; ++k) total += std::exp(log_p[k] + (change(k) - own) - most);
+  for (index_t k = 0; k < classes; ++k) total += std::exp(log_p[k] + (change(k) - own) - most);
   return most + std::log(total);
 }
 

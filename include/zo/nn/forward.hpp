@@ -32,9 +32,11 @@ namespace detail {
 
 // Values of a batch: samples in groups of 16, innermost ([group][position][channel][16]), so that
 // every loop over them is one over whole vectors (src/nn/lanes.hpp).
-inline constexpr index lanes = 16;
+inline constexpr index_t lanes = 16;
 
-inline index groups_of(index samples) { return samples / lanes + (samples % lanes > 0 ? 1 : 0); }
+inline index_t groups_of(index_t samples) {
+  return samples / lanes + (samples % lanes > 0 ? 1 : 0);
+}
 
 // Memory by whole vectors; large arrays by large pages where the system has them.
 void* allocate_lanes(std::size_t bytes);
@@ -73,23 +75,23 @@ struct evaluation;  // what is evaluated together
 
 /// Row-major values of `count` samples (sample, channel, row, column) to lane rows, and back.
 template <class T>
-void to_lanes(const shape& s, index count, const T* rows, T* in_lanes);
+void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes);
 template <class T>
-void from_lanes(const shape& s, index count, const T* in_lanes, T* rows);
+void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows);
 
 // As many threads as loops have: refuses less than 1.
 int check_threads(const char* who, int threads);
 
 // Refuses batches of nothing, and in train mode those of which a batch norm sees a single number a
 // channel: its variance is zero, and so is every slope before it.
-void check_batch(const char* who, const network& net, index count, norm_mode mode);
+void check_batch(const char* who, const network& net, index_t count, norm_mode mode);
 
 }  // namespace detail
 
 /// Bytes that a pass of `count` samples keeps at most: values, weights and sums of batch norms;
 /// and, where differences are taken from it, the weights as those need them.
 template <class T>
-index pass_bytes(const network& net, index count, std::optional<products> differences = {});
+index_t pass_bytes(const network& net, index_t count, std::optional<products> differences = {});
 
 template <class T>
 class difference_pass;
@@ -107,27 +109,27 @@ class forward_pass {
   /// std::invalid_argument for sizes that do not fit the network, for a negative running variance
   /// in eval mode, and in train mode for a batch norm that sees one number a channel.
   void run(std::span<const T> parameters, std::span<const T> statistics, std::span<const T> inputs,
-           index count, norm_mode mode, int threads = 1);
+           index_t count, norm_mode mode, int threads = 1);
 
   /// Keeps the weights as a difference_pass needs them, until the next run. Products in bfloat16
   /// are for float.
   void prepare_differences(products how = products::exact);
 
   const network& net() const { return *net_; }
-  index count() const { return count_; }
+  index_t count() const { return count_; }
   norm_mode mode() const { return mode_; }
 
   /// count x outputs, row-major.
   std::span<const T> outputs() const;
 
   /// A copy of the values of a node, count x its size, row-major.
-  std::vector<T> value(index node) const;
+  std::vector<T> value(index_t node) const;
 
   /// Of the input of a batch norm, by channel: the mean, and the root of the variance + epsilon.
-  std::span<const double> means(index node) const;
-  std::span<const double> roots(index node) const;
+  std::span<const double> means(index_t node) const;
+  std::span<const double> roots(index_t node) const;
   /// The variance, after a pass in train mode.
-  std::span<const double> variances(index node) const;
+  std::span<const double> variances(index_t node) const;
 
   /// Moves running means and variances towards those of this batch, as PyTorch does: variances
   /// unbiased. Only after a pass in train mode, by a momentum from 0 to 1.
@@ -142,18 +144,18 @@ class forward_pass {
     std::vector<T> mean, scale, shift;
   };
 
-  const T* data(index node) const { return values_[static_cast<std::size_t>(node)].data(); }
-  std::span<const T> parameter(index number) const;
+  const T* data(index_t node) const { return values_[static_cast<std::size_t>(node)].data(); }
+  std::span<const T> parameter(index_t number) const;
   void check_run() const;
-  void check_norm(index node) const;
-  void make_room(index count);
-  void convolve(index id, int threads);
-  void normalize(index id, std::span<const T> statistics, int threads);
-  void measure(index id, bool summed, int threads);
+  void check_norm(index_t node) const;
+  void make_room(index_t count);
+  void convolve(index_t id, int threads);
+  void normalize(index_t id, std::span<const T> statistics, int threads);
+  void measure(index_t id, bool summed, int threads);
 
   std::shared_ptr<const network> net_;
   std::shared_ptr<const detail::evaluation> evaluation_;
-  index count_ = 0;
+  index_t count_ = 0;
   norm_mode mode_ = norm_mode::train;
   bool has_run_ = false;
   std::optional<products> differences_;  // that the weights are kept for
@@ -164,7 +166,7 @@ class forward_pass {
   std::vector<std::vector<double>> means_, rests_, variances_, roots_;  // rest: mean - mean as T
   std::vector<norm_factors> factors_;
   std::vector<double> sums_;
-  index summed_ = -1;  // the node whose values sums_ are of
+  index_t summed_ = -1;  // the node whose values sums_ are of
   std::vector<T> outputs_;
 };
 

@@ -26,16 +26,16 @@
 namespace zo::nn {
 
 struct layer_direction_options {
-  index directions = 16;        ///< q, at least 1
-  double smoothing = 1e-4;      ///< mu: by how much one weight moves; above 0
-  std::optional<index> rank{};  ///< none: full rank
+  index_t directions = 16;        ///< q, at least 1
+  double smoothing = 1e-4;        ///< mu: by how much one weight moves; above 0
+  std::optional<index_t> rank{};  ///< none: full rank
 };
 
 /// Writes direction `number` (0 … 2^20 - 1) of a layer's parameters: weights, then biases, which
 /// have signs of their own. A pure function of (seed, step, layer, number).
 template <class T>
-void fill_layer_direction(const network& net, index layer, const layer_direction_options& options,
-                          const stream& from, index number, std::span<T> out);
+void fill_layer_direction(const network& net, index_t layer, const layer_direction_options& options,
+                          const stream& from, index_t number, std::span<T> out);
 
 /// Writes the estimate for one convolution or linear map (weights and bias) into its place of
 /// `gradient`, which has all parameters. `base` is the pass of the batch, prepared for differences,
@@ -44,8 +44,8 @@ void fill_layer_direction(const network& net, index layer, const layer_direction
 /// multiplications. Memory: a few times the layer's values for each thread. Throws
 /// std::invalid_argument.
 template <class T, class Loss>
-index estimate_by_directions(const forward_pass<T>& base, const Loss& loss, index layer,
-                             const layer_direction_options& options, const stream& from,
-                             std::span<T> gradient, int threads = 1);
+index_t estimate_by_directions(const forward_pass<T>& base, const Loss& loss, index_t layer,
+                               const layer_direction_options& options, const stream& from,
+                               std::span<T> gradient, int threads = 1);
 
 }  // namespace zo::nn

@@ -52,19 +52,19 @@ struct plan_options {
   std::optional<double> passes{};
   /// Directions of each of the two estimates of the pilot, at least 1. What the plan expects is no
   /// better than they are: with too few, layers whose S is overestimated by chance disappoint.
-  index pilot = 16;
+  index_t pilot = 16;
 };
 
 enum class question : std::uint8_t { weights, activations };
 
 /// What is asked about one layer (or batch norm), and why.
 struct layer_choice {
-  index node = -1;
+  index_t node = -1;
   question about = question::weights;
-  index questions = 0;  ///< coordinates, or directions a sample
-  double passes = 0;    ///< cost in forward passes of the batch
-  double cosine = 0;    ///< expected
-  std::string why{};    ///< a sentence
+  index_t questions = 0;  ///< coordinates, or directions a sample
+  double passes = 0;      ///< cost in forward passes of the batch
+  double cosine = 0;      ///< expected
+  std::string why{};      ///< a sentence
 };
 
 struct layer_plan {

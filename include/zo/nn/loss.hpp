@@ -18,12 +18,12 @@ namespace zo::nn {
 namespace detail {
 
 // Questions about some samples: those there are, with their changes and room for their parts.
-inline void check_samples(const char* who, std::span<const index> samples, index all,
+inline void check_samples(const char* who, std::span<const index_t> samples, index_t all,
                           std::size_t outputs, std::size_t changes, std::size_t parts) {
   zo::detail::require(changes == samples.size() * outputs && parts == samples.size(), who, ": ",
                       samples.size(), " samples need ", samples.size() * outputs,
                       " changes and as many parts, got ", changes, " and ", parts);
-  for (const index sample : samples) {
+  for (const index_t sample : samples) {
     zo::detail::require(sample >= 0 && sample < all, who, ": sample ", sample, " is not in 0 … ",
                         all - 1);
   }
@@ -34,33 +34,33 @@ inline void check_samples(const char* who, std::span<const index> samples, index
 /// Mean softmax cross entropy of `classes` logits a sample.
 class cross_entropy {
  public:
-  cross_entropy(std::span<const index> targets, index classes)
+  cross_entropy(std::span<const index_t> targets, index_t classes)
       : targets_(targets.begin(), targets.end()), classes_(classes) {
     zo::detail::require(classes >= 1, "zo::nn::cross_entropy: classes must be at least 1, got ",
                         classes);
     zo::detail::require(!targets.empty(),
                         "zo::nn::cross_entropy: there are no targets, and the mean "
                         "over no samples is no number");
-    for (const index target : targets) {
+    for (const index_t target : targets) {
       zo::detail::require(target >= 0 && target < classes, "zo::nn::cross_entropy: target ", target,
                           " is not in 0 … ", classes - 1);
     }
   }
 
-  std::span<const index> targets() const { return targets_; }
-  index samples() const { return static_cast<index>(targets_.size()); }
+  std::span<const index_t> targets() const { return targets_; }
+  index_t samples() const { return static_cast<index_t>(targets_.size()); }
 
   /// The loss at these logits, which later differences are taken from.
   template <class T>
   double prepare(std::span<const T> logits) {
-    const index wanted = detail::product_of({samples(), classes_});
-    zo::detail::require(static_cast<index>(logits.size()) == wanted,
+    const index_t wanted = detail::product_of({samples(), classes_});
+    zo::detail::require(static_cast<index_t>(logits.size()) == wanted,
                         "zo::nn::cross_entropy: ", targets_.size(), " samples of ", classes_,
                         " classes need ", wanted, " logits, got ", logits.size());
     probabilities_.resize(logits.size());
     logarithms_.resize(logits.size());
-    return detail::mean_of<double>(static_cast<index>(targets_.size()), [&](index b) {
-      const index first = b * classes_;
+    return detail::mean_of<double>(static_cast<index_t>(targets_.size()), [&](index_t b) {
+      const index_t first = b * classes_;
       return detail::cross_entropy_of(classes_, targets_[static_cast<std::size_t>(b)],
                                       detail::row_of<T>{logits.data() + first},
                                       probabilities_.data() + first, logarithms_.data() + first);
@@ -72,7 +72,7 @@ class cross_entropy {
   template <class T>
   double difference(const T* changes) const {
     check_prepared();
-    return detail::mean_of<double>(static_cast<index>(targets_.size()), [&](index b) {
+    return detail::mean_of<double>(static_cast<index_t>(targets_.size()), [&](index_t b) {
       return of_sample(static_cast<std::size_t>(b), changes + b * classes_);
     });
   }
@@ -80,10 +80,10 @@ class cross_entropy {
   /// The part that each of some samples has in the difference: row k of the changes is of sample
   /// samples[k].
   template <class T>
-  void differences(std::span<const index> samples, std::span<const T> changes,
+  void differences(std::span<const index_t> samples, std::span<const T> changes,
                    std::span<double> parts) const {
     check_prepared();
-    detail::check_samples("zo::nn::cross_entropy", samples, static_cast<index>(targets_.size()),
+    detail::check_samples("zo::nn::cross_entropy", samples, static_cast<index_t>(targets_.size()),
                           static_cast<std::size_t>(classes_), changes.size(), parts.size());
     for (std::size_t k = 0; k < samples.size(); ++k) {
       parts[k] = of_sample(static_cast<std::size_t>(samples[k]),
@@ -99,9 +99,9 @@ class cross_entropy {
     for (std::size_t b = 0; b < targets_.size(); ++b) {
       const double* const p = probabilities_.data() + b * static_cast<std::size_t>(classes_);
       double others = 0;  // 1 - p of the target, without its rounding
-      for (index k = 0; k < classes_; ++k) others += k == targets_[b] ? 0 : p[k];
+      for (index_t k = 0; k < classes_; ++k) others += k == targets_[b] ? 0 : p[k];
       double norm = others;
-      for (index k = 0; k < classes_; ++k) norm = std::hypot(norm, k == targets_[b] ? 0 : p[k]);
+      for (index_t k = 0; k < classes_; ++k) norm = std::hypot(norm, k == targets_[b] ? 0 : p[k]);
       norms.push_back(norm / static_cast<double>(targets_.size()));
     }
     return norms;
@@ -121,8 +121,8 @@ class cross_entropy {
                                             logarithms_.data() + first);
   }
 
-  std::vector<index> targets_;
-  index classes_;
+  std::vector<index_t> targets_;
+  index_t classes_;
   std::vector<double> probabilities_, logarithms_;
 };
 
@@ -130,9 +130,9 @@ class cross_entropy {
 class squared_error {
  public:
   /// Of `samples` samples, row-major.
-  explicit squared_error(std::vector<double> targets, index samples = 1)
+  explicit squared_error(std::vector<double> targets, index_t samples = 1)
       : targets_(std::move(targets)),
-        outputs_(targets_.size() / static_cast<std::size_t>(std::max<index>(samples, 1))) {
+        outputs_(targets_.size() / static_cast<std::size_t>(std::max<index_t>(samples, 1))) {
     zo::detail::require(samples >= 1 && outputs_ >= 1 &&
                             outputs_ * static_cast<std::size_t>(samples) == targets_.size(),
                         "zo::nn::squared_error: ", targets_.size(), " targets are not of ", samples,
@@ -152,7 +152,7 @@ class squared_error {
     for (std::size_t k = 0; k < outputs.size(); ++k) {
       residuals_[k] = static_cast<double>(outputs[k]) - targets_[k];
     }
-    return detail::mean_of<double>(static_cast<index>(residuals_.size()), [&](index k) {
+    return detail::mean_of<double>(static_cast<index_t>(residuals_.size()), [&](index_t k) {
       const double residual = residuals_[static_cast<std::size_t>(k)];
       return residual * residual;
     });
@@ -166,12 +166,12 @@ class squared_error {
 
   /// As for cross_entropy.
   template <class T>
-  void differences(std::span<const index> samples, std::span<const T> changes,
+  void differences(std::span<const index_t> samples, std::span<const T> changes,
                    std::span<double> parts) const {
     check_prepared();
     detail::check_samples("zo::nn::squared_error", samples,
-                          static_cast<index>(targets_.size() / outputs_), outputs_, changes.size(),
-                          parts.size());
+                          static_cast<index_t>(targets_.size() / outputs_), outputs_,
+                          changes.size(), parts.size());
     for (std::size_t k = 0; k < samples.size(); ++k) {
       parts[k] = part(static_cast<std::size_t>(samples[k]) * outputs_, outputs_,
                       changes.data() + k * outputs_);
@@ -197,7 +197,7 @@ class squared_error {
   template <class T>
   double part(std::size_t first, std::size_t count, const T* changes) const {
     return detail::sum_over(
-        static_cast<double>(targets_.size()), static_cast<index>(count), [&](index k) {
+        static_cast<double>(targets_.size()), static_cast<index_t>(count), [&](index_t k) {
           return detail::square_difference(residuals_[first + static_cast<std::size_t>(k)],
                                            static_cast<double>(changes[k]));
         });

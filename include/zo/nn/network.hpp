@@ -16,12 +16,12 @@ namespace zo::nn {
 
 /// Of one sample: channels of height x width. A plain vector has height and width 1.
 struct shape {
-  index channels = 1;
-  index height = 1;
-  index width = 1;
+  index_t channels = 1;
+  index_t height = 1;
+  index_t width = 1;
 
-  index area() const { return height * width; }
-  index size() const { return channels * area(); }
+  index_t area() const { return height * width; }
+  index_t size() const { return channels * area(); }
   bool operator==(const shape&) const = default;
 };
 
@@ -64,38 +64,38 @@ constexpr bool mixes(operation what) {
 struct node {
   operation what = operation::input;
   std::string name{};
-  index first = -1;   ///< the value it works on
-  index second = -1;  ///< the other one (add)
+  index_t first = -1;   ///< the value it works on
+  index_t second = -1;  ///< the other one (add)
   shape in{}, out{};
-  index kernel = 1, stride = 1, padding = 0;
-  index weight = -1, bias = -1;               ///< parameters, by number
-  index running_mean = -1, running_var = -1;  ///< statistics, by number
-  double epsilon = 1e-5;                      ///< batch_norm
+  index_t kernel = 1, stride = 1, padding = 0;
+  index_t weight = -1, bias = -1;               ///< parameters, by number
+  index_t running_mean = -1, running_var = -1;  ///< statistics, by number
+  double epsilon = 1e-5;                        ///< batch_norm
 };
 
 /// A named part of the flat vector of parameters, or of that of statistics.
 struct view {
   std::string name{};
-  std::vector<index> dims{};
-  index offset = 0;
-  index size = 0;
-  index node = -1;  ///< whose it is
+  std::vector<index_t> dims{};
+  index_t offset = 0;
+  index_t size = 0;
+  index_t node = -1;  ///< whose it is
 
   /// Elements that one output channel (of a convolution or linear map) depends on.
-  index per_channel() const { return size / dims.front(); }
+  index_t per_channel() const { return size / dims.front(); }
 };
 
 struct convolution_options {
-  index channels = 1;
-  index kernel = 3;
-  index stride = 1;
-  index padding = 1;
+  index_t channels = 1;
+  index_t kernel = 3;
+  index_t stride = 1;
+  index_t padding = 1;
   bool bias = false;
 };
 
 struct pool_options {
-  index kernel = 2;
-  index stride = 2;
+  index_t kernel = 2;
+  index_t stride = 2;
 };
 
 /// A network as a graph in the order of its making. Every function returns the number of the value
@@ -108,44 +108,44 @@ class network {
   /// Of samples of this shape; value 0.
   explicit network(shape input);
 
-  index input() const { return 0; }
-  index convolution(index from, const std::string& name, const convolution_options& options);
-  index linear(index from, const std::string& name, index outputs, bool bias = true);
-  index batch_norm(index from, const std::string& name, double epsilon = 1e-5);
-  index relu(index from);
-  index max_pool(index from, const pool_options& options = {});
-  index average_pool(index from, const pool_options& options = {});
-  index global_average_pool(index from);
-  index add(index a, index b);
-  index subsample(index from, index channels);
+  index_t input() const { return 0; }
+  index_t convolution(index_t from, const std::string& name, const convolution_options& options);
+  index_t linear(index_t from, const std::string& name, index_t outputs, bool bias = true);
+  index_t batch_norm(index_t from, const std::string& name, double epsilon = 1e-5);
+  index_t relu(index_t from);
+  index_t max_pool(index_t from, const pool_options& options = {});
+  index_t average_pool(index_t from, const pool_options& options = {});
+  index_t global_average_pool(index_t from);
+  index_t add(index_t a, index_t b);
+  index_t subsample(index_t from, index_t channels);
 
   const std::vector<node>& nodes() const { return nodes_; }
   const std::vector<view>& parameters() const { return parameters_; }
   /// Running means and variances, which are no parameters: training updates them by itself.
   const std::vector<view>& statistics() const { return statistics_; }
 
-  index parameter_count() const { return parameter_count_; }
-  index statistic_count() const { return statistic_count_; }
+  index_t parameter_count() const { return parameter_count_; }
+  index_t statistic_count() const { return statistic_count_; }
   shape output() const { return nodes_.back().out; }
   /// Multiplications of one forward pass of one sample.
-  index multiplications() const { return multiplications_; }
+  index_t multiplications() const { return multiplications_; }
 
   /// The view of a name. Throws std::invalid_argument with the names there are.
   const view& parameter(const std::string& name) const;
   /// The parameter that holds coordinate i of the flat vector.
-  const view& parameter_of(index coordinate) const;
+  const view& parameter_of(index_t coordinate) const;
 
  private:
-  index append(node added);
-  void admit(const node& added, std::initializer_list<index> weight, index bias);
-  index add_parameter(const std::string& name, std::vector<index> dims);
-  index add_statistic(const std::string& name, index size);
-  const node& at(index value, const char* what) const;
+  index_t append(node added);
+  void admit(const node& added, std::initializer_list<index_t> weight, index_t bias);
+  index_t add_parameter(const std::string& name, std::vector<index_t> dims);
+  index_t add_statistic(const std::string& name, index_t size);
+  const node& at(index_t value, const char* what) const;
 
   std::vector<node> nodes_;
   std::vector<view> parameters_, statistics_;
   std::unordered_set<std::string> names_;  // of layers with parameters
-  index parameter_count_ = 0, statistic_count_ = 0, multiplications_ = 0;
+  index_t parameter_count_ = 0, statistic_count_ = 0, multiplications_ = 0;
 };
 
 /// How a block of a ResNet that halves the image is bridged (He et al., CVPR 2016, section 4.2).
@@ -155,20 +155,20 @@ enum class shortcut : std::uint8_t {
 };
 
 struct resnet_options {
-  index classes = 10;
+  index_t classes = 10;
   shortcut shortcuts = shortcut::identity;
 };
 
 /// ResNet-20, 32, 44, 56, 110 … for 32 x 32 images (depth = 6n + 2, at most 9002).
 /// Source: He et al., CVPR 2016, section 4.2. Names as in pytorch_resnet_cifar10.
-network resnet(index depth, const resnet_options& options = {});
+network resnet(index_t depth, const resnet_options& options = {});
 
 /// The adjustable CNN of DeepZero (ICLR 2024): `depth` stages of 3x3 convolution with bias, batch
 /// norm, ReLU and max pooling, then the mean over the image and a linear map.
-network adjustable_cnn(shape input, index channels, index depth, index classes = 10);
+network adjustable_cnn(shape input, index_t channels, index_t depth, index_t classes = 10);
 
 /// Linear maps with ReLU between: sizes {784, 128, 10}.
-network mlp(const std::vector<index>& sizes);
+network mlp(const std::vector<index_t>& sizes);
 
 enum class initialization {
   kaiming_normal,   ///< weights N(0, 2 / fan_in) (He et al., ICCV 2015); biases zero
@@ -190,7 +190,7 @@ void initialize_statistics(const network& net, std::span<T> statistics);
 namespace detail {
 
 // The product of numbers that are not negative, or the largest index where it is more.
-index product_of(std::initializer_list<index> factors);
+index_t product_of(std::initializer_list<index_t> factors);
 
 }  // namespace detail
 

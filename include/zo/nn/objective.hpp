@@ -27,7 +27,7 @@ namespace zo::nn {
 template <class T, class Loss = cross_entropy>
 struct minibatch {
   std::vector<T> inputs;  // count x input, row-major
-  index count = 0;
+  index_t count = 0;
   Loss loss;
 };
 
@@ -35,7 +35,7 @@ struct objective_options {
   norm_mode mode = norm_mode::train;
   int threads = 1;                          ///< at least 1; each has one probe at a time
   nn::products products = products::exact;  ///< of probes; values of whole points are always exact
-  index max_bytes = index{4} << 30;         ///< for the values of a pass and the probes: fewer
+  index_t max_bytes = index_t{4} << 30;     ///< for the values of a pass and the probes: fewer
                                             ///< probes at a time where they would not fit; and as
                                             ///< much for whole points that are asked at once
 };
@@ -61,7 +61,7 @@ class objective {
         whole_(std::make_unique<whole_passes>()) {
     using zo::detail::require;
     require(batch_of_ != nullptr, who, ": there is no function that makes batches");
-    require(static_cast<index>(statistics.size()) == net.statistic_count(), who,
+    require(static_cast<index_t>(statistics.size()) == net.statistic_count(), who,
             ": the network has ", net.statistic_count(), " statistics, got ", statistics.size());
     options_.threads = detail::check_threads(who, options.threads);
     require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
@@ -83,7 +83,7 @@ class objective {
   double prepare(std::span<const T> parameters, sample_id sample) {
     prepared_ = false;
     batch_.emplace(next_batch(sample));
-    const index count = batch_->count;
+    const index_t count = batch_->count;
     if (count != probes_are_of_) {
       // What was made for more samples is not kept beside what more threads may use now.
       makers_.clear();
@@ -98,7 +98,7 @@ class objective {
     return value;
   }
 
-  void probe(std::span<const index> coordinates, std::span<const T> steps,
+  void probe(std::span<const index_t> coordinates, std::span<const T> steps,
              std::span<double> differences) {
     zo::detail::require(prepared_, who, ": prepare comes before probes");
     zo::detail::require(
@@ -108,13 +108,13 @@ class objective {
     while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(probes_))) {
       makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
     }
-    auto one = [&](index k, int worker) {
+    auto one = [&](index_t k, int worker) {
       const auto at = static_cast<std::size_t>(k);
       const std::span<const T> changed =
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
       differences[at] = batch_->loss.template difference<T>(changed.data());
     };
-    zo::detail::run_loop(probes_, static_cast<index>(coordinates.size()),
+    zo::detail::run_loop(probes_, static_cast<index_t>(coordinates.size()),
                          zo::detail::loop_body(one));
   }
 
@@ -122,7 +122,7 @@ class objective {
   /// late ones, and an exponential for each output, which is nearly all that a probe of the last
   /// layer takes. It is counted as a thousand multiplications, rather too many than too few, so
   /// that no process is given all of those.
-  double cost(index coordinate) const {
+  double cost(index_t coordinate) const {
     constexpr double of_output = 1e3;
     const network& net = pass_->net();
     return of_output * static_cast<double>(net.output().size()) +
@@ -144,8 +144,8 @@ class objective {
 
   /// Multiplications of the probes since the last prepare, to be compared with those of a whole
   /// pass: network::multiplications() times the samples of the batch.
-  index multiplications() const {
-    index sum = 0;
+  index_t multiplications() const {
+    index_t sum = 0;
     for (const auto& maker : makers_) sum += maker->multiplications();
     return sum;
   }
@@ -158,12 +158,12 @@ class objective {
     std::mutex of_batches, of_passes;
     std::condition_variable returned;
     std::vector<std::unique_ptr<forward_pass<T>>> idle;
-    index lent = 0, count = 0, bytes = 0;  // bytes of a pass of `count` samples
+    index_t lent = 0, count = 0, bytes = 0;  // bytes of a pass of `count` samples
   };
 
   class borrowed_pass {
    public:
-    borrowed_pass(whole_passes& from, const network& net, index count, index max_bytes)
+    borrowed_pass(whole_passes& from, const network& net, index_t count, index_t max_bytes)
         : from_(from) {
       std::unique_lock lock(from.of_passes);
       if (from.count != count) {
@@ -173,7 +173,7 @@ class objective {
       zo::detail::require(from.bytes <= max_bytes, who, ": ", count, " samples need ", from.bytes,
                           " bytes for a pass, more than max_bytes = ", max_bytes,
                           "; use smaller batches or allow more");
-      const index most = max_bytes / from.bytes;
+      const index_t most = max_bytes / from.bytes;
       from.returned.wait(lock, [&] { return from.lent < most; });
       if (from.idle.empty()) {
         from.idle.reserve(static_cast<std::size_t>(from.lent) + 1);  // for all to come back
@@ -209,15 +209,15 @@ class objective {
     return batch;
   }
 
-  int probes_that_fit(index count) const {
-    const index pass = pass_bytes<T>(pass_->net(), count, options_.products);
-    const index probe = difference_bytes<T>(pass_->net(), count);
-    const index fit = pass < options_.max_bytes ? (options_.max_bytes - pass) / probe : 0;
+  int probes_that_fit(index_t count) const {
+    const index_t pass = pass_bytes<T>(pass_->net(), count, options_.products);
+    const index_t probe = difference_bytes<T>(pass_->net(), count);
+    const index_t fit = pass < options_.max_bytes ? (options_.max_bytes - pass) / probe : 0;
     zo::detail::require(fit >= 1, who, ": ", count, " samples need ", pass,
                         " bytes for a pass and ", probe,
                         " for a probe, more than max_bytes = ", options_.max_bytes,
                         "; use smaller batches or allow more");
-    return static_cast<int>(std::min<index>(options_.threads, fit));
+    return static_cast<int>(std::min<index_t>(options_.threads, fit));
   }
 
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
@@ -229,7 +229,7 @@ class objective {
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
   bool prepared_ = false;
   int probes_ = 0;
-  index probes_are_of_ = 0;  // samples
+  index_t probes_are_of_ = 0;  // samples
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;
 };
 

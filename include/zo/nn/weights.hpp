@@ -15,7 +15,7 @@ namespace zo::nn {
 template <class T>
 struct named_values {
   std::string name;
-  std::vector<index> dims;
+  std::vector<index_t> dims;
   std::span<const T> values;
 };
 

@@ -6,7 +6,7 @@ struct squares {
   template <class Share>
   ZO_HD double part(const Share& x) const {
     double sum = 0;
-    x.each([&](zo::index, float v) { sum += v * v; });
+    x.each([&](zo::index_t, float v) { sum += v * v; });
     return sum;
   }
 };

@@ -13,14 +13,14 @@ namespace zo::cuda::detail {
 
 __device__ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4],
                                     const std::uint32_t (&b)[2]) {
-#if defined(ZO_CUDA_EMULATOR)
-  cuda_emulator::detail::multiply_add_bfloat16(c, a, b);
-#elif defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__)
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#elif !defined(__CUDACC__)  // an emulated GPU has a function in place of the instruction
+  mma_m16n8k16_bfloat16(c, a, b);
 #endif
 }
 

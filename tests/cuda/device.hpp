@@ -1,5 +1,5 @@
 // What the tests of the CUDA backend share. Each test source is compiled twice: as C++ against the
-// emulator beside this file, and, where there is nvcc, as CUDA for a GPU (label gpu).
+// emulator of tools/cuda_emulator, and, where there is nvcc, as CUDA for a GPU (label gpu).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,7 +12,7 @@
 #include "zo/cuda.hpp"
 
 #if defined(ZO_CUDA_EMULATOR)
-#include "emulator.hpp"
+#include <cuda_emulator.hpp>
 #endif
 
 namespace testing_zo {

@@ -211,7 +211,7 @@ TEST(estimators, a_loss_that_is_no_number_is_refused_by_its_step) {
   }
 }
 
-// On the emulator of tests/cuda.
+// On the emulator of CUDA.
 TEST(estimators, a_gpu_gives_the_gradient_of_the_cpu) {
   for (const char* network : {"cnn", "mlp"}) {
     setting t(network);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/cuda/device_code.hpp"
 #include "zo/cuda/objective.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/cuda/workspace.hpp"
@@ -82,12 +83,10 @@ class asker {
         sample_(options.sample.value_or(options.step)),
         failures_(failures),
         memory_(memory) {
-#if !defined(__CUDACC__) && !defined(ZO_CUDA_EMULATOR)
     static_assert(
-        !lazy,
+        ZO_DEVICE_CODE || !lazy,
         "zo::cuda: a lazy objective runs on the GPU: compile this file with nvcc (name it "
         "*.cu), or hand in a batch objective f(points, losses, stream)");
-#endif
     const index_t dimension = problem.dimension;
     if constexpr (lazy) {
       constexpr index_t bytes_at_once = index_t{16} << 20, most_at_once = 65535;

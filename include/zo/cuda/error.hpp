@@ -1,14 +1,10 @@
 // Checked CUDA calls. Plain C++: no nvcc is needed.
 #pragma once
 
-#if !__has_include(<cuda_runtime_api.h>)
-#error \
-    "zo/cuda.hpp needs the CUDA Toolkit: install it and link zo::cuda (find_package(zo COMPONENTS cuda)), or include zo/zo.hpp and use zo::par."
-#endif
-#include <cuda_runtime_api.h>
-
 #include <stdexcept>
 #include <string>
+
+#include "zo/cuda/device_code.hpp"
 
 namespace zo::cuda {
 

@@ -5,7 +5,9 @@
 // or write fused multiply-adds yourself, where losses shall have the bits of the CPU.
 #pragma once
 
-#if !defined(__CUDACC__) && !defined(ZO_CUDA_EMULATOR)
+#include "zo/cuda/device_code.hpp"
+
+#if !ZO_DEVICE_CODE
 #error "zo/cuda/lazy.hpp holds device code: compile this file with nvcc (name it *.cu)"
 #endif
 

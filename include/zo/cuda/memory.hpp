@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/cuda/device_code.hpp"
 #include "zo/cuda/error.hpp"
 #include "zo/cuda/policy.hpp"
 #include "zo/error.hpp"
@@ -36,7 +37,7 @@ class span {
   ZO_HD T* data() const { return data_; }
   ZO_HD index_t size() const { return size_; }
   ZO_HD span subspan(index_t first, index_t count) const { return {data_ + first, count}; }
-#if defined(__CUDACC__) || defined(ZO_CUDA_EMULATOR)
+#if ZO_DEVICE_CODE
   __device__ T& operator[](index_t i) const { return data_[i]; }
 #endif
 

@@ -1,4 +1,4 @@
-// The part of the CUDA runtime API that zo uses, answered by emulator.cpp on the CPU. Names and
+// The part of the CUDA runtime API that zo uses, answered on the CPU. Names and
 // numbers are those of the public documentation; no CUDA Toolkit is needed. The functions have C++
 // linkage, so that they never take the place of a real runtime in the same program.
 #pragma once

@@ -340,8 +340,35 @@ std::uint64_t exchange(unsigned mask, std::uint64_t value, unsigned from, const 
   return here.value;
 }
 
-void multiply_add_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+void run_grid(const kernel& code, dim3 grid, dim3 block) {
+  now.code = &code;
+  now.threads = block.x * block.y * block.z;
+  gridDim = grid;
+  blockDim = block;
+  // Blocks in steps that reach each of them once, from a block drawn at random.
+  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
+  const auto range = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, ~0U));
+  std::uint64_t step = 1, at = 0;
+  if (!natural_order) {
+    at = draw(range);
+    do {
+      step = 1 + draw(range);
+    } while (std::gcd(step, blocks) != 1);
+  }
+  for (std::uint64_t done = 0; done < blocks; ++done, at = (at + step) % blocks) {
+    blockIdx.x = static_cast<unsigned>(at % grid.x);
+    blockIdx.y = static_cast<unsigned>(at / grid.x % grid.y);
+    blockIdx.z = static_cast<unsigned>(at / grid.x / grid.y);
+    run_block();
+  }
+  now.self = none;
+}
+
+}  // namespace cuda_emulator::detail
+
+void mma_m16n8k16_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                            const char* file, int line) {
+  using namespace cuda_emulator::detail;
   struct parts {
     std::uint32_t a[4], b[2];
   };
@@ -370,29 +397,3 @@ void multiply_add_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std
   }
   exchange(~0U, 0, lane(), name, file, line);  // what was brought has been read
 }
-
-void run_grid(const kernel& code, dim3 grid, dim3 block) {
-  now.code = &code;
-  now.threads = block.x * block.y * block.z;
-  gridDim = grid;
-  blockDim = block;
-  // Blocks in steps that reach each of them once, from a block drawn at random.
-  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
-  const auto range = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, ~0U));
-  std::uint64_t step = 1, at = 0;
-  if (!natural_order) {
-    at = draw(range);
-    do {
-      step = 1 + draw(range);
-    } while (std::gcd(step, blocks) != 1);
-  }
-  for (std::uint64_t done = 0; done < blocks; ++done, at = (at + step) % blocks) {
-    blockIdx.x = static_cast<unsigned>(at % grid.x);
-    blockIdx.y = static_cast<unsigned>(at / grid.x % grid.y);
-    blockIdx.z = static_cast<unsigned>(at / grid.x / grid.y);
-    run_block();
-  }
-  now.self = none;
-}
-
-}  // namespace cuda_emulator::detail

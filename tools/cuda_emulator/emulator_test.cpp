@@ -1,8 +1,7 @@
 // The emulator itself: what it must let pass, and what it must show.
-#include "emulator.hpp"
-
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
+#include <cuda_emulator.hpp>
 
 #include <chrono>
 #include <cmath>

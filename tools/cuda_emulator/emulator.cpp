@@ -1,6 +1,6 @@
 // The host's side: streams, events, graphs, memory. An operation is a node that knows what it comes
 // after; waiting for one runs what it needs and nothing else.
-#include "emulator.hpp"
+#include "cuda_emulator.hpp"
 
 #include <algorithm>
 #include <array>

@@ -53,12 +53,6 @@ T shuffle(unsigned mask, T value, unsigned from, const char* name, const char* f
   return value;
 }
 
-// mma.m16n8k16 of bfloat16 with sums in float, by all lanes of a warp: which lane holds what is in
-// the PTX manual ("Matrix Fragments for mma.m16n8k16"). The 17 terms of a number are added in
-// double and rounded once; a GPU keeps fewer digits.
-void multiply_add_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
-                           const char* file = __builtin_FILE(), int line = __builtin_LINE());
-
 }  // namespace cuda_emulator::detail
 
 // Not const as in CUDA: a compiler may keep what is const across a barrier.
@@ -103,6 +97,12 @@ T __shfl_xor_sync(unsigned mask, T value, int with, int width = warpSize, ZO_CUD
 }
 
 #undef ZO_CUDA_HERE
+
+// mma.m16n8k16 of bfloat16 with sums in float, by all lanes of a warp: which lane holds what is in
+// the PTX manual ("Matrix Fragments for mma.m16n8k16"). The 17 terms of a number are added in
+// double and rounded once; a GPU keeps fewer digits.
+void mma_m16n8k16_bfloat16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                           const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 inline void __threadfence() {}
 

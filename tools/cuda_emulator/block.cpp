@@ -10,7 +10,7 @@
 #include <numeric>
 #include <tuple>
 
-#include "internal.hpp"
+#include "block.hpp"
 
 #ifdef ZO_EMULATOR_ASAN
 #include <sanitizer/common_interface_defs.h>

@@ -1,4 +1,4 @@
-// What emulator.cpp (the host's side) and block.cpp (the device's) share.
+// The device's side: runs the blocks of a grid.
 #pragma once
 
 #include <cstdint>

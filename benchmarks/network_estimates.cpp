@@ -2,13 +2,11 @@
 // cost.
 //
 //   zo_network_estimates --network cnn --state trained --directions 32
-//   zo_network_estimates --network cnn --state trained --cosine 0.9
 //
-// The first asks about the activations of every layer, the second lets zo::nn::plan_layers choose.
-// Rows are layers; the last ones are the whole network, beside estimates in the space of weights:
-// RGE of as many forward passes, and CGE of a tenth of the coordinates. The true gradient is
-// back-propagation (peers/backpropagation.cpp), checked against dense differences of single weights
-// in the same run.
+// Asks about the activations of every layer. Rows are layers; the last ones are the whole network,
+// beside estimates in the space of weights: RGE of as many forward passes, and CGE of a tenth of
+// the coordinates. The true gradient is back-propagation (peers/backpropagation.cpp), checked
+// against dense differences of single weights in the same run.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -26,7 +24,7 @@
 #include "common/output.hpp"
 #include "common/safetensors.hpp"
 #include "peers/backpropagation.hpp"
-#include "zo/nn/layer_plan.hpp"
+#include "zo/nn/activation.hpp"
 #include "zo/nn/weights.hpp"
 #include "zo/zo.hpp"
 
@@ -37,22 +35,20 @@ namespace nn = zo::nn;
 
 struct settings {
   std::string network = "cnn", state = "init", share = "sensitivity", coupling = "known";
-  std::string cosine, passes, data, json;
+  std::string data, json;
   index_t batch = 256, directions = 32, threads = 1, seed = 1;
 };
 
 constexpr const char* help =
     "zo_network_estimates [--network cnn|resnet20] [--state init|trained] [--batch N]\n"
     "  [--directions N] [--share even|sensitivity] [--coupling known|estimated|ignored]\n"
-    "  [--cosine C | --passes P]\n"
     "  [--threads N] [--seed N] [--data DIR] [--json FILE]\n";
 
 settings read(int count, char** values) {
   settings s;
   const std::vector<std::pair<std::string, std::string*>> texts{
-      {"--network", &s.network},   {"--state", &s.state},   {"--share", &s.share},
-      {"--coupling", &s.coupling}, {"--cosine", &s.cosine}, {"--passes", &s.passes},
-      {"--data", &s.data},         {"--json", &s.json}};
+      {"--network", &s.network},   {"--state", &s.state}, {"--share", &s.share},
+      {"--coupling", &s.coupling}, {"--data", &s.data},   {"--json", &s.json}};
   const std::vector<std::pair<std::string, index_t*>> numbers{{"--batch", &s.batch},
                                                               {"--directions", &s.directions},
                                                               {"--threads", &s.threads},
@@ -86,13 +82,6 @@ settings read(int count, char** values) {
   one_of("--state", s.state, {"init", "trained"});
   one_of("--share", s.share, {"even", "sensitivity"});
   one_of("--coupling", s.coupling, {"known", "estimated", "ignored"});
-  if (!s.cosine.empty() && !s.passes.empty()) {
-    throw std::invalid_argument("--cosine and --passes are two ways to plan: give one of them");
-  }
-  for (const auto& [name, text] : {std::pair{"--cosine", s.cosine}, {"--passes", s.passes}}) {
-    if (text.empty() || app::real_number(text).value_or(0) > 0) continue;
-    throw std::invalid_argument(std::string(name) + " takes a number above 0, got " + text);
-  }
   return s;
 }
 
@@ -252,44 +241,6 @@ products compare(const nn::network& net, index_t node, const std::vector<float>&
   return own;
 }
 
-int run_plan(const settings& s, const problem& p, const nn::minibatch<float>& batch,
-             const std::vector<double>& gradient) {
-  const nn::layered_problem<float> asked{
-      p.net, batch, p.parameters, p.statistics, nn::norm_mode::train, static_cast<int>(s.threads)};
-  nn::plan_options options;
-  if (!s.cosine.empty()) options.cosine = app::real_number(s.cosine).value();
-  if (!s.passes.empty()) options.passes = app::real_number(s.passes);
-  const zo::stream from{.seed = static_cast<std::uint64_t>(s.seed)};
-  const nn::layer_plan plan = nn::plan_layers(asked, options, from);
-  std::vector<float> found(gradient.size());
-  nn::estimate_layers<float>(asked, plan, from, found);
-  std::printf("%s, %s, batch %ld; planning cost %.1f passes\n", s.network.c_str(), s.state.c_str(),
-              static_cast<long>(s.batch), plan.pilot_passes);
-  std::printf("%-22s %9s %8s %8s  %s\n", "layer", "passes", "expected", "found", "why");
-  products whole;
-  std::string rows;
-  for (const nn::layer_choice& c : plan.layers) {
-    const products own = compare(p.net, c.node, found, gradient);
-    const std::string& name = p.net.nodes()[static_cast<std::size_t>(c.node)].name;
-    whole.add(own);
-    std::printf("%-22s %9.2f %8.3f %8.3f  %s\n", name.c_str(), c.passes, c.cosine, own.cosine(),
-                c.why.c_str());
-    rows += (rows.empty() ? "" : ",\n") + std::string("  {\"layer\": \"") + name +
-            "\", \"passes\": " + std::to_string(c.passes) +
-            ", \"expected\": " + std::to_string(c.cosine) +
-            ", \"cosine\": " + std::to_string(own.cosine()) + ", \"why\": \"" + c.why + "\"}";
-  }
-  std::printf("all layers %20.2f %17.3f\n", plan.passes(), whole.cosine());
-  if (!s.json.empty()) {
-    std::ofstream(s.json) << "{\"network\": \"" << s.network << "\", \"state\": \"" << s.state
-                          << "\", \"batch\": " << s.batch << ", \"seed\": " << s.seed
-                          << ", \"passes\": " << plan.passes() << ", \"cosine\": " << whole.cosine()
-                          << ", \"layers\": [\n"
-                          << rows << "]}\n";
-  }
-  return 0;
-}
-
 int run(const settings& s) {
   problem p = make(s);
   const int threads = static_cast<int>(s.threads);
@@ -308,7 +259,6 @@ int run(const settings& s) {
                  yardstick);
     return 1;
   }
-  if (!s.cosine.empty() || !s.passes.empty()) return run_plan(s, p, batch, gradient);
   const nn::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
                                                   nn::norm_mode::train, threads);
   std::vector<float> found(gradient.size());

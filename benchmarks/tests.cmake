@@ -26,8 +26,7 @@ endif()
 if(TARGET zo_network_estimates)
   add_test(NAME benchmarks.network_estimates_run
     COMMAND zo_network_estimates --batch 8 --directions 2)
-  add_test(NAME benchmarks.network_plan_runs COMMAND zo_network_estimates --batch 8 --cosine 0.5)
-  set_tests_properties(benchmarks.network_estimates_run benchmarks.network_plan_runs PROPERTIES
+  set_tests_properties(benchmarks.network_estimates_run PROPERTIES
     ENVIRONMENT OMP_WAIT_POLICY=passive SKIP_REGULAR_EXPRESSION "is missing")
 endif()
 add_test(NAME benchmarks.arguments

@@ -8,6 +8,7 @@
 
 #include "evaluation.hpp"
 #include "operations.hpp"
+#include "pass_values.hpp"
 #include "zo/nn/element.hpp"
 
 namespace zo::nn {
@@ -26,27 +27,80 @@ std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 template <class T>
-difference_pass<T>::difference_pass(const forward_pass<T>& base)
-    : base_(base),
-      net_(base.net_),
-      changes_(base.net_->nodes().size()),
-      sums_(base.net_->nodes().size()),
-      pivots_(base.net_->nodes().size()) {
-  begin();
-}
+class difference_pass<T>::state {
+ public:
+  // Through the base pass's own pointer, so that an assignment to it is seen.
+  explicit state(const std::unique_ptr<detail::pass_values<T>>& base)
+      : base_(base),
+        net_(base->net),
+        changes_(net_->nodes().size()),
+        sums_(net_->nodes().size()),
+        pivots_(net_->nodes().size()) {
+    begin();
+  }
+
+  void begin();
+  std::span<const T> of_parameter(index_t coordinate, T step);
+  std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
+  std::span<const norm_sums> sums() const { return sample_sums_; }
+  index_t multiplications() const { return multiplications_; }
+
+ private:
+  enum class extent { none, channel, full };
+
+  // The difference of one value: nothing, one channel of every sample, or all of it.
+  struct change {
+    extent how = extent::none;
+    index_t channel = 0;
+    detail::lane_vector<T> data{};  // [group][position][channel, or the only one][lane]
+  };
+
+  void start(const view& moved, index_t element, T step, change& out);
+  std::span<const T> finish(index_t from);
+  void follow(index_t id);
+  void follow_chain(index_t id);
+  void convolve(index_t id, const change& in, index_t group, change& out, bool sums);
+  void measure(index_t norm, const change& d, index_t group, index_t first, index_t positions);
+  void measure_samples(index_t norm, const change& d);
+  void set_pivots(index_t norm, const change& d, index_t positions);
+  void factors_of(index_t norm, const change& d);
+  detail::norm_response<T> careful_response(index_t norm, const change& d, index_t channel,
+                                            const detail::norm_input& input) const;
+  bool follows_batch() const;
+  void widen(const shape& s, change& c);
+  void reserve(change& c, extent how, index_t channel, const shape& s);
+  void release(index_t id, index_t user);
+  void clear();
+
+  const std::unique_ptr<detail::pass_values<T>>& base_;
+  std::shared_ptr<const network> net_;           // the base pass's, which may be copied over
+  std::uint64_t run_ = 0;                        // of the base pass
+  std::vector<change> changes_;                  // by node
+  std::vector<detail::lane_vector<T>> spare_;    // memory of differences no longer needed
+  std::vector<std::vector<double>> sums_;        // by batch norm, of the input's difference
+  std::vector<std::vector<T>> pivots_;           // by batch norm, near the mean of that difference
+  std::vector<T> scale_, slope_, shift_, rest_;  // of the batch norm at hand, by channel
+  std::vector<T> outputs_;
+  std::vector<norm_sums> sample_sums_;
+  index_t samples_ = 0;  // of the last question
+  coupling how_ = coupling::batch;
+  std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
+  detail::lane_vector<T> transformed_;          // rows of them
+  index_t multiplications_ = 0;
+};
 
 template <class T>
-void difference_pass<T>::begin() {
-  require(base_.has_run_ && base_.differences_.has_value(),
+void difference_pass<T>::state::begin() {
+  require(base_ != nullptr && base_->has_run && base_->differences.has_value(),
           "zo::nn::difference_pass: run and prepare_differences of the base pass come first");
-  run_ = base_.runs_;
+  run_ = base_->runs;
   multiplications_ = 0;
 }
 
 // What an earlier question left, were it broken off.
 template <class T>
-void difference_pass<T>::clear() {
-  require(run_ == base_.runs_ && net_ == base_.net_,
+void difference_pass<T>::state::clear() {
+  require(base_ != nullptr && run_ == base_->runs && net_ == base_->net,
           "zo::nn::difference_pass: the base pass has run since; its prepare_differences and begin "
           "come before the next question");
   for (change& c : changes_) {
@@ -58,26 +112,27 @@ void difference_pass<T>::clear() {
 }
 
 template <class T>
-std::span<const T> difference_pass<T>::operator()(index_t coordinate, T step) {
+std::span<const T> difference_pass<T>::state::of_parameter(index_t coordinate, T step) {
   clear();
   const view& moved = net_->parameter_of(coordinate);
-  samples_ = base_.count();
+  samples_ = base_->samples;
   how_ = coupling::batch;
   start(moved, coordinate - moved.offset, step, changes_[at(moved.node)]);
   return finish(moved.node);
 }
 
 template <class T>
-std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> moved, coupling how) {
+std::span<const T> difference_pass<T>::state::from(index_t node, std::span<const T> moved,
+                                                   coupling how) {
   require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()),
           "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_->nodes().size() - 1);
   const shape& s = net_->nodes()[at(node)].out;
   const index_t count = static_cast<index_t>(moved.size()) / s.size();
   require(count * s.size() == static_cast<index_t>(moved.size()) &&
-              (count == base_.count() ||
-               (how == coupling::frozen && count >= 1 && count < base_.count())),
+              (count == base_->samples ||
+               (how == coupling::frozen && count >= 1 && count < base_->samples)),
           "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
-          " numbers for each of ", base_.count(),
+          " numbers for each of ", base_->samples,
           " samples (or fewer samples, where statistics are frozen), got ", moved.size());
   clear();
   samples_ = count;
@@ -90,7 +145,7 @@ std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> mov
 
 // Room for a difference, from memory that is no longer needed.
 template <class T>
-void difference_pass<T>::reserve(change& c, extent how, index_t channel, const shape& s) {
+void difference_pass<T>::state::reserve(change& c, extent how, index_t channel, const shape& s) {
   if (c.data.capacity() == 0 && !spare_.empty()) {
     c.data = std::move(spare_.back());
     spare_.pop_back();
@@ -102,8 +157,8 @@ void difference_pass<T>::reserve(change& c, extent how, index_t channel, const s
 }
 
 template <class T>
-void difference_pass<T>::release(index_t id, index_t user) {
-  if (id < 0 || base_.evaluation_->last_use[at(id)] > user) return;
+void difference_pass<T>::state::release(index_t id, index_t user) {
+  if (id < 0 || base_->together->last_use[at(id)] > user) return;
   change& c = changes_[at(id)];
   c.how = extent::none;
   if (c.data.capacity() > 0) spare_.push_back(std::exchange(c.data, {}));
@@ -111,8 +166,8 @@ void difference_pass<T>::release(index_t id, index_t user) {
 
 // Everything after node `from`, of which the difference is known; then the outputs.
 template <class T>
-std::span<const T> difference_pass<T>::finish(index_t from) {
-  const detail::evaluation& whole = *base_.evaluation_;
+std::span<const T> difference_pass<T>::state::finish(index_t from) {
+  const detail::evaluation& whole = *base_->together;
   const auto nodes = static_cast<index_t>(net_->nodes().size());
   for (index_t id = from + 1; id < nodes; ++id) {
     if (whole.absorbed[at(id)]) continue;
@@ -143,7 +198,7 @@ std::span<const T> difference_pass<T>::finish(index_t from) {
 
 // The layer's own outputs: linear in its parameters.
 template <class T>
-void difference_pass<T>::start(const view& moved, index_t element, T step, change& out) {
+void difference_pass<T>::state::start(const view& moved, index_t element, T step, change& out) {
   const node& n = net_->nodes()[at(moved.node)];
   const index_t area = n.out.area(), groups = detail::groups_of(samples_);
   const bool is_bias = n.bias >= 0 && moved.offset == net_->parameters()[at(n.bias)].offset;
@@ -156,12 +211,12 @@ void difference_pass<T>::start(const view& moved, index_t element, T step, chang
   const index_t within = element % per_channel, taps = per_channel / n.in.channels;
   for (index_t g = 0; g < groups; ++g) {
     T* const to = out.data.data() + g * area * lanes;
-    const T* const x = base_.data(n.first) + g * n.in.size() * lanes;
+    const T* const x = base_->data(n.first) + g * n.in.size() * lanes;
     if (n.what == operation::batch_norm) {
       const T* const from = x + out.channel * lanes;
-      const auto mean = static_cast<double>(base_.factors_[at(moved.node)].mean[at(out.channel)]);
-      const double rest = base_.rests_[at(moved.node)][at(out.channel)];
-      const double root = base_.roots_[at(moved.node)][at(out.channel)];
+      const auto mean = static_cast<double>(base_->factors[at(moved.node)].mean[at(out.channel)]);
+      const double rest = base_->rests[at(moved.node)][at(out.channel)];
+      const double root = base_->roots[at(moved.node)][at(out.channel)];
       for (index_t p = 0; p < area; ++p) {
         for (index_t k = 0; k < lanes; ++k) {
           const double centred =
@@ -199,7 +254,7 @@ void difference_pass<T>::start(const view& moved, index_t element, T step, chang
 // Where samples are taken together, their first positions say what the difference is about. Its
 // sums are of what is left: where it is nearly constant they would cancel otherwise.
 template <class T>
-void difference_pass<T>::set_pivots(index_t norm, const change& d, index_t positions) {
+void difference_pass<T>::state::set_pivots(index_t norm, const change& d, index_t positions) {
   const node& n = net_->nodes()[at(norm)];
   const index_t channels = d.how == extent::channel ? 1 : n.in.channels;
   const index_t valid = std::min(samples_, lanes);
@@ -218,8 +273,8 @@ void difference_pass<T>::set_pivots(index_t norm, const change& d, index_t posit
 // Adds the sums that a batch norm needs of its input's difference: whole groups to the first half
 // of its sums, the last group to the second where it is not full.
 template <class T>
-void difference_pass<T>::measure(index_t norm, const change& d, index_t group, index_t first,
-                                 index_t positions) {
+void difference_pass<T>::state::measure(index_t norm, const change& d, index_t group, index_t first,
+                                        index_t positions) {
   const node& n = net_->nodes()[at(norm)];
   const bool single = d.how == extent::channel;
   const index_t channels = single ? 1 : n.in.channels, offset = single ? d.channel : 0;
@@ -229,15 +284,15 @@ void difference_pass<T>::measure(index_t norm, const change& d, index_t group, i
   detail::best_loops<T>().norm_sums(
       {{positions, channels},
        {d.data.data() + place * channels * lanes, channels},
-       {base_.data(n.first) + (place * n.in.channels + offset) * lanes, n.in.channels},
-       base_.factors_[at(norm)].mean.data() + offset,
+       {base_->data(n.first) + (place * n.in.channels + offset) * lanes, n.in.channels},
+       base_->factors[at(norm)].mean.data() + offset,
        pivots_[at(norm)].data(),
        sums_[at(norm)].data() + (partial ? room : 0)});
 }
 
 // The same for each sample. Differences that begin as all channels stay all channels.
 template <class T>
-void difference_pass<T>::measure_samples(index_t norm, const change& d) {
+void difference_pass<T>::state::measure_samples(index_t norm, const change& d) {
   const node& n = net_->nodes()[at(norm)];
   const index_t channels = n.in.channels;
   norm_sums found{norm, std::vector<double>(at(samples_ * channels)),
@@ -254,7 +309,7 @@ void difference_pass<T>::measure_samples(index_t norm, const change& d) {
         const double* const sum = all + c * 2 * lanes + b % lanes;
         const auto to = at(b * channels + c);
         found.of_difference[to] = sum[0];
-        found.of_squares[to] = sum[lanes] - 2 * base_.rests_[at(norm)][at(c)] * sum[0];
+        found.of_squares[to] = sum[lanes] - 2 * base_->rests[at(norm)][at(c)] * sum[0];
       }
     }
   }
@@ -263,22 +318,22 @@ void difference_pass<T>::measure_samples(index_t norm, const change& d) {
 }
 
 template <class T>
-bool difference_pass<T>::follows_batch() const {
-  return how_ == coupling::batch && base_.mode() == norm_mode::train;
+bool difference_pass<T>::state::follows_batch() const {
+  return how_ == coupling::batch && base_->mode == norm_mode::train;
 }
 
 template <class T>
-void difference_pass<T>::factors_of(index_t norm, const change& d) {
+void difference_pass<T>::state::factors_of(index_t norm, const change& d) {
   const node& n = net_->nodes()[at(norm)];
   const index_t channels = d.how == extent::channel ? 1 : n.in.channels;
   const index_t offset = d.how == extent::channel ? d.channel : 0;
-  const std::span<const T> gamma = base_.parameter(n.weight);
+  const std::span<const T> gamma = base_->parameter(n.weight);
   scale_.resize(at(channels));
   slope_.assign(at(channels), T(0));
   shift_.assign(at(channels), T(0));
   rest_.assign(at(channels), T(0));
   if (!follows_batch()) {
-    std::copy_n(base_.factors_[at(norm)].scale.begin() + offset, channels, scale_.begin());
+    std::copy_n(base_->factors[at(norm)].scale.begin() + offset, channels, scale_.begin());
     return;
   }
   const auto numbers = static_cast<double>(samples_ * n.in.area());
@@ -292,8 +347,8 @@ void difference_pass<T>::factors_of(index_t norm, const change& d) {
     for (index_t k = 0; k < last; ++k) sum += whole[room + k];
     for (index_t k = 0; k < last; ++k) squares += whole[room + lanes + k];
     const auto k = at(offset + c);
-    const detail::norm_input input{static_cast<double>(base_.factors_[at(norm)].mean[k]),
-                                   base_.rests_[at(norm)][k], base_.roots_[at(norm)][k], n.epsilon,
+    const detail::norm_input input{static_cast<double>(base_->factors[at(norm)].mean[k]),
+                                   base_->rests[at(norm)][k], base_->roots[at(norm)][k], n.epsilon,
                                    static_cast<double>(gamma[k])};
     const detail::norm_response<T> found = detail::norm_response_of<T>(
         sum, squares, numbers, static_cast<double>(pivots_[at(norm)][at(c)]), input,
@@ -306,7 +361,7 @@ void difference_pass<T>::factors_of(index_t norm, const change& d) {
 }
 
 template <class T>
-detail::norm_response<T> difference_pass<T>::careful_response(
+detail::norm_response<T> difference_pass<T>::state::careful_response(
     index_t norm, const change& d, index_t channel, const detail::norm_input& input) const {
   const node& n = net_->nodes()[at(norm)];
   const index_t area = n.in.area(), channels = d.how == extent::channel ? 1 : n.in.channels;
@@ -317,13 +372,13 @@ detail::norm_response<T> difference_pass<T>::careful_response(
     };
   };
   return detail::careful_norm_response<T>(
-      samples_ * area, of(base_.data(n.first), n.in.channels, channel),
+      samples_ * area, of(base_->data(n.first), n.in.channels, channel),
       of(d.data.data(), channels, channels == 1 ? 0 : channel), input);
 }
 
 template <class T>
-void difference_pass<T>::follow_chain(index_t id) {
-  const detail::norm_chain& chain = base_.evaluation_->chains[at(id)];
+void difference_pass<T>::state::follow_chain(index_t id) {
+  const detail::norm_chain& chain = base_->together->chains[at(id)];
   const node& n = net_->nodes()[at(chain.norm)];
   const change none;
   const bool at_norm = chain.norm != id && changes_[at(chain.norm)].how != extent::none;
@@ -382,8 +437,7 @@ void difference_pass<T>::follow_chain(index_t id) {
 
   change& out = changes_[at(id)];
   const bool read_twice = chain.other == source;  // a norm's own input is added to its output
-  const bool in_place =
-      in == &made || (base_.evaluation_->last_use[at(source)] <= id && !read_twice);
+  const bool in_place = in == &made || (base_->together->last_use[at(source)] <= id && !read_twice);
   const extent how = in->how;
   const index_t moved = in->channel;
   if (in_place) {
@@ -395,13 +449,13 @@ void difference_pass<T>::follow_chain(index_t id) {
     reserve(out, how, moved, n.out);
   }
   const T* const from = in_place ? out.data.data() : in->data.data();
-  const auto& factors = base_.factors_[at(chain.norm)];
+  const auto& factors = base_->factors[at(chain.norm)];
   const index_t of_one = single && !plain ? offset : 0;  // factors_of made those of one channel
   for (index_t g = 0; g < groups; ++g) {
     const index_t place = g * area;
     const auto base = [&](index_t value, index_t channel) {
       return detail::source<T>{
-          value < 0 ? nullptr : base_.data(value) + (place * n.in.channels + channel) * lanes,
+          value < 0 ? nullptr : base_->data(value) + (place * n.in.channels + channel) * lanes,
           n.in.channels};
     };
     const auto run = [&](index_t first, index_t count, detail::source<T> added) {
@@ -438,29 +492,29 @@ void difference_pass<T>::follow_chain(index_t id) {
 // One group, chunk by chunk, so that what a batch norm needs of the outputs is summed while they
 // are near.
 template <class T>
-void difference_pass<T>::convolve(index_t id, const change& in, index_t group, change& out,
-                                  bool sums) {
+void difference_pass<T>::state::convolve(index_t id, const change& in, index_t group, change& out,
+                                         bool sums) {
   const node& n = net_->nodes()[at(id)];
   const bool single = in.how == extent::channel;
   const T* const d = in.data.data() + group * (single ? n.in.area() : n.in.size()) * lanes;
   T* const to = out.data.data() + group * n.out.size() * lanes;
   const auto each_chunk = [&](const auto& run) {
-    for (const detail::chunk& piece : base_.evaluation_->chunks[at(id)]) {
+    for (const detail::chunk& piece : base_->together->chunks[at(id)]) {
       run(piece);
       if (!sums) continue;
       if (group == 0 && piece.first_position == 0) {
-        set_pivots(base_.evaluation_->norm_after[at(id)], out, piece.positions);
+        set_pivots(base_->together->norm_after[at(id)], out, piece.positions);
       }
-      measure(base_.evaluation_->norm_after[at(id)], out, group, piece.first_position,
+      measure(base_->together->norm_after[at(id)], out, group, piece.first_position,
               piece.positions);
     }
   };
-  const detail::position_run* const runs = base_.evaluation_->runs[at(id)].data();
+  const detail::position_run* const runs = base_->together->runs[at(id)].data();
   if constexpr (std::same_as<T, float>) {
-    if (!single && detail::has_pairs(n, *base_.differences_)) {
+    if (!single && detail::has_pairs(n, *base_->differences)) {
       fit(rounded_, n.in.area() * detail::pairs_of(n.in.channels) * lanes);
       detail::best_pair_loops().round(n.in.area(), n.in.channels, d, rounded_.data());
-      auto loop = detail::whole_convolution<T>(n, base_.pairs_[at(id)].data());
+      auto loop = detail::whole_convolution<T>(n, base_->pairs[at(id)].data());
       loop.in_channels = loop.all_channels = detail::pairs_of(n.in.channels);
       loop.in = rounded_.data();
       loop.out = to;
@@ -478,11 +532,11 @@ void difference_pass<T>::convolve(index_t id, const change& in, index_t group, c
     each_chunk([&](const detail::chunk& piece) {
       detail::best_loops<T>().convolve_tiles(
           {piece.first_position / width, piece.positions / width, width, n.in.height, n.in.channels,
-           n.out.channels, base_.tiles_[at(id)].data(), d, transformed_.data(), to});
+           n.out.channels, base_->tiles[at(id)].data(), d, transformed_.data(), to});
     });
     return;
   }
-  auto loop = detail::whole_convolution<T>(n, base_.packed_[at(id)].data());
+  auto loop = detail::whole_convolution<T>(n, base_->packed[at(id)].data());
   if (single) {
     loop.in_channels = 1;
     loop.weight_step = n.in.channels * detail::block_channels;
@@ -498,7 +552,7 @@ void difference_pass<T>::convolve(index_t id, const change& in, index_t group, c
 }
 
 template <class T>
-void difference_pass<T>::follow(index_t id) {
+void difference_pass<T>::state::follow(index_t id) {
   const node& n = net_->nodes()[at(id)];
   change& first = changes_[at(n.first)];
   if (n.what == operation::add) {
@@ -523,7 +577,7 @@ void difference_pass<T>::follow(index_t id) {
   index_t channel = first.channel;
   if (n.what == operation::subsample) channel += (n.out.channels - n.in.channels) / 2;
   reserve(out, multiplies ? extent::full : first.how, channel, n.out);
-  const index_t norm = base_.evaluation_->norm_after[at(id)];
+  const index_t norm = base_->together->norm_after[at(id)];
   const bool sums = multiplies && norm >= 0 && follows_batch();
   if (sums) sums_[at(norm)].assign(at(n.out.channels * 4 * lanes), 0);
   const index_t in_size = (single ? n.in.area() : n.in.size()) * lanes;
@@ -531,7 +585,7 @@ void difference_pass<T>::follow(index_t id) {
   for (index_t g = 0; g < detail::groups_of(samples_); ++g) {
     const T* const d = first.data.data() + g * in_size;
     T* const to = out.data.data() + g * out_size;
-    const T* const x = base_.data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
+    const T* const x = base_->data(n.first) + (g * n.in.size() + (single ? channel : 0)) * lanes;
     switch (n.what) {
       case operation::convolution:
       case operation::linear:
@@ -557,7 +611,7 @@ void difference_pass<T>::follow(index_t id) {
              step,
              {d, step},
              {x, n.in.channels},
-             {base_.data(id) + (g * n.out.size() + place) * lanes, n.in.channels},
+             {base_->data(id) + (g * n.out.size() + place) * lanes, n.in.channels},
              to});
         break;
       }
@@ -582,7 +636,7 @@ void difference_pass<T>::follow(index_t id) {
 
 // All channels, of which only one has moved.
 template <class T>
-void difference_pass<T>::widen(const shape& s, change& c) {
+void difference_pass<T>::state::widen(const shape& s, change& c) {
   if (c.how == extent::full) return;
   change wide;
   reserve(wide, extent::full, 0, s);
@@ -651,6 +705,43 @@ double cost_from(const network& net, index_t first, bool one_channel) {
 
 template index_t difference_bytes<float>(const network&, index_t);
 template index_t difference_bytes<double>(const network&, index_t);
+
+template <class T>
+difference_pass<T>::difference_pass(const forward_pass<T>& base)
+    : state_(std::make_unique<state>(base.values_)) {}
+
+template <class T>
+difference_pass<T>::difference_pass(const difference_pass& other)
+    : state_(std::make_unique<state>(*other.state_)) {}
+template <class T>
+difference_pass<T>::difference_pass(difference_pass&&) noexcept = default;
+template <class T>
+difference_pass<T>::~difference_pass() = default;
+
+template <class T>
+void difference_pass<T>::begin() {
+  state_->begin();
+}
+
+template <class T>
+std::span<const T> difference_pass<T>::operator()(index_t coordinate, T step) {
+  return state_->of_parameter(coordinate, step);
+}
+
+template <class T>
+std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> moved, coupling how) {
+  return state_->from(node, moved, how);
+}
+
+template <class T>
+std::span<const norm_sums> difference_pass<T>::sums() const {
+  return state_->sums();
+}
+
+template <class T>
+index_t difference_pass<T>::multiplications() const {
+  return state_->multiplications();
+}
 
 template class difference_pass<float>;
 template class difference_pass<double>;

@@ -168,6 +168,34 @@ const loops<T>& best_loops() {
   return best;
 }
 
+template <class T>
+void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
+  for (index_t g = 0; g < groups_of(count); ++g) {
+    T* const group = in_lanes + g * s.size() * lanes;
+    for (index_t k = 0; k < lanes; ++k) {
+      const index_t sample = g * lanes + k;
+      for (index_t c = 0; c < s.channels; ++c) {
+        for (index_t p = 0; p < s.area(); ++p) {
+          group[(p * s.channels + c) * lanes + k] =
+              sample < count ? rows[sample * s.size() + c * s.area() + p] : T(0);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows) {
+  for (index_t sample = 0; sample < count; ++sample) {
+    const T* const group = in_lanes + sample / lanes * s.size() * lanes + sample % lanes;
+    for (index_t c = 0; c < s.channels; ++c) {
+      for (index_t p = 0; p < s.area(); ++p) {
+        rows[sample * s.size() + c * s.area() + p] = group[(p * s.channels + c) * lanes];
+      }
+    }
+  }
+}
+
 namespace {
 
 constexpr std::size_t large_page = std::size_t{2} << 20;
@@ -258,6 +286,10 @@ const pair_loops& best_pair_loops() {
   return best;
 }
 
+template void to_lanes(const shape&, index_t, const float*, float*);
+template void to_lanes(const shape&, index_t, const double*, double*);
+template void from_lanes(const shape&, index_t, const float*, float*);
+template void from_lanes(const shape&, index_t, const double*, double*);
 template void pack_tiles(const node&, const float*, lane_vector<float>&);
 template void pack_tiles(const node&, const double*, lane_vector<double>&);
 template void pack_weights(const node&, const float*, lane_vector<float>&);

@@ -6,7 +6,10 @@
 // beyond the last sample of a batch is computed along and never read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -14,6 +17,52 @@
 #include "zo/nn/network.hpp"
 
 namespace zo::nn::detail {
+
+/// Samples of a group.
+inline constexpr index_t lanes = 16;
+
+inline index_t groups_of(index_t samples) {
+  return samples / lanes + (samples % lanes > 0 ? 1 : 0);
+}
+
+/// Row-major values of `count` samples (sample, channel, row, column) to lane rows, and back.
+template <class T>
+void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes);
+template <class T>
+void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows);
+
+// Memory by whole vectors; large arrays by large pages where the system has them.
+void* allocate_lanes(std::size_t bytes);
+void free_lanes(void* memory, std::size_t bytes) noexcept;
+
+template <class T>
+struct lane_allocator {
+  using value_type = T;
+  lane_allocator() = default;
+  template <class U>
+  lane_allocator(const lane_allocator<U>&) {}  // NOLINT: allocators convert
+  T* allocate(std::size_t n) { return static_cast<T*>(allocate_lanes(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { free_lanes(p, n * sizeof(T)); }
+  // Room that is about to be written need not be cleared.
+  template <class U>
+  void construct(U* p) noexcept {
+    ::new (static_cast<void*>(p)) U;
+  }
+  template <class U, class... A>
+  void construct(U* p, A&&... from) {
+    ::new (static_cast<void*>(p)) U(std::forward<A>(from)...);
+  }
+  bool operator==(const lane_allocator&) const = default;
+};
+
+template <class T>
+using lane_vector = std::vector<T, lane_allocator<T>>;
+
+// Two neighbouring channels of one sample in bfloat16, the first in the low half. Products of pairs
+// halve the arithmetic where the processor has instructions for them.
+struct bfloat16_pair {
+  std::uint32_t bits;
+};
 
 /// Exactly as many numbers: what was there is not needed, and growth would be memory for nothing.
 template <class Numbers>

@@ -344,6 +344,9 @@ TEST(nn_difference, of_another_run_of_the_base_pass_are_refused) {
   pass.prepare_differences();
   nn::difference_pass<double> again(pass);
   EXPECT_EQ(copy_of(again(3, 1e-3)), wanted);
+  const nn::forward_pass<double> elsewhere = std::move(pass);
+  expect_says(later, [&] { again(3, 1e-3); });
+  EXPECT_EQ(copy_of(nn::difference_pass<double>(elsewhere)(3, 1e-3)), wanted);
   static_assert(!std::is_constructible_v<nn::difference_pass<float>, nn::forward_pass<float>&&>);
 }
 

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "zo/config.hpp"
-#include "zo/nn/element.hpp"
 #include "zo/nn/forward.hpp"
 #include "zo/nn/network.hpp"
 
@@ -50,6 +49,9 @@ class difference_pass {
   /// says in what products are formed. Throws std::invalid_argument otherwise.
   explicit difference_pass(const forward_pass<T>& base);
   explicit difference_pass(const forward_pass<T>&&) = delete;
+  difference_pass(const difference_pass&);
+  difference_pass(difference_pass&&) noexcept;
+  ~difference_pass();
 
   /// After another run and prepare_differences of the base pass, without which questions are
   /// refused then: counts multiplications from zero.
@@ -66,53 +68,14 @@ class difference_pass {
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
 
   /// After from(…, coupling::frozen): each batch norm that the difference reached, in their order.
-  std::span<const norm_sums> sums() const { return sample_sums_; }
+  std::span<const norm_sums> sums() const;
 
   /// Multiplications made so far, to be compared with network::multiplications().
-  index_t multiplications() const { return multiplications_; }
+  index_t multiplications() const;
 
  private:
-  enum class extent { none, channel, full };
-
-  // The difference of one value: nothing, one channel of every sample, or all of it.
-  struct change {
-    extent how = extent::none;
-    index_t channel = 0;
-    detail::lane_vector<T> data{};  // [group][position][channel, or the only one][lane]
-  };
-
-  void start(const view& moved, index_t element, T step, change& out);
-  std::span<const T> finish(index_t from);
-  void follow(index_t id);
-  void follow_chain(index_t id);
-  void convolve(index_t id, const change& in, index_t group, change& out, bool sums);
-  void measure(index_t norm, const change& d, index_t group, index_t first, index_t positions);
-  void measure_samples(index_t norm, const change& d);
-  void set_pivots(index_t norm, const change& d, index_t positions);
-  void factors_of(index_t norm, const change& d);
-  detail::norm_response<T> careful_response(index_t norm, const change& d, index_t channel,
-                                            const detail::norm_input& input) const;
-  bool follows_batch() const;
-  void widen(const shape& s, change& c);
-  void reserve(change& c, extent how, index_t channel, const shape& s);
-  void release(index_t id, index_t user);
-  void clear();
-
-  const forward_pass<T>& base_;
-  std::shared_ptr<const network> net_;           // the base pass's, which may be copied over
-  std::uint64_t run_ = 0;                        // of the base pass
-  std::vector<change> changes_;                  // by node
-  std::vector<detail::lane_vector<T>> spare_;    // memory of differences no longer needed
-  std::vector<std::vector<double>> sums_;        // by batch norm, of the input's difference
-  std::vector<std::vector<T>> pivots_;           // by batch norm, near the mean of that difference
-  std::vector<T> scale_, slope_, shift_, rest_;  // of the batch norm at hand, by channel
-  std::vector<T> outputs_;
-  std::vector<norm_sums> sample_sums_;
-  index_t samples_ = 0;  // of the last question
-  coupling how_ = coupling::batch;
-  std::vector<detail::bfloat16_pair> rounded_;  // differences of a group
-  detail::lane_vector<T> transformed_;          // rows of them
-  index_t multiplications_ = 0;
+  class state;
+  std::unique_ptr<state> state_;
 };
 
 }  // namespace zo::nn

@@ -1,13 +1,10 @@
 // One forward pass of a batch, kept whole: its values are what differences are taken from.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -30,54 +27,8 @@ enum class products : std::uint8_t {
 
 namespace detail {
 
-// Values of a batch: samples in groups of 16, innermost ([group][position][channel][16]), so that
-// every loop over them is one over whole vectors (src/nn/lanes.hpp).
-inline constexpr index_t lanes = 16;
-
-inline index_t groups_of(index_t samples) {
-  return samples / lanes + (samples % lanes > 0 ? 1 : 0);
-}
-
-// Memory by whole vectors; large arrays by large pages where the system has them.
-void* allocate_lanes(std::size_t bytes);
-void free_lanes(void* memory, std::size_t bytes) noexcept;
-
 template <class T>
-struct lane_allocator {
-  using value_type = T;
-  lane_allocator() = default;
-  template <class U>
-  lane_allocator(const lane_allocator<U>&) {}  // NOLINT: allocators convert
-  T* allocate(std::size_t n) { return static_cast<T*>(allocate_lanes(n * sizeof(T))); }
-  void deallocate(T* p, std::size_t n) noexcept { free_lanes(p, n * sizeof(T)); }
-  // Room that is about to be written need not be cleared.
-  template <class U>
-  void construct(U* p) noexcept {
-    ::new (static_cast<void*>(p)) U;
-  }
-  template <class U, class... A>
-  void construct(U* p, A&&... from) {
-    ::new (static_cast<void*>(p)) U(std::forward<A>(from)...);
-  }
-  bool operator==(const lane_allocator&) const = default;
-};
-
-template <class T>
-using lane_vector = std::vector<T, lane_allocator<T>>;
-
-// Two neighbouring channels of one sample in bfloat16, the first in the low half. Products of pairs
-// halve the arithmetic where the processor has instructions for them.
-struct bfloat16_pair {
-  std::uint32_t bits;
-};
-
-struct evaluation;  // what is evaluated together
-
-/// Row-major values of `count` samples (sample, channel, row, column) to lane rows, and back.
-template <class T>
-void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes);
-template <class T>
-void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows);
+struct pass_values;  // of src/nn: what a pass keeps, and how
 
 // As many threads as loops have: refuses less than 1.
 int check_threads(const char* who, int threads);
@@ -98,11 +49,16 @@ class difference_pass;
 
 /// The values of a network for a batch of samples. Network and parameters are copied: nothing of
 /// the caller's is kept. Everything but run asks for a pass that has run, and throws
-/// std::invalid_argument before.
+/// std::invalid_argument before. What was moved from can only be assigned to and destroyed.
 template <class T>
 class forward_pass {
  public:
   explicit forward_pass(const network& net);
+  forward_pass(const forward_pass&);
+  forward_pass(forward_pass&&) noexcept;
+  forward_pass& operator=(const forward_pass&);
+  forward_pass& operator=(forward_pass&&) noexcept;
+  ~forward_pass();
 
   /// Evaluates `count` samples, row-major: sample, channel, row, column. The same bits for any
   /// number of threads, instruction set and, in eval mode, batch. Memory: pass_bytes. Throws
@@ -115,9 +71,9 @@ class forward_pass {
   /// are for float.
   void prepare_differences(products how = products::exact);
 
-  const network& net() const { return *net_; }
-  index_t count() const { return count_; }
-  norm_mode mode() const { return mode_; }
+  const network& net() const;
+  index_t count() const;
+  norm_mode mode() const;
 
   /// count x outputs, row-major.
   std::span<const T> outputs() const;
@@ -138,36 +94,7 @@ class forward_pass {
  private:
   friend class difference_pass<T>;
 
-  // Factors of a batch norm, by channel: y = (x - mean) scale + shift, where the shift has what
-  // rounding left of the mean.
-  struct norm_factors {
-    std::vector<T> mean, scale, shift;
-  };
-
-  const T* data(index_t node) const { return values_[static_cast<std::size_t>(node)].data(); }
-  std::span<const T> parameter(index_t number) const;
-  void check_run() const;
-  void check_norm(index_t node) const;
-  void make_room(index_t count);
-  void convolve(index_t id, int threads);
-  void normalize(index_t id, std::span<const T> statistics, int threads);
-  void measure(index_t id, bool summed, int threads);
-
-  std::shared_ptr<const network> net_;
-  std::shared_ptr<const detail::evaluation> evaluation_;
-  index_t count_ = 0;
-  norm_mode mode_ = norm_mode::train;
-  bool has_run_ = false;
-  std::optional<products> differences_;  // that the weights are kept for
-  std::uint64_t runs_ = 0;               // by which differences know their pass
-  std::vector<T> parameters_;
-  std::vector<detail::lane_vector<T>> values_, packed_, tiles_;
-  std::vector<std::vector<detail::bfloat16_pair>> pairs_;
-  std::vector<std::vector<double>> means_, rests_, variances_, roots_;  // rest: mean - mean as T
-  std::vector<norm_factors> factors_;
-  std::vector<double> sums_;
-  index_t summed_ = -1;  // the node whose values sums_ are of
-  std::vector<T> outputs_;
+  std::unique_ptr<detail::pass_values<T>> values_;
 };
 
 }  // namespace zo::nn

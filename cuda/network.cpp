@@ -234,11 +234,15 @@ struct network_objective<T>::state {
 
 // ---- a pass ----
 
+namespace {
+
 template <class T>
 const void* target_data(const network_batch<T>& batch) {
   return std::visit([](const auto& those) { return static_cast<const void*>(those.data()); },
                     batch.targets);
 }
+
+}  // namespace
 
 template <class T>
 detail::loss_targets network_objective<T>::state::targets() const {

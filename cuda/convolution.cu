@@ -1,9 +1,9 @@
 // Convolutions and linear maps of values and differences: exact ones by fused multiply-adds in the
 // order of taps, then input channels; those in bfloat16 on tensor cores.
-#include "cuda/launch.hpp"
 #include "cuda/network_kernels.hpp"
 #include "cuda/tensor_core.hpp"
 #include "cuda/words.hpp"
+#include "zo/cuda/launch.hpp"
 
 namespace zo::cuda::detail {
 

@@ -1,6 +1,6 @@
 // Coordinate-wise estimates on the device: candidates that differ from x in one coordinate.
-#include "cuda/launch.hpp"
 #include "zo/cge.hpp"
+#include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
 
 namespace zo::cuda::detail {

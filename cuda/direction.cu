@@ -1,7 +1,7 @@
 // Directions on the device. Work of a thread: one lane of one counter block (lane_sum,
 // lane_squares), tested on the CPU by direction_lane_test. Memory: x read and out written once, in
 // runs of 16 coordinates; directions are never stored.
-#include "cuda/launch.hpp"
+#include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/difference.hpp"
 #include "zo/direction_lane.hpp"

@@ -1,5 +1,5 @@
 // What all estimators share: the tally of answers, the end of an estimate, numbers from the host.
-#include "cuda/launch.hpp"
+#include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/rge.hpp"
 

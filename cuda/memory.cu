@@ -1,7 +1,7 @@
 // Devices, streams and device memory: every call checked, every refusal a sentence.
 #include "zo/cuda/memory.hpp"
 
-#include "cuda/launch.hpp"
+#include "zo/cuda/launch.hpp"
 #include "zo/cuda/workspace.hpp"
 
 namespace zo::cuda {

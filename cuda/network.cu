@@ -1,8 +1,8 @@
 // Values and differences of networks, number by number, and the sums of batch norms. A thread makes
 // one number, or the same one of a few probes, so that base values are read once for these.
-#include "cuda/launch.hpp"
 #include "cuda/network_kernels.hpp"
 #include "cuda/words.hpp"
+#include "zo/cuda/launch.hpp"
 
 namespace zo::cuda::detail {
 

@@ -1,59 +1,41 @@
-// One step of an optimizer on the device. Work of a thread: one coordinate (optimizer_element.hpp),
-// the same bits as the loops of src/optimizer.cpp.
-#include "zo/optimizer.hpp"
+// One step of the rules of the list on the device. Work of a thread: one coordinate, the same bits
+// as the loops of src/optimizer.cpp.
+#include <array>
+#include <cstddef>
 
-#include "cuda/launch.hpp"
+#include "zo/cuda/element.hpp"
 #include "zo/cuda/operations.hpp"
-#include "zo/optimizer_element.hpp"
+#include "zo/rule/list.hpp"
 
 namespace zo::cuda::detail {
 
 namespace {
 
-template <class Element, class T>
-struct update_piece {
-  Element element;
-  const T* g;
-  unsigned long long* infinite;
-  __device__ void operator()(index_t i) const {
-    if (!element(i, g[i]) && infinite != nullptr) *infinite = 1;
-  }
-};
+using walker = void (*)(const place&, const void*, index_t, const void*, unsigned long long*);
 
 template <class Element, class T>
-void update(const place& at, const Element& element, index_t count, const T* g,
-            unsigned long long* infinite) {
-  for_items(at.stream, count, update_piece<Element, T>{element, g, infinite},
-            "launching the kernel of an optimizer");
+void walk(const place& at, const void* element, index_t count, const void* gradient,
+          unsigned long long* infinite) {
+  walk_here(at, *static_cast<const Element*>(element), count, static_cast<const T*>(gradient),
+            infinite);
+}
+
+template <class... Rules>
+constexpr auto walkers(zo::detail::rule_list<Rules...>) {
+  std::array<walker, 2 * sizeof...(Rules)> all{};
+  std::size_t place = 0;
+  ((all[place++] = walk<typename Rules::template element<float>, float>,
+    all[place++] = walk<typename Rules::template element<double>, double>),
+   ...);
+  return all;
 }
 
 }  // namespace
 
-template <class T>
-void sgd_update(const place& at, const zo::detail::update_numbers& n, index_t count, const T* g,
-                T* const state[2], T* x, unsigned long long* infinite) {
-  update(at, zo::detail::sgd_element<T>(n, x, state), count, g, infinite);
+void walk_compiled(const place& at, int place_in_list, const void* element, index_t count,
+                   const void* gradient, unsigned long long* infinite) {
+  static constexpr auto all = walkers(zo::detail::rules{});
+  all[static_cast<std::size_t>(place_in_list)](at, element, count, gradient, infinite);
 }
-template <class T>
-void sign_sgd_update(const place& at, const zo::detail::update_numbers& n, index_t count,
-                     const T* g, T* const state[2], T* x, unsigned long long* infinite) {
-  update(at, zo::detail::sign_sgd_element<T>(n, x, state), count, g, infinite);
-}
-template <class T>
-void adam_update(const place& at, const zo::detail::update_numbers& n, index_t count, const T* g,
-                 T* const state[2], T* x, unsigned long long* infinite) {
-  update(at, zo::detail::adam_element<T>(n, x, state), count, g, infinite);
-}
-
-#define ZO_INSTANTIATE(T)                                                                       \
-  template void sgd_update(const place&, const zo::detail::update_numbers&, index_t, const T*,  \
-                           T* const[2], T*, unsigned long long*);                               \
-  template void sign_sgd_update(const place&, const zo::detail::update_numbers&, index_t,       \
-                                const T*, T* const[2], T*, unsigned long long*);                \
-  template void adam_update(const place&, const zo::detail::update_numbers&, index_t, const T*, \
-                            T* const[2], T*, unsigned long long*);
-ZO_INSTANTIATE(float)
-ZO_INSTANTIATE(double)
-#undef ZO_INSTANTIATE
 
 }  // namespace zo::cuda::detail

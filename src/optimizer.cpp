@@ -1,46 +1,32 @@
-// Element loops of the optimizers. Compiled here without contraction, so that a program's own flags
+// Element loops of the rules, compiled here without contraction, so that a program's own flags
 // cannot change the bits of a run.
 #include "zo/optimizer.hpp"
 
-#include "zo/optimizer_element.hpp"
+#include <array>
+#include <cstddef>
 
 namespace zo::detail {
 
 namespace {
 
-template <class Element, class T>
-void update(const Element& element, index_t count, const T* g) {
-  for (index_t i = 0; i < count; ++i) element(i, g[i]);
+using walker = void (*)(const void*, index_t, index_t, const void*);
+
+template <class... Rules>
+constexpr auto walkers(rule_list<Rules...>) {
+  std::array<walker, 2 * sizeof...(Rules)> all{};
+  std::size_t place = 0;
+  ((all[place++] = walk_here<typename Rules::template element<float>, float>,
+    all[place++] = walk_here<typename Rules::template element<double>, double>),
+   ...);
+  return all;
 }
 
 }  // namespace
 
-template <class T>
-void sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
-  update(sgd_element<T>(n, x, state), count, g);
+void walk_compiled(int place, const void* element, index_t begin, index_t end,
+                   const void* gradient) {
+  static constexpr auto all = walkers(rules{});
+  all[static_cast<std::size_t>(place)](element, begin, end, gradient);
 }
-
-template <class T>
-void sign_sgd_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
-  update(sign_sgd_element<T>(n, x, state), count, g);
-}
-
-template <class T>
-void adam_update(const update_numbers& n, index_t count, const T* g, T* const state[2], T* x) {
-  update(adam_element<T>(n, x, state), count, g);
-}
-
-template void sgd_update<float>(const update_numbers&, index_t, const float*, float* const[2],
-                                float*);
-template void sgd_update<double>(const update_numbers&, index_t, const double*, double* const[2],
-                                 double*);
-template void sign_sgd_update<float>(const update_numbers&, index_t, const float*, float* const[2],
-                                     float*);
-template void sign_sgd_update<double>(const update_numbers&, index_t, const double*,
-                                      double* const[2], double*);
-template void adam_update<float>(const update_numbers&, index_t, const float*, float* const[2],
-                                 float*);
-template void adam_update<double>(const update_numbers&, index_t, const double*, double* const[2],
-                                  double*);
 
 }  // namespace zo::detail

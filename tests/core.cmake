@@ -2,7 +2,7 @@
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
 set(concepts random bfloat16 direction direction_lane lazy rge cge objective failure execution boundary
-    optimizer minimize error team rounding)
+    optimizer proximal minimize error team rounding)
 find_package(Eigen3 QUIET)
 if(TARGET Eigen3::Eigen)
   list(APPEND concepts eigen)
@@ -82,7 +82,8 @@ set_tests_properties(random_oracles PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passi
 
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
-     ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/nn/*.hpp)
+     ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/rule/*.hpp
+     ${PROJECT_SOURCE_DIR}/include/zo/nn/*.hpp)
 list(REMOVE_ITEM headers zo/torch.hpp zo/cuda.hpp zo/mpi.hpp)  # need more: compiled with their own tests
 if(NOT TARGET Eigen3::Eigen)
   list(REMOVE_ITEM headers zo/eigen.hpp)
@@ -100,14 +101,17 @@ zo_warnings(header_test)
 add_test(NAME headers.compile_alone COMMAND header_test)
 
 # What must not compile, and with which name in the errors.
+function(zo_add_compile_errors prefix compiler arguments)
+  foreach(source ${ARGN})
+    get_filename_component(name ${source} NAME_WE)
+    add_test(NAME ${prefix}.${name}
+             COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DCOMPILER=${compiler} "-DARGUMENTS=${arguments}"
+                     -DINCLUDE=${PROJECT_SOURCE_DIR}/include
+                     -P ${PROJECT_SOURCE_DIR}/tests/compile_errors/check.cmake)
+  endforeach()
+endfunction()
 file(GLOB wrong_programs CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/*.cpp)
-foreach(source ${wrong_programs})
-  get_filename_component(name ${source} NAME_WE)
-  add_test(NAME compile_errors.${name}
-           COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DCOMPILER=${CMAKE_CXX_COMPILER}
-                   -DINCLUDE=${PROJECT_SOURCE_DIR}/include
-                   -P ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/check.cmake)
-endforeach()
+zo_add_compile_errors(compile_errors ${CMAKE_CXX_COMPILER} -fsyntax-only ${wrong_programs})
 
 # Other people's projects, with flags of their own and none of ours.
 set(consumer_flags "")

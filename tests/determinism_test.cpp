@@ -236,6 +236,15 @@ TEST_F(determinism, whole_runs) {
   expect_frozen("run/sphere/sgd/double", run_bits<double>(ball, sgd));
   expect_frozen("run/rademacher/sign_sgd/float", run_bits<float>(sign, signs));
   expect_frozen("run/cge/adam/double", run_bits<double>(some, adam));
+  const auto sparse = zo::projected(zo::proximal(sgd, zo::l1(0.3)), zo::box(-3, 2.5));
+  expect_frozen("run/gaussian/sgd_l1_box/float", run_bits<float>(gauss, sparse));
+  expect_frozen("run/gaussian/sgd_l1_box/double", run_bits<double>(gauss, sparse));
+  const auto round = zo::projected(sgd, zo::ball(0.7));
+  expect_frozen("run/gaussian/sgd_ball/float", run_bits<float>(gauss, round));
+  expect_frozen("run/gaussian/sgd_ball/double", run_bits<double>(gauss, round));
+  const auto shares = zo::projected(sgd, zo::simplex(30));
+  expect_frozen("run/gaussian/sgd_simplex/float", run_bits<float>(gauss, shares));
+  expect_frozen("run/gaussian/sgd_simplex/double", run_bits<double>(gauss, shares));
 }
 
 TEST_F(determinism, boundary) {

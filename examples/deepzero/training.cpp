@@ -69,13 +69,19 @@ curve_point point_from(const app::fields& f, std::int64_t steps) {
   return p;
 }
 
+// Empty where SGD has no momentum.
+std::span<float> velocity_of(state& at) {
+  const auto vectors = at.optimizer.state();
+  return vectors.empty() ? std::span<float>() : vectors[0];
+}
+
 void save(const std::filesystem::path& path, const network& net, state& at,
           const nlohmann::json& options) {
   app::safetensors file;
   for (const auto& t : zo::nn::tensors_of<float>(net, at.parameters, at.statistics)) {
     file.tensors.push_back(app::make_tensor<float>(t.name, t.dims, t.values));
   }
-  const std::span<float> moved = at.optimizer.state()[0];
+  const std::span<float> moved = velocity_of(at);
   file.tensors.push_back(app::make_tensor<float>(
       velocity, {static_cast<std::int64_t>(moved.size())}, std::span<const float>(moved)));
   file.tensors.push_back(app::make_tensor<std::int64_t>(
@@ -160,7 +166,7 @@ void load(const app::safetensors& file, const network& net, const settings& s, c
   }
   zo::nn::load<float>(net, tensors, "", at.parameters, at.statistics);
   const std::vector<float> moved = file.at(velocity).values<float>();
-  const std::span<float> to = at.optimizer.state()[0];
+  const std::span<float> to = velocity_of(at);
   file.at(velocity).require_shape({static_cast<std::int64_t>(to.size())});
   std::ranges::copy(moved, to.begin());
   at.optimizer.resume_at(static_cast<std::uint64_t>(at.now.step));

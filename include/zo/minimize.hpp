@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -80,19 +81,6 @@ struct minimize_result {
 };
 
 namespace detail {
-
-template <class U, class T>
-concept running_updater = requires(U& u, std::span<T> x, std::span<const T> gradient) {
-  u.step(sequential_policy{}, x, gradient);
-};
-
-template <class Optimizer, class T>
-concept optimizer_for = rule(
-    running_updater<Optimizer, T> ||
-        requires(const std::remove_cvref_t<Optimizer>& optimizer) {
-          optimizer.template start<T>(index_t{});
-        },
-    "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), or an updater of one");
 
 inline status status_of(flaw why) {
   return why == flaw::query_failed     ? status::query_failed
@@ -382,11 +370,11 @@ requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
         machine(policy, f, point, how, updater);
     return detail::minimize_run(machine, how, options)();
   };
-  if constexpr (detail::running_updater<Optimizer, T>) {
+  if constexpr (updater_for<Optimizer, T>) {
     return run(optimizer);
   } else {
-    auto updater = optimizer.template start<T>(dimension);
-    return run(updater);
+    updater<std::remove_cvref_t<Optimizer>, T> kept(optimizer, dimension);
+    return run(kept);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "zo/minimize.hpp"    // IWYU pragma: export
 #include "zo/objective.hpp"   // IWYU pragma: export
 #include "zo/optimizer.hpp"   // IWYU pragma: export
+#include "zo/proximal.hpp"    // IWYU pragma: export
 #include "zo/random.hpp"      // IWYU pragma: export
 #include "zo/rge.hpp"         // IWYU pragma: export
 #include "zo/schedule.hpp"    // IWYU pragma: export

@@ -1,5 +1,5 @@
 // Geometry of launches, and the sentences of errors.
-#include "cuda/launch.hpp"
+#include "zo/cuda/launch.hpp"
 
 #include "device.hpp"
 

@@ -58,6 +58,48 @@ TEST_F(gpu_minimize, every_optimizer) {
                          zo::adam({.rate = 1e-2}), options);
 }
 
+TEST_F(gpu_minimize, steps_that_end_in_a_set_or_with_a_penalty) {
+  const zo::rge how({.directions = 3, .smoothing = 1e-2});
+  const zo::minimize_options options{.max_queries = 100, .seed = 4};
+  const auto compare = [&]<class T>(T, const auto& rule) {
+    expect_cpu_run<T>(device_batch<T>{}, host_scalar<T>{}, how, rule, options);
+  };
+  const zo::sgd sgd({.rate = zo::cosine({.peak = 1e-2, .steps = 20, .warmup = 3})});
+  compare(0.0F, zo::projected(zo::adam({.rate = 0.1}), zo::box(-0.3, 0.4)));
+  compare(0.0, zo::projected(zo::sign_sgd({.rate = 0.1}), zo::box(-0.3, 0.4)));
+  compare(0.0F, zo::proximal(sgd, zo::l1(2)));
+  compare(0.0, zo::projected(zo::proximal(sgd, zo::l1(2)), zo::box(-0.3, 0.4)));
+
+  const std::vector<double> low(30, -0.3), high = ramp<double>(30, 0, 0.1);
+  auto x = ramp<float>(30);
+  const auto expected = zo::minimize(zo::seq, host_scalar<float>{}, x, how,
+                                     zo::projected(sgd, zo::box(low, high)), options);
+  zo::cuda::array<float> there(on(), ramp<float>(30));
+  const auto got = zo::minimize(on(), device_batch<float>{}, there, how,
+                                zo::projected(sgd, zo::cuda::box(on(), low, high)), options);
+  EXPECT_TRUE(same_bits(there.to_host(), x));
+  EXPECT_EQ(got.value, expected.value);
+  const auto said = [&](const auto& rule, zo::index_t dimension) {
+    return complaint([&] {
+      zo::cuda::array<float> at(on(), ramp<float>(dimension)), slope(on(), ramp<float>(dimension));
+      zo::cuda::updater<std::remove_cvref_t<decltype(rule)>, float>(on(), rule, dimension)
+          .step(on(), at, slope);
+    });
+  };
+  EXPECT_TRUE(contains(said(zo::projected(sgd, zo::box(low, high)), 30), "zo::cuda::box"));
+  EXPECT_TRUE(contains(said(zo::projected(sgd, zo::cuda::box(on(), low, high)), 31), "got 30"));
+}
+
+TEST_F(gpu_minimize, a_projection_hides_no_number_that_left_the_range) {
+  const auto rule = zo::projected(zo::sgd({.rate = 3e38}), zo::box(-1, 1));
+  zo::cuda::updater<std::remove_cvref_t<decltype(rule)>, float> updater(on(), rule, 2);
+  zo::cuda::array<float> x(on(), {0.0F, 0.0F}), g(on(), {1.0F, 3.0F});
+  zo::cuda::array<unsigned long long> infinite(on(), {0ULL});
+  updater.step(on(), x, g, infinite.data());
+  EXPECT_EQ(infinite.to_host()[0], 1u);
+  EXPECT_EQ(x.to_host(), (std::vector<float>{-1, -1}));
+}
+
 TEST_F(gpu_minimize, every_kind_of_objective) {
   const zo::minimize_options options{.max_queries = 200, .target = -0.1, .seed = 4};
   const zo::sgd steps({.rate = 1e-2});

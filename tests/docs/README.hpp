@@ -1,5 +1,4 @@
 // What README.md takes for granted: f, x and how of its program, and what a reader has.
-#include <array>
 #include <cmath>
 #include <vector>
 #include <zo/zo.hpp>
@@ -11,9 +10,9 @@ inline zo::rge how({.directions = 4, .smoothing = 1e-5}, zo::gaussian{}, zo::cen
 double my_simulator(std::span<const double> x, std::uint64_t seed);
 inline auto my_measurement = [](std::span<const double> x) { return x[0]; };
 
-using adam_moments = std::array<std::span<double>, 2>;
-std::uint64_t my_load(std::span<double> x, adam_moments moments);
-void my_save(std::span<const double> x, adam_moments moments, std::uint64_t steps);
+using vectors = std::vector<std::span<double>>;
+std::uint64_t my_load(std::span<double> x, const vectors& state);
+void my_save(std::span<const double> x, const vectors& state, std::uint64_t steps);
 inline bool my_interrupt = false;
 
 inline constexpr zo::index_t B = 2, d = 3;

@@ -14,11 +14,6 @@ namespace zo {
 
 namespace cuda::detail {
 
-template <class U, class T>
-concept running_updater = requires(U& u, const policy& on, span<T> x, span<const T> gradient) {
-  u.step(on, x, gradient);
-};
-
 // A run's work on the device. What it reads back a step is one report of 24 bytes.
 template <class T, class F, class How, class Updater>
 class device_machine {
@@ -118,6 +113,10 @@ requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scala
     minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,
                              Optimizer&& optimizer, const minimize_options& options) {
   using T = cuda::device_scalar_of<X>;
+  static_assert(
+      cuda::updater_for<Optimizer, T> || detail::like_a_rule<std::remove_cvref_t<Optimizer>>,
+      "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), a "
+      "zo::cuda::optimizer_rule or a zo::cuda::updater_for of your own");
   const cuda::span<T> point(x);
   detail::check_dimension("zo::minimize", point.size());
   cuda::detail::check_device(on, "zo::minimize");
@@ -131,7 +130,7 @@ requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scala
         machine(on, f, point, how, updater);
     return detail::minimize_run(machine, how, options)();
   };
-  if constexpr (cuda::detail::running_updater<Optimizer, T>) {
+  if constexpr (cuda::updater_for<Optimizer, T>) {
     return run(optimizer);
   } else {
     cuda::updater<std::remove_cvref_t<Optimizer>, T> updater(on, optimizer, point.size());

@@ -10,7 +10,6 @@
 #include "zo/cuda/policy.hpp"
 #include "zo/cuda/workspace.hpp"
 #include "zo/direction.hpp"
-#include "zo/optimizer.hpp"
 #include "zo/random.hpp"
 #include "zo/rounding.hpp"
 
@@ -206,16 +205,9 @@ void write_rows(const place& at, index_t first, index_t count, index_t rows, ind
 /// captured graph holds them itself.
 void upload(const place& at, const index_t* host, index_t count, index_t* out);
 
-/// One step of an optimizer: zo::detail::…_update. *infinite = 1 (unless null) where that left a
-/// number that is not finite.
-template <class T>
-void sgd_update(const place& at, const zo::detail::update_numbers& n, index_t count, const T* g,
-                T* const state[2], T* x, unsigned long long* infinite);
-template <class T>
-void sign_sgd_update(const place& at, const zo::detail::update_numbers& n, index_t count,
-                     const T* g, T* const state[2], T* x, unsigned long long* infinite);
-template <class T>
-void adam_update(const place& at, const zo::detail::update_numbers& n, index_t count, const T* g,
-                 T* const state[2], T* x, unsigned long long* infinite);
+/// What the element at a place of the list of rules (zo/rule/list.hpp) does to each of `count`
+/// coordinates. *infinite = 1 (unless null) where that left a number that is not finite.
+void walk_compiled(const place& at, int place_in_list, const void* element, index_t count,
+                   const void* gradient, unsigned long long* infinite);
 
 }  // namespace zo::cuda::detail

@@ -1,0 +1,78 @@
+// Bounds: the numbers between a lower and an upper one.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/execution.hpp"
+#include "zo/finite.hpp"
+
+namespace zo {
+
+/// The x with lower <= x[i] <= upper, for zo::projected. Bounds are two numbers for all
+/// coordinates, or two vectors of d; infinite ones bound nothing. They are rounded to the scalar
+/// type of x. On a GPU, vectors of bounds are those of zo::cuda::box.
+class box {
+ public:
+  template <class T>
+  struct element {
+    T lower, upper;
+    const double* lowers;  // null, or a bound for each coordinate
+    const double* uppers;
+    T* x;
+
+    ZO_HD void operator()(index_t i) const {
+      const T low = lowers == nullptr ? lower : static_cast<T>(lowers[i]);
+      const T high = uppers == nullptr ? upper : static_cast<T>(uppers[i]);
+      if (x[i] < low) x[i] = low;
+      if (x[i] > high) x[i] = high;
+    }
+  };
+
+  box(double lower, double upper) : lower_(lower), upper_(upper) { check_order(lower, upper); }
+  box(std::vector<double> lower, std::vector<double> upper) {
+    detail::require(lower.size() == upper.size() && !lower.empty(),
+                    "zo::box: both bounds must be vectors of as many numbers as x has, got ",
+                    lower.size(), " and ", upper.size());
+    for (std::size_t i = 0; i < lower.size(); ++i) check_order(lower[i], upper[i]);
+    lowers_ = std::make_shared<const std::vector<double>>(std::move(lower));
+    uppers_ = std::make_shared<const std::vector<double>>(std::move(upper));
+  }
+
+  template <class T>
+  void check(index_t dimension) const {
+    detail::require(lowers_ == nullptr || static_cast<index_t>(lowers_->size()) == dimension,
+                    "zo::box: there must be bounds for each of the ", dimension,
+                    " coordinates of x, got ", lowers_ == nullptr ? 0 : lowers_->size());
+  }
+
+  template <class Policy, class X>
+  void project(const Policy& policy, X x) const {
+    using T = typename X::value_type;
+    detail::require(lowers_ == nullptr || execution_policy<Policy>,
+                    "zo::box: these bounds are in host memory; on a GPU hand over "
+                    "zo::cuda::box(policy, lower, upper)");
+    for_coordinates(policy, static_cast<index_t>(x.size()),
+                    element<T>{static_cast<T>(lower_), static_cast<T>(upper_), data(lowers_),
+                               data(uppers_), x.data()});
+  }
+
+ private:
+  static void check_order(double lower, double upper) {
+    detail::require(!detail::is_nan(lower) && !detail::is_nan(upper) && lower <= upper,
+                    "zo::box: lower must be at most upper, got ", lower, " and ", upper);
+  }
+  static const double* data(const std::shared_ptr<const std::vector<double>>& bounds) {
+    return bounds == nullptr ? nullptr : bounds->data();
+  }
+
+  double lower_ = 0, upper_ = 0;
+  std::shared_ptr<const std::vector<double>> lowers_, uppers_;
+};
+
+}  // namespace zo

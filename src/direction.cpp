@@ -51,24 +51,17 @@ const choice& chosen() {
 }  // namespace
 
 template <>
-void perturb<float>(law kind, const stream& from, index_t first, index_t count, const float* x,
-                    float h, float* out) {
-  chosen().kernels.sum_float(kind, from, 1, &h, first, count, x, out);
+void compiled_sum<float>(int law, const stream& from, index_t directions, const float* weights,
+                         index_t first, index_t count, const float* x, float* out) {
+  chosen().kernels.sum_float(law, from, directions, weights, first, count, x, out);
 }
 template <>
-void perturb<double>(law kind, const stream& from, index_t first, index_t count, const double* x,
-                     double h, double* out) {
-  chosen().kernels.sum_double(kind, from, 1, &h, first, count, x, out);
+void compiled_sum<double>(int law, const stream& from, index_t directions, const double* weights,
+                          index_t first, index_t count, const double* x, double* out) {
+  chosen().kernels.sum_double(law, from, directions, weights, first, count, x, out);
 }
-template <>
-void accumulate<float>(law kind, const stream& from, index_t directions, const float* weights,
-                       index_t first, index_t count, float* g) {
-  chosen().kernels.sum_float(kind, from, directions, weights, first, count, g, g);
-}
-template <>
-void accumulate<double>(law kind, const stream& from, index_t directions, const double* weights,
-                        index_t first, index_t count, double* g) {
-  chosen().kernels.sum_double(kind, from, directions, weights, first, count, g, g);
+double compiled_squares(int law, const stream& from, index_t first, index_t count) {
+  return chosen().kernels.squares(law, from, first, count);
 }
 
 template <>
@@ -80,22 +73,10 @@ double largest_magnitude<double>(index_t count, const double* x) {
   return chosen().kernels.largest_double(count, x);
 }
 
-double sum_of_squares(const stream& from, index_t first, index_t count) {
-  double total = 0;
-  for (index_t at = first; at < first + count; at += tile) {
-    total += chosen().kernels.squares(from, at, std::min(tile, first + count - at));
-  }
-  return total;
-}
-
 double inverse_root_of_sum(std::span<const double> values) {
   double total = 0;
   for (const double value : values) total += value;
   return 1.0 / std::sqrt(total);
-}
-
-double inverse_norm(const stream& from, index_t dimension) {
-  return 1.0 / std::sqrt(sum_of_squares(from, 0, dimension));
 }
 
 }  // namespace detail

@@ -1,17 +1,17 @@
 // The kernels of one instruction set, as plain function pointers.
 #pragma once
 
-#include "zo/direction.hpp"
+#include "zo/law.hpp"
 
 namespace zo::detail {
 
 struct kernel_table {
   // out = x + sum over k of weights[k] * raw values of direction from.number + k.
-  void (*sum_float)(law, const stream& from, index_t directions, const float* weights,
+  void (*sum_float)(int law, const stream& from, index_t directions, const float* weights,
                     index_t first, index_t count, const float* x, float* out);
-  void (*sum_double)(law, const stream& from, index_t directions, const double* weights,
+  void (*sum_double)(int law, const stream& from, index_t directions, const double* weights,
                      index_t first, index_t count, const double* x, double* out);
-  double (*squares)(const stream& from, index_t first, index_t count);
+  double (*squares)(int law, const stream& from, index_t first, index_t count);
   // The largest |x[i]|; NaN where any is.
   float (*largest_float)(index_t count, const float* x);
   double (*largest_double)(index_t count, const double* x);

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "zo/config.hpp"
-#include "zo/direction.hpp"
+#include "zo/law.hpp"
 #include "zo/random.hpp"
 
 namespace zo::detail {
@@ -19,7 +19,7 @@ namespace zo::detail {
 /// call reads x once and writes out once, whatever the number of directions; sums in T are rounded
 /// once to what is stored. Neighbouring items are neighbouring lanes, which read and write runs of
 /// 16 coordinates.
-template <class T, law Kind, class Stored = T>
+template <class T, direction_law L, class Stored = T>
 struct lane_sum {
   stream from;
   index_t directions = 1;
@@ -29,18 +29,18 @@ struct lane_sum {
   const Stored* x = nullptr;
   Stored* out = nullptr;
 
-  // A counter block holds 4 normals or 128 signs; an item takes 4 or, for the sake of registers and
-  // of work for many threads, the 32 signs of one word.
-  static constexpr int values = Kind == law::gaussian ? 4 : 32;
-  static constexpr index_t group = lanes * values_per_block(Kind);
+  // An item takes one piece of a counter block, for the sake of registers and of work for many
+  // threads.
+  static constexpr int values = L::values;
+  static constexpr index_t group = group_of_law<L>;
   static constexpr index_t items_per_group = group / values;
 
   ZO_HD constexpr index_t items() const { return (count + group - 1) / group * items_per_group; }
 
   ZO_HD void operator()(index_t item) const {
     const index_t lane = item % lanes;
-    const index_t word = item % items_per_group / lanes;
-    const index_t start = item / items_per_group * group + word * (values * lanes) + lane;
+    const index_t piece = item % items_per_group / lanes;
+    const index_t start = item / items_per_group * group + piece * (values * lanes) + lane;
     if (start >= count) return;
     const auto block =
         static_cast<std::uint32_t>((first / group + item / items_per_group) * lanes + lane);
@@ -60,7 +60,9 @@ struct lane_sum {
     }
     stream at = from;
     for (index_t k = 0; k < directions; ++k, ++at.number) {
-      add(weights[k], at.words(block), static_cast<int>(word), sum);
+      const T weight = weights[k];
+      L::each(at.words(block), static_cast<int>(piece),
+              [&](int v, float value) { sum[v] = fused(weight, static_cast<T>(value), sum[v]); });
     }
     Stored* const to = out + start;
     if (whole) {
@@ -71,25 +73,23 @@ struct lane_sum {
       }
     }
   }
-
- private:
-  ZO_HD static void add(T weight, const words4<std::uint32_t>& words, int word, T* sum) {
-    if constexpr (Kind == law::gaussian) {
-      float value[4];
-      block_normals(words, value);
-      for (int v = 0; v < 4; ++v) sum[v] = fused(weight, static_cast<T>(value[v]), sum[v]);
-    } else {
-      // Shifts, not an array: a GPU keeps what is indexed at run time in memory.
-      const std::uint64_t pair = word < 2 ? std::uint64_t{words.w1} << 32 | words.w0
-                                          : std::uint64_t{words.w3} << 32 | words.w2;
-      const auto signs = static_cast<std::uint32_t>(pair >> (32 * (word % 2)));
-      for (int v = 0; v < 32; ++v) sum[v] += signs >> (31 - v) & 1u ? -weight : weight;
-    }
-  }
 };
 
-/// Sum of squares of the raw normals of one lane of one tile; lane_tree() of the sixteen lanes is
+// One level of the tree that adds the sums of the lanes of a tile, in the one order that every
+// machine uses. Lanes of a level are independent; on a GPU a barrier parts the levels.
+ZO_HD inline void lane_tree_level(double* sum, index_t lane, index_t half) {
+  if (lane < half) sum[lane] += sum[lane + half];
+}
+inline double lane_tree(double* sum) {
+  for (index_t half = lanes / 2; half >= 1; half /= 2) {
+    for (index_t lane = 0; lane < half; ++lane) lane_tree_level(sum, lane, half);
+  }
+  return sum[0];
+}
+
+/// Sum of squares of the raw values of one lane of one tile; lane_tree() of the sixteen lanes is
 /// the sum of the tile.
+template <direction_law L>
 struct lane_squares {
   stream from;
   index_t count = 0;  ///< coordinates of the whole direction
@@ -100,13 +100,15 @@ struct lane_squares {
     const index_t first = item / lanes * tile;
     const index_t end = count < first + tile ? count : first + tile;
     double sum = 0;
-    for (index_t at = first; at < end; at += gaussian_group) {
-      const auto words = from.words(static_cast<std::uint32_t>(at / gaussian_group * lanes + lane));
-      float value[4];
-      block_normals(words, value);
-      for (int v = 0; v < 4; ++v) {
-        const double one = at + v * lanes + lane < end ? value[v] : 0.0;
-        sum += one * one;  // exact: fused or not, the same bits
+    for (index_t at = first; at < end; at += group_of_law<L>) {
+      const auto words =
+          from.words(static_cast<std::uint32_t>(at / group_of_law<L> * lanes + lane));
+      for (int piece = 0; piece < L::pieces; ++piece) {
+        L::each(words, piece, [&](int v, float value) {
+          const index_t i = at + (piece * L::values + v) * lanes + lane;
+          const double one = i < end ? value : 0.0;
+          sum += one * one;  // exact: fused or not, the same bits
+        });
       }
     }
     return sum;

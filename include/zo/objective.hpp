@@ -266,11 +266,6 @@ inline void check_options(const char* who, const estimate_options& options) {
           options.chunk_bytes);
 }
 
-// Numbers to generate or copy before a second thread is worth waking: some 10 microseconds.
-constexpr index_t worth_a_thread(law kind) {
-  return kind == law::gaussian ? index_t{1} << 14 : index_t{1} << 17;
-}
-
 // Runs body(row, first, count) over `rows` rows of `length` coordinates, `first` a multiple of
 // `tile`, in pieces of about `least` coordinates or more.
 template <class Body>

@@ -7,6 +7,8 @@
 #include <concepts>
 #include <cstdint>
 #include <span>
+#include <string_view>
+#include <typeinfo>
 #include <vector>
 
 #include "zo/config.hpp"
@@ -80,7 +82,7 @@ index_t answers_of(const Policy& policy) {
 template <distribution D, difference_scheme S>
 void describe(const rge<D, S>& how, fingerprint& print) {
   const rge_options& options = how.options();
-  print.add(D::law).add(D::unit_norm).add(S::points).add(S::uses_base);
+  print.add(std::string_view(typeid(D).name())).add(S::points).add(S::uses_base);
   print.add(options.directions).add(options.smoothing).add(options.failures);
 }
 
@@ -106,7 +108,7 @@ struct direction_points {
   const double* factors;  // by direction, then row; unused unless D::unit_norm
 
   static constexpr bool begins = false;
-  static constexpr index_t worth_a_thread() { return detail::worth_a_thread(D::law); }
+  static constexpr index_t worth_a_thread() { return detail::worth_a_thread<typename D::law>(); }
   void restore(index_t, T*) const {}
   index_t row(index_t j) const { return j % problem.rows; }
   void write(index_t j, index_t at, index_t count, T* to) const {
@@ -116,8 +118,8 @@ struct direction_points {
     const double side_of_j = side(static_cast<int>(j / problem.rows % S::points));
     stream direction = from;
     direction.number = static_cast<std::uint32_t>(b * per_row + first + k);
-    perturb<T>(D::law, direction, at, count, problem.x + b * problem.dimension + at,
-               static_cast<T>(side_of_j * step * factor), to);
+    perturb<typename D::law>(direction, at, count, problem.x + b * problem.dimension + at,
+                             static_cast<T>(side_of_j * step * factor), to);
   }
 };
 
@@ -165,11 +167,11 @@ inline void add_fault(unsigned& faults, unsigned one) {
 // has `count` weights, and its directions lie per_row apart from the next row's. `fresh` starts
 // from zero. Threads own disjoint tiles, so that the order of summation depends on nothing.
 // `faults`, by row, may be null.
-template <class Policy, class T>
-void combine(const Policy& policy, law kind, const stream& from, index_t per_row, index_t count,
+template <direction_law L, class Policy, class T>
+void combine(const Policy& policy, const stream& from, index_t per_row, index_t count,
              const T* weights, index_t rows, index_t dimension, bool fresh, T* g,
              unsigned* faults = nullptr) {
-  parallel_tiles(policy, rows, dimension, worth_a_thread(kind) / count,
+  parallel_tiles(policy, rows, dimension, worth_a_thread<L>() / count,
                  [&](index_t b, index_t first, index_t length) {
                    stream direction = from;
                    direction.number += static_cast<std::uint32_t>(b * per_row);
@@ -177,7 +179,7 @@ void combine(const Policy& policy, law kind, const stream& from, index_t per_row
                      const index_t here = std::min(tile, first + length - at);
                      T* const to = g + b * dimension + at;
                      if (fresh) std::fill_n(to, here, T(0));
-                     accumulate<T>(kind, direction, count, weights + b * count, at, here, to);
+                     accumulate<L>(direction, count, weights + b * count, at, here, to);
                      if (faults != nullptr && !all_finite(here, to)) {
                        add_fault(faults[b], beyond_range);
                      }
@@ -187,15 +189,15 @@ void combine(const Policy& policy, law kind, const stream& from, index_t per_row
 
 // 1 / norm of a direction by all threads: the sums of the tiles, added in the order of
 // inverse_norm().
-template <class Policy>
+template <direction_law L, class Policy>
 double inverse_norm(const Policy& policy, const stream& from, index_t dimension,
                     std::vector<double>& partial) {
   const index_t tiles = (dimension + tile - 1) / tile;
   partial.resize(static_cast<std::size_t>(tiles));
-  parallel_ranges(policy, tiles, worth_a_thread(law::gaussian) / tile, [&](index_t t, index_t end) {
+  parallel_ranges(policy, tiles, worth_a_thread<L>() / tile, [&](index_t t, index_t end) {
     for (; t < end; ++t) {
       partial[static_cast<std::size_t>(t)] =
-          sum_of_squares(from, t * tile, std::min(tile, dimension - t * tile));
+          sum_of_squares<L>(from, t * tile, std::min(tile, dimension - t * tile));
     }
   });
   return inverse_root_of_sum(partial);
@@ -293,8 +295,7 @@ class rge_run {
   // Rows at which a step along a direction is not what it was meant to be.
   void find_faults() {
     const step_check<T> check = check_of<T>(D{}, step_, problem_.dimension);
-    parallel_tiles(policy_, problem_.rows, problem_.dimension,
-                   detail::worth_a_thread(law::rademacher),
+    parallel_tiles(policy_, problem_.rows, problem_.dimension, detail::worth_a_thread<rademacher>(),
                    [&](index_t b, index_t first, index_t count) {
                      const T* const x = problem_.x + b * problem_.dimension + first;
                      const unsigned faults = step_faults(check, count, x);
@@ -328,8 +329,9 @@ class rge_run {
     }
     find_weights(count);
     if (!may_go_on()) return false;
-    combine(policy_, D::law, direction(0, first), how_.directions, count, weights_.data(), rows,
-            problem_.dimension, first == 0, problem_.gradients, faults_.data());
+    combine<typename D::law>(policy_, direction(0, first), how_.directions, count, weights_.data(),
+                             rows, problem_.dimension, first == 0, problem_.gradients,
+                             faults_.data());
     return true;
   }
 
@@ -347,12 +349,12 @@ class rge_run {
       double* const factors = factors_.data();
       if (norms < threads_of(policy_)) {
         for (index_t item = 0; item < norms; ++item) {
-          factors[item] = inverse_norm(policy_, direction(item % rows, first + item / rows),
-                                       problem_.dimension, partial_);
+          factors[item] = inverse_norm<typename D::law>(
+              policy_, direction(item % rows, first + item / rows), problem_.dimension, partial_);
         }
         return;
       }
-      parallel_ranges(policy_, norms, worth_a_thread(D::law) / problem_.dimension,
+      parallel_ranges(policy_, norms, worth_a_thread<typename D::law>() / problem_.dimension,
                       [&](index_t item, index_t end) {
                         for (; item < end; ++item) {
                           factors[item] = raw_factor<D>(direction(item % rows, first + item / rows),

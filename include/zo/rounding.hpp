@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "zo/config.hpp"
-#include "zo/direction.hpp"
 #include "zo/finite.hpp"
+#include "zo/law.hpp"
 
 namespace zo::detail {
 
@@ -30,10 +30,9 @@ ZO_HD inline double quotient(double upper, double lower, double upper_x, double 
 }
 
 // What keeps a row from being estimated.
-inline constexpr unsigned step_is_lost = 1;     // x + mu u rounds to something else
-inline constexpr unsigned beyond_range = 2;     // a number is not finite
-inline constexpr double most_rounding = 0.05;   // of a coordinate's mean
-inline constexpr double gaussian_reach = 6.67;  // no normal is larger
+inline constexpr unsigned step_is_lost = 1;    // x + mu u rounds to something else
+inline constexpr unsigned beyond_range = 2;    // a number is not finite
+inline constexpr double most_rounding = 0.05;  // of a coordinate's mean
 
 // Which coordinates take a step along a direction as it was meant. Directions with normal
 // coordinates (and spheres, but for those of few dimensions) dither: their mean is right as soon
@@ -58,10 +57,12 @@ step_check<T> check_of(D, double smoothing, index_t dimension) {
   constexpr index_t few = 16;
   constexpr double nearly_all = 0.96;  // a step that does not move x is off by all of it
   const double root = D::unit_norm ? 1 / std::sqrt(static_cast<double>(dimension)) : 1.0;
-  const bool dithers = D::law == law::gaussian;
+  using L = typename D::law;
+  const bool dithers = L::continuous;
   const bool by_few = D::unit_norm && dimension < few;
-  const double step = smoothing * root * (by_few ? most_rounding : 1.0);
-  const double reach = dithers && !D::unit_norm ? gaussian_reach * smoothing : smoothing;
+  const double size = dithers ? 1.0 : L::largest;
+  const double step = smoothing * root * size * (by_few ? most_rounding : 1.0);
+  const double reach = D::unit_norm ? smoothing : L::largest * smoothing;
   const auto stored = static_cast<T>(step);
   // A step among the denormal numbers may itself be off.
   const double off = std::abs(static_cast<double>(stored) - step);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <queue>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,6 +32,8 @@ class fingerprint {
     mix(word);
     return *this;
   }
+
+  fingerprint& add(std::string_view text) { return add(std::span(text.data(), text.size())); }
 
   template <class T>
   fingerprint& add(std::span<const T> values) {

@@ -327,7 +327,7 @@ std::vector<double> orthonormal(const stream& from, index_t rows, index_t column
     double* const own = q.data() + v * length;
     for (index_t i = 0; i < length; ++i) {
       own[i] = static_cast<double>(
-          zo::detail::raw_value(zo::detail::law::gaussian, from, v * length + i));
+          zo::detail::raw_value<zo::gaussian>(from, v * length + i));
     }
     const auto dot = [&](const double* with) {
       double sum = 0;
@@ -382,7 +382,7 @@ void initialize(const network& net, initialization how, std::uint64_t seed,
       } else if (!whole.empty()) {
         value = whole[static_cast<std::size_t>(i)];
       } else if (is_weight) {
-        value = static_cast<double>(zo::detail::raw_value(zo::detail::law::gaussian, from, i)) *
+        value = static_cast<double>(zo::detail::raw_value<zo::gaussian>(from, i)) *
                 std::sqrt(2.0 / static_cast<double>(fan_in));
       }
       parameters[static_cast<std::size_t>(v.offset + i)] = static_cast<T>(value);

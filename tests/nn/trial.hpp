@@ -14,8 +14,8 @@ template <class T>
 std::vector<T> noise(index_t count, std::uint64_t seed, double scale = 1) {
   std::vector<T> values;
   for (index_t i = 0; i < count; ++i) {
-    values.push_back(static_cast<T>(scale * static_cast<double>(zo::detail::raw_value(
-                                                zo::detail::law::gaussian, {seed, 0, 0}, i))));
+    values.push_back(static_cast<T>(
+        scale * static_cast<double>(zo::detail::raw_value<zo::gaussian>({seed, 0, 0}, i))));
   }
   return values;
 }

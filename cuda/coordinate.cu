@@ -1,4 +1,5 @@
 // Coordinate-wise estimates on the device: candidates that differ from x in one coordinate.
+#include "zo/candidate.hpp"
 #include "zo/cge.hpp"
 #include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
@@ -12,25 +13,24 @@ using zo::detail::quotient;
 using zo::detail::side;
 using zo::detail::step_from;
 
-// Candidate j of the coordinates `steps` starts at: coordinates outermost, then sides, then rows.
+// Candidate j of the coordinates that `steps` starts at.
 template <class T>
-__device__ index_t row_of(const coordinate_steps<T>& steps, index_t j) {
-  return j % steps.rows;
-}
-template <class T>
-__device__ index_t coordinate_of(const coordinate_steps<T>& steps, index_t j) {
-  const index_t k = steps.first + j / (steps.rows * steps.sides);
-  return steps.list == nullptr ? k : steps.list[k];
-}
-template <class T>
-__device__ T x_of(const coordinate_steps<T>& steps, index_t j) {
-  return steps.x[row_of(steps, j) * steps.dimension + coordinate_of(steps, j)];
-}
-template <class T>
-__device__ T moved(const coordinate_steps<T>& steps, index_t j) {
-  const double side_of_j = side(static_cast<int>(j / steps.rows % steps.sides));
-  return step_from(x_of(steps, j), side_of_j, steps.smoothing, steps.relative);
-}
+struct moved_candidate {
+  const coordinate_steps<T>& steps;
+  zo::detail::candidate at;
+
+  __device__ moved_candidate(const coordinate_steps<T>& all, index_t j)
+      : steps(all), at(zo::detail::candidate_of(j, all.rows, all.sides)) {}
+  __device__ index_t coordinate() const {
+    const index_t k = steps.first + at.item;
+    return steps.list == nullptr ? k : steps.list[k];
+  }
+  __device__ const T* row() const { return steps.x + at.row * steps.dimension; }
+  __device__ T x() const { return row()[coordinate()]; }
+  __device__ T moved() const {
+    return step_from(x(), side(at.side), steps.smoothing, steps.relative);
+  }
+};
 
 template <class T>
 struct slot_piece {
@@ -48,8 +48,8 @@ struct move_piece {
   bool back;
   T* slots;
   __device__ void operator()(index_t k) const {
-    const index_t j = first + k;
-    slots[k * steps.dimension + coordinate_of(steps, j)] = back ? x_of(steps, j) : moved(steps, j);
+    const moved_candidate<T> one(steps, first + k);
+    slots[k * steps.dimension + one.coordinate()] = back ? one.x() : one.moved();
   }
 };
 
@@ -59,10 +59,8 @@ struct moved_piece {
   index_t first;
   T* slots;
   __device__ void operator()(index_t k, index_t i) const {
-    const index_t j = first + k;
-    slots[k * steps.dimension + i] = i == coordinate_of(steps, j)
-                                         ? moved(steps, j)
-                                         : steps.x[row_of(steps, j) * steps.dimension + i];
+    const moved_candidate<T> one(steps, first + k);
+    slots[k * steps.dimension + i] = i == one.coordinate() ? one.moved() : one.row()[i];
   }
 };
 
@@ -91,15 +89,17 @@ struct slope_piece {
   tally known;
 
   __device__ void operator()(index_t item) const {
-    const index_t row = item % steps.rows;
-    const index_t j = item / steps.rows * steps.sides * steps.rows + row;
-    const auto upper_x = static_cast<double>(moved(steps, j));
+    // The upper candidate of its row and coordinate: slopes are candidates of a single side.
+    const auto [k, none, row] = zo::detail::candidate_of(item, steps.rows, 1);
+    const index_t j = k * steps.sides * steps.rows + row;
+    const moved_candidate<T> upper(steps, j), lower(steps, j + steps.rows);
     const bool single = steps.sides == 1;
-    const double lower = single ? base[row] : answers[j + steps.rows];
-    const T lower_x = single ? x_of(steps, j) : moved(steps, j + steps.rows);
-    const double slope = quotient(answers[j], lower, upper_x, static_cast<double>(lower_x));
+    const double lower_answer = single ? base[row] : answers[j + steps.rows];
+    const T lower_x = single ? upper.x() : lower.moved();
+    const double slope = quotient(answers[j], lower_answer, static_cast<double>(upper.moved()),
+                                  static_cast<double>(lower_x));
     keep_slope(answers + j, steps.sides, steps.rows, scale, slope,
-               gradients + row * steps.dimension + coordinate_of(steps, j), known.survivors + row,
+               gradients + row * steps.dimension + upper.coordinate(), known.survivors + row,
                known);
   }
 };
@@ -146,27 +146,28 @@ struct rise_piece {
 }  // namespace
 
 template <class T>
-void begin_slots(const place& at, const coordinate_steps<T>& steps, index_t count, T* slots) {
+void begin_slots(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
+                 T* slots) {
   for_rows(at.stream, count, steps.dimension, slot_piece<T>{steps, slots},
            "launching the kernel that copies x");
 }
 
 template <class T>
-void move_coordinates(const place& at, const coordinate_steps<T>& steps, index_t first,
+void move_coordinates(const stream_context& at, const coordinate_steps<T>& steps, index_t first,
                       index_t count, bool back, T* slots) {
   for_items(at.stream, count, move_piece<T>{steps, first, back, slots},
             "launching the kernel that moves coordinates");
 }
 
 template <class T>
-void write_moved(const place& at, const coordinate_steps<T>& steps, index_t first, index_t count,
-                 T* slots) {
+void write_moved(const stream_context& at, const coordinate_steps<T>& steps, index_t first,
+                 index_t count, T* slots) {
   for_rows(at.stream, count, steps.dimension, moved_piece<T>{steps, first, slots},
            "launching the kernel of candidates");
 }
 
 template <class T>
-void write_slopes(const place& at, const coordinate_steps<T>& steps, index_t count,
+void write_slopes(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
                   const double* answers, const double* base, double scale, T* gradients,
                   const tally& known) {
   for_items(at.stream, count * steps.rows,
@@ -175,14 +176,14 @@ void write_slopes(const place& at, const coordinate_steps<T>& steps, index_t cou
 }
 
 template <class T>
-void write_probes(const place& at, const coordinate_steps<T>& steps, index_t count,
+void write_probes(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
                   index_t* coordinates, T* lengths) {
   for_items(at.stream, count * steps.sides, probe_piece<T>{steps, count, coordinates, lengths},
             "launching the kernel of probes");
 }
 
 template <class T>
-void write_rises(const place& at, index_t count, int sides, const index_t* coordinates,
+void write_rises(const stream_context& at, index_t count, int sides, const index_t* coordinates,
                  const T* lengths, const double* differences, double scale, T* gradient,
                  const tally& known) {
   for_items(at.stream, count,
@@ -191,15 +192,17 @@ void write_rises(const place& at, index_t count, int sides, const index_t* coord
 }
 
 #define ZO_INSTANTIATE(T)                                                                          \
-  template void begin_slots(const place&, const coordinate_steps<T>&, index_t, T*);                \
-  template void move_coordinates(const place&, const coordinate_steps<T>&, index_t, index_t, bool, \
-                                 T*);                                                              \
-  template void write_moved(const place&, const coordinate_steps<T>&, index_t, index_t, T*);       \
-  template void write_slopes(const place&, const coordinate_steps<T>&, index_t, const double*,     \
-                             const double*, double, T*, const tally&);                             \
-  template void write_probes(const place&, const coordinate_steps<T>&, index_t, index_t*, T*);     \
-  template void write_rises(const place&, index_t, int, const index_t*, const T*, const double*,   \
-                            double, T*, const tally&);
+  template void begin_slots(const stream_context&, const coordinate_steps<T>&, index_t, T*);       \
+  template void move_coordinates(const stream_context&, const coordinate_steps<T>&, index_t,       \
+                                 index_t, bool, T*);                                               \
+  template void write_moved(const stream_context&, const coordinate_steps<T>&, index_t, index_t,   \
+                            T*);                                                                   \
+  template void write_slopes(const stream_context&, const coordinate_steps<T>&, index_t,           \
+                             const double*, const double*, double, T*, const tally&);              \
+  template void write_probes(const stream_context&, const coordinate_steps<T>&, index_t, index_t*, \
+                             T*);                                                                  \
+  template void write_rises(const stream_context&, index_t, int, const index_t*, const T*,         \
+                            const double*, double, T*, const tally&);
 ZO_INSTANTIATE(float)
 ZO_INSTANTIATE(double)
 #undef ZO_INSTANTIATE

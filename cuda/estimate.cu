@@ -1,4 +1,5 @@
 // What all estimators share: the tally of answers, the end of an estimate, numbers from the host.
+#include "zo/candidate.hpp"
 #include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/rge.hpp"
@@ -59,7 +60,7 @@ struct weight_piece {
   tally known;
 
   __device__ void operator()(index_t item) const {
-    const index_t k = item / rows, row = item % rows;
+    const auto [k, none, row] = zo::detail::candidate_of(item, rows, 1);
     const double* const mine = answers + k * sides * rows;
     for (int side = 0; side < sides; ++side) {
       if (!__builtin_isfinite(mine[side * rows + row])) atomicAdd(known.failed, 1ULL);
@@ -178,7 +179,9 @@ __global__ void __launch_bounds__(block_threads, 1)
 struct row_piece {
   index_t first, rows;
   index_t* out;
-  __device__ void operator()(index_t k) const { out[k] = (first + k) % rows; }
+  __device__ void operator()(index_t k) const {
+    out[k] = zo::detail::candidate_of(first + k, rows, 1).row;
+  }
 };
 
 constexpr index_t carried = 480;  // numbers in the arguments of one launch, of 4 KiB in all
@@ -196,12 +199,13 @@ struct advance_piece {
 
 }  // namespace
 
-void count_failed(const place& at, index_t count, const double* values, const tally& known) {
+void count_failed(const stream_context& at, index_t count, const double* values,
+                  const tally& known) {
   for_items(at.stream, count, count_failed_piece{values, known},
             "launching the kernel that counts failed queries");
 }
 
-void add_answers(const place& at, index_t rows, index_t each, const double* answers,
+void add_answers(const stream_context& at, index_t rows, index_t each, const double* answers,
                  const tally& known) {
   const auto blocks = static_cast<unsigned>(std::min(rows, index_t{1} << 16));
   const cudaLaunchConfig_t config = configuration(at.stream, {blocks, 1, block_threads});
@@ -210,9 +214,9 @@ void add_answers(const place& at, index_t rows, index_t each, const double* answ
 }
 
 template <class T>
-void find_weights(const place& at, index_t rows, index_t count, int sides, const double* answers,
-                  const double* base, const double* factors, double scale, double step, T* weights,
-                  const tally& known) {
+void find_weights(const stream_context& at, index_t rows, index_t count, int sides,
+                  const double* answers, const double* base, const double* factors, double scale,
+                  double step, T* weights, const tally& known) {
   for_items(
       at.stream, rows * count,
       weight_piece<T>{rows, count, sides, answers, base, factors, scale, step, weights, known},
@@ -220,34 +224,35 @@ void find_weights(const place& at, index_t rows, index_t count, int sides, const
 }
 
 template <class T>
-void find_faults(const place& at, index_t rows, index_t dimension,
+void find_faults(const stream_context& at, index_t rows, index_t dimension,
                  const zo::detail::step_check<T>& check, const T* x, const tally& known) {
   for_rows(at.stream, rows, dimension, fault_piece<T>{dimension, check, x, known},
            "launching the kernel that looks at steps");
 }
 
 template <class T>
-void find_infinite(const place& at, index_t count, const T* values, unsigned long long* found) {
+void find_infinite(const stream_context& at, index_t count, const T* values,
+                   unsigned long long* found) {
   for_items(at.stream, count, infinite_piece<T>{values, found},
             "launching the kernel that looks for infinite numbers");
 }
 
 template <class T>
-void check_gradients(const place& at, const ending& how, const tally& known, index_t dimension,
-                     const T* gradients) {
+void check_gradients(const stream_context& at, const ending& how, const tally& known,
+                     index_t dimension, const T* gradients) {
   for_rows(at.stream, how.rows, dimension, gradient_piece<T>{how, known, dimension, gradients},
            "launching the kernel that looks at gradients");
 }
 
-void close(const place& at, const ending& how, const tally& known, const double* base, report* out,
-           double* losses) {
+void close(const stream_context& at, const ending& how, const tally& known, const double* base,
+           report* out, double* losses) {
   const cudaLaunchConfig_t config = configuration(at.stream, {1, 1, block_threads});
   check(cudaLaunchKernelEx(&config, close_kernel, how, known, base, out, losses),
         "launching the kernel that ends an estimate");
 }
 
 template <class T>
-void mend(const place& at, const ending& how, const tally& known, const report* from,
+void mend(const stream_context& at, const ending& how, const tally& known, const report* from,
           index_t dimension, T* gradients) {
   launch_shape shape = shape_for(dimension, how.rows);
   shape.blocks = std::min(shape.blocks, 1024U);
@@ -256,11 +261,12 @@ void mend(const place& at, const ending& how, const tally& known, const report* 
         "launching the kernel that mends gradients");
 }
 
-void write_rows(const place& at, index_t first, index_t count, index_t rows, index_t* out) {
+void write_rows(const stream_context& at, index_t first, index_t count, index_t rows,
+                index_t* out) {
   for_items(at.stream, count, row_piece{first, rows, out}, "launching the kernel of row numbers");
 }
 
-void upload(const place& at, const index_t* host, index_t count, index_t* out) {
+void upload(const stream_context& at, const index_t* host, index_t count, index_t* out) {
   for (index_t first = 0; first < count; first += carried) {
     upload_piece piece{};
     piece.out = out + first;
@@ -270,14 +276,16 @@ void upload(const place& at, const index_t* host, index_t count, index_t* out) {
   }
 }
 
-#define ZO_INSTANTIATE(T)                                                                       \
-  template void find_weights(const place&, index_t, index_t, int, const double*, const double*, \
-                             const double*, double, double, T*, const tally&);                  \
-  template void find_faults(const place&, index_t, index_t, const zo::detail::step_check<T>&,   \
-                            const T*, const tally&);                                            \
-  template void find_infinite(const place&, index_t, const T*, unsigned long long*);            \
-  template void check_gradients(const place&, const ending&, const tally&, index_t, const T*);  \
-  template void mend(const place&, const ending&, const tally&, const report*, index_t, T*);
+#define ZO_INSTANTIATE(T)                                                                        \
+  template void find_weights(const stream_context&, index_t, index_t, int, const double*,        \
+                             const double*, const double*, double, double, T*, const tally&);    \
+  template void find_faults(const stream_context&, index_t, index_t,                             \
+                            const zo::detail::step_check<T>&, const T*, const tally&);           \
+  template void find_infinite(const stream_context&, index_t, const T*, unsigned long long*);    \
+  template void check_gradients(const stream_context&, const ending&, const tally&, index_t,     \
+                                const T*);                                                       \
+  template void mend(const stream_context&, const ending&, const tally&, const report*, index_t, \
+                     T*);
 ZO_INSTANTIATE(float)
 ZO_INSTANTIATE(double)
 #undef ZO_INSTANTIATE

@@ -11,10 +11,11 @@ namespace zo::cuda::detail {
 
 namespace {
 
-using walker = void (*)(const place&, const void*, index_t, const void*, unsigned long long*);
+using walker = void (*)(const stream_context&, const void*, index_t, const void*,
+                        unsigned long long*);
 
 template <class Element, class T>
-void walk(const place& at, const void* element, index_t count, const void* gradient,
+void walk(const stream_context& at, const void* element, index_t count, const void* gradient,
           unsigned long long* infinite) {
   walk_here(at, *static_cast<const Element*>(element), count, static_cast<const T*>(gradient),
             infinite);
@@ -32,7 +33,7 @@ constexpr auto walkers(zo::detail::rule_list<Rules...>) {
 
 }  // namespace
 
-void walk_compiled(const place& at, int place_in_list, const void* element, index_t count,
+void walk_compiled(const stream_context& at, int place_in_list, const void* element, index_t count,
                    const void* gradient, unsigned long long* infinite) {
   static constexpr auto all = walkers(zo::detail::rules{});
   all[static_cast<std::size_t>(place_in_list)](at, element, count, gradient, infinite);

@@ -6,8 +6,8 @@
 
 // The sum of (x_i - 1)^2, as one of many shares of the work sees it.
 struct bowl {
-  template <class Share>
-  ZO_HD double part(const Share& x) const {
+  template <class Part>
+  ZO_HD double part(const Part& x) const {
     double sum = 0;
     x.each([&](zo::index_t, float value) {
       const double off = static_cast<double>(value) - 1.0;

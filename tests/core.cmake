@@ -1,7 +1,7 @@
 # Tests of the core: one program a concept. Included by tests/CMakeLists.txt.
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
-set(concepts random bfloat16 direction direction_lane lazy rge cge objective failure execution boundary
+set(concepts random bfloat16 candidate direction direction_lane lazy rge cge objective failure execution boundary
     optimizer proximal minimize error team rounding)
 find_package(Eigen3 QUIET)
 if(TARGET Eigen3::Eigen)

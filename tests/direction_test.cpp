@@ -17,7 +17,6 @@ using zo::index_t;
 using zo::rademacher;
 using zo::sphere;
 using zo::stream;
-using zo::detail::law;
 
 constexpr index_t tile = zo::detail::tile;
 
@@ -48,6 +47,12 @@ TEST_F(directions, the_asked_instruction_set_is_used) {
   EXPECT_STREQ(zo::instruction_set(), asked);
 }
 
+template <class Run>
+void for_each_law(const Run& run) {
+  run(gaussian{});
+  run(rademacher{});
+}
+
 // ---- layout
 
 TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
@@ -55,7 +60,7 @@ TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
   double worst = 0;
   for (index_t i = 0; i < 20000; ++i) {
     const reference::normal exact = reference::gaussian_value({11, 5, 3}, i);
-    const auto value = static_cast<double>(zo::detail::raw_value(law::gaussian, at, i));
+    const auto value = static_cast<double>(zo::detail::raw_value<gaussian>(at, i));
     // u is a float below 1: near 1 it is good to 2^-25, which the root magnifies by 1 / radius.
     const double allowed = 2e-6 + 1.2e-7 / exact.radius;
     ASSERT_NEAR(value, exact.value, allowed) << "coordinate " << i;
@@ -67,7 +72,7 @@ TEST_F(directions, normals_are_box_muller_of_the_documented_words) {
 TEST_F(directions, signs_are_the_documented_bits) {
   const stream at{11, 5, 3};
   for (index_t i = 0; i < 10000; ++i) {
-    ASSERT_EQ(static_cast<double>(zo::detail::raw_value(law::rademacher, at, i)),
+    ASSERT_EQ(static_cast<double>(zo::detail::raw_value<rademacher>(at, i)),
               reference::rademacher_value({11, 5, 3}, i))
         << "coordinate " << i;
   }
@@ -103,58 +108,59 @@ const std::vector<index_t>& sizes() {
 
 // raw_value is the definition; the kernels must give its bits at every size, partial groups and
 // tiles included.
-template <class T>
-void check_perturb(law kind, index_t first, index_t count) {
+template <class L, class T>
+void check_perturb(index_t first, index_t count) {
   const stream at{77, 3, 9};
   const T h = static_cast<T>(0.37);
   const std::vector<T> x = ramp<T>(count);
   std::vector<T> out(static_cast<std::size_t>(count) + 2, T(123));
-  zo::detail::perturb<T>(kind, at, first, count, x.data(), h, out.data() + 1);
+  zo::detail::perturb<L>(at, first, count, x.data(), h, out.data() + 1);
   EXPECT_EQ(out.front(), T(123)) << "written before the start";
   EXPECT_EQ(out.back(), T(123)) << "written past the end";
   for (index_t i = 0; i < count; ++i) {
-    const T raw = static_cast<T>(zo::detail::raw_value(kind, at, first + i));
+    const T raw = static_cast<T>(zo::detail::raw_value<L>(at, first + i));
     const auto k = static_cast<std::size_t>(i);
-    ASSERT_EQ(out[k + 1], std::fma(h, raw, x[k]))
-        << "coordinate " << first + i << " of " << count << ", kind " << static_cast<int>(kind);
+    ASSERT_EQ(out[k + 1], std::fma(h, raw, x[k])) << "coordinate " << first + i << " of " << count;
   }
 }
 
 TEST_F(directions, kernels_give_raw_values_at_every_size) {
-  for (const law kind : {law::gaussian, law::rademacher}) {
+  for_each_law([](auto law) {
+    using L = decltype(law);
     for (const index_t count : sizes()) {
-      check_perturb<float>(kind, 0, count);
-      check_perturb<double>(kind, 0, count);
+      check_perturb<L, float>(0, count);
+      check_perturb<L, double>(0, count);
     }
-  }
+  });
 }
 
 TEST_F(directions, kernels_give_raw_values_at_tile_offsets) {
   const index_t far = (index_t{1} << 31) / tile * tile;  // block numbers need all their bits
-  for (const law kind : {law::gaussian, law::rademacher}) {
+  for_each_law([](auto law) {
+    using L = decltype(law);
     for (const index_t first : {tile, 2 * tile, 7 * tile, far, 3 * far}) {
       for (const index_t count : {index_t{1}, index_t{17}, index_t{65}, tile, tile + 1}) {
-        check_perturb<float>(kind, first, count);
-        check_perturb<double>(kind, first, count);
+        check_perturb<L, float>(first, count);
+        check_perturb<L, double>(first, count);
       }
     }
-  }
+  });
 }
 
-template <class T>
-void check_accumulate(law kind, index_t directions_summed, index_t count) {
+template <class L, class T>
+void check_accumulate(index_t directions_summed, index_t count) {
   const stream at{5, 1, 1000};
   std::vector<T> weights;
   for (index_t k = 0; k < directions_summed; ++k) {
     weights.push_back(static_cast<T>(0.1 * static_cast<double>(k + 1) * (k % 2 == 0 ? 1 : -1)));
   }
   std::vector<T> g = ramp<T>(count), expected = g;
-  zo::detail::accumulate<T>(kind, at, directions_summed, weights.data(), 0, count, g.data());
+  zo::detail::accumulate<L>(at, directions_summed, weights.data(), 0, count, g.data());
   for (index_t i = 0; i < count; ++i) {
     for (index_t k = 0; k < directions_summed; ++k) {
       stream each = at;
       each.number += static_cast<std::uint32_t>(k);
-      const T raw = static_cast<T>(zo::detail::raw_value(kind, each, i));
+      const T raw = static_cast<T>(zo::detail::raw_value<L>(each, i));
       auto& sum = expected[static_cast<std::size_t>(i)];
       sum = std::fma(weights[static_cast<std::size_t>(k)], raw, sum);
     }
@@ -164,35 +170,39 @@ void check_accumulate(law kind, index_t directions_summed, index_t count) {
 }
 
 TEST_F(directions, accumulate_adds_weighted_raw_values_in_order) {
-  for (const law kind : {law::gaussian, law::rademacher}) {
+  for_each_law([](auto law) {
+    using L = decltype(law);
     for (const index_t summed : {1, 2, 3, 4, 5, 8, 11}) {
       for (const index_t count : {1, 16, 17, 64, 65, 1031, 2048, 2049}) {
-        check_accumulate<float>(kind, summed, count);
-        check_accumulate<double>(kind, summed, count);
+        check_accumulate<L, float>(summed, count);
+        check_accumulate<L, double>(summed, count);
       }
     }
-  }
+  });
 }
 
 TEST_F(directions, perturb_works_in_place) {
   std::vector<float> x = ramp<float>(2500), out(x.size());
-  for (const law kind : {law::gaussian, law::rademacher}) {
-    zo::detail::perturb<float>(kind, {1, 2, 3}, 0, 2500, x.data(), 0.5f, out.data());
+  for_each_law([&](auto law) {
+    using L = decltype(law);
+    zo::detail::perturb<L>({1, 2, 3}, 0, 2500, x.data(), 0.5f, out.data());
     std::vector<float> y = x;
-    zo::detail::perturb<float>(kind, {1, 2, 3}, 0, 2500, y.data(), 0.5f, y.data());
+    zo::detail::perturb<L>({1, 2, 3}, 0, 2500, y.data(), 0.5f, y.data());
     EXPECT_TRUE(same_bits(y, out));
-  }
+  });
 }
 
 TEST_F(directions, sum_of_squares_is_that_of_the_raw_values) {
   for (const index_t count : sizes()) {
     double sum = 0;
     for (index_t i = 0; i < count; ++i) {
-      const double value = zo::detail::raw_value(law::gaussian, {8, 0, 2}, i);
+      const double value = zo::detail::raw_value<gaussian>({8, 0, 2}, i);
       sum += value * value;
     }
-    EXPECT_NEAR(zo::detail::sum_of_squares({8, 0, 2}, 0, count), sum, 1e-12 * sum) << count;
-    EXPECT_NEAR(zo::detail::inverse_norm({8, 0, 2}, count), 1 / std::sqrt(sum), 1e-12) << count;
+    EXPECT_NEAR(zo::detail::sum_of_squares<gaussian>({8, 0, 2}, 0, count), sum, 1e-12 * sum)
+        << count;
+    EXPECT_NEAR(zo::detail::raw_factor<sphere>({8, 0, 2}, count), 1 / std::sqrt(sum), 1e-12)
+        << count;
   }
 }
 
@@ -362,7 +372,8 @@ void check_second_moments(D kind, index_t d) {
     }
   }
   const auto dd = static_cast<double>(d);
-  double off = 1, on = D::law == law::gaussian ? 2 : 0;  // variances of u_i u_j and u_i^2
+  // Variances of u_i u_j and u_i^2.
+  double off = 1, on = std::same_as<D, rademacher> ? 0 : 2;
   if (D::unit_norm) off = dd / (dd + 2), on = 3 * dd / (dd + 2) - 1;
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {

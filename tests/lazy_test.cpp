@@ -7,29 +7,28 @@ namespace {
 
 using namespace testing_zo;
 using zo::index_t;
-using zo::detail::law;
 
 constexpr zo::stream from{0x123456789abcdefULL, 7, 5};
 
-// What the shares of a view see, by coordinate; counts how often.
+// What the parts of a view see, by coordinate; counts how often.
 template <class T, class Make>
 void expect_points(index_t dimension, const std::vector<T>& expected, const Make& make) {
   std::vector<T> seen(expected.size());
   std::vector<int> times(expected.size());
   index_t visits = 0;
   for (index_t s = 0; s < zo::detail::slices(dimension) * zo::detail::slice; ++s) {
-    const auto share = make(s);
+    const auto part = make(s);
     const index_t before = visits;
     index_t last = -1;
-    share.each([&](index_t i, T value) {
+    part.each([&](index_t i, T value) {
       seen[static_cast<std::size_t>(i)] = value;
       ++times[static_cast<std::size_t>(i)];
       ++visits;
       EXPECT_GT(i, last);  // ascending, whatever made the values
       last = i;
     });
-    EXPECT_EQ(share.empty(), visits == before);
-    EXPECT_EQ(share.size(), dimension);
+    EXPECT_EQ(part.empty(), visits == before);
+    EXPECT_EQ(part.size(), dimension);
   }
   EXPECT_EQ(times, std::vector<int>(expected.size(), 1));
   EXPECT_TRUE(same_bits(seen, expected));
@@ -38,44 +37,43 @@ void expect_points(index_t dimension, const std::vector<T>& expected, const Make
   }
 }
 
-template <class T>
-void expect_perturbed(law kind, auto constant) {
-  constexpr law known = decltype(constant)::value;
+template <class T, class L>
+void expect_perturbed() {
   for (const index_t dimension : {1, 15, 16, 2047, 2048, 2049, 40'000}) {
     const std::vector<T> x = ramp<T>(dimension);
     for (const T h : {T(0.01), T(-0.3)}) {
       std::vector<T> expected(x.size());
-      zo::detail::perturb<T>(kind, from, 0, dimension, x.data(), h, expected.data());
+      zo::detail::perturb<L>(from, 0, dimension, x.data(), h, expected.data());
       expect_points<T>(dimension, expected, [&](index_t s) {
-        return zo::detail::perturbed_share<T, known>(x.data(), dimension, s, from, h);
+        return zo::detail::perturbed_part<T, L>(x.data(), dimension, s, from, h);
       });
     }
   }
 }
 
-TEST(lazy, a_perturbed_share_has_the_numbers_of_a_candidate) {
-  expect_perturbed<float>(law::gaussian, std::integral_constant<law, law::gaussian>{});
-  expect_perturbed<double>(law::gaussian, std::integral_constant<law, law::gaussian>{});
-  expect_perturbed<float>(law::rademacher, std::integral_constant<law, law::rademacher>{});
-  expect_perturbed<double>(law::rademacher, std::integral_constant<law, law::rademacher>{});
+TEST(lazy, a_perturbed_part_has_the_numbers_of_a_candidate) {
+  expect_perturbed<float, zo::gaussian>();
+  expect_perturbed<double, zo::gaussian>();
+  expect_perturbed<float, zo::rademacher>();
+  expect_perturbed<double, zo::rademacher>();
 }
 
-TEST(lazy, plain_and_moved_shares) {
+TEST(lazy, plain_and_moved_parts) {
   for (const index_t dimension : {1, 100, 33'000}) {
     const std::vector<double> x = ramp<double>(dimension);
-    expect_points<double>(dimension, x,
-                          [&](index_t s) { return zo::share<double>(x.data(), dimension, s); });
+    expect_points<double>(
+        dimension, x, [&](index_t s) { return zo::point_part<double>(x.data(), dimension, s); });
     std::vector<double> expected = x;
     expected.back() = 9.5;
     expect_points<double>(dimension, expected, [&](index_t s) {
-      return zo::detail::moved_share<double>(x.data(), dimension, s, dimension - 1, 9.5);
+      return zo::detail::moved_part<double>(x.data(), dimension, s, dimension - 1, 9.5);
     });
   }
 }
 
 struct squares {
-  template <class Share>
-  double part(const Share& x) const {
+  template <class Part>
+  double part(const Part& x) const {
     double sum = 0;
     x.each([&](index_t i, auto v) {
       sum += static_cast<double>(v) * static_cast<double>(v) * static_cast<double>(i % 3);
@@ -98,8 +96,8 @@ TEST(lazy, the_loss_is_the_sum_of_the_parts) {
 }
 
 struct plain {
-  template <class Share>
-  double part(const Share& at) const {
+  template <class Part>
+  double part(const Part& at) const {
     double sum = 0;
     at.each([&](index_t, double v) { sum += v; });
     return sum;
@@ -118,8 +116,8 @@ TEST(lazy, parts_are_added_as_a_tree) {
 struct mean_of_squares {
   double count;
   std::atomic<index_t>* parts;
-  template <class Share>
-  double part(const Share& x, std::uint64_t sample) const {
+  template <class Part>
+  double part(const Part& x, std::uint64_t sample) const {
     ++*parts;
     return squares{}.part(x) + (x.size() == 0 ? static_cast<double>(sample) : 0.0);
   }
@@ -154,7 +152,7 @@ TEST(lazy, serves_every_estimator_and_policy) {
   EXPECT_TRUE(same_bits(a, b));
 }
 
-TEST(lazy, shares_without_coordinates_are_not_asked) {
+TEST(lazy, parts_without_coordinates_are_not_asked) {
   std::atomic<index_t> parts{0};
   const std::vector<double> x = ramp<double>(20);
   zo::detail::whole_loss<mean_of_squares, double>({1, &parts}, x, 0);

@@ -169,8 +169,8 @@ struct coordinate_kind {
 template <class T>
 struct lazy_kind {
   record* seen;
-  template <class Share>
-  double part(const Share& x) const {
+  template <class Part>
+  double part(const Part& x) const {
     double sum = 0;
     x.each([&](index_t i, T v) { sum += static_cast<double>(v) * static_cast<double>(i % 3 + 1); });
     return sum;

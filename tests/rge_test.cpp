@@ -169,7 +169,7 @@ TEST(rge, candidates_lie_at_x_plus_and_minus_mu_u) {
 template <class D>
 double variance_of(D, double a_i, double squares, double d, double q) {
   if (D::unit_norm) return (d * (squares + 2 * a_i * a_i) / (d + 2) - a_i * a_i) / q;
-  if (D::law == zo::detail::law::gaussian) return (squares + a_i * a_i) / q;
+  if (std::same_as<D, zo::gaussian>) return (squares + a_i * a_i) / q;
   return (squares - a_i * a_i) / q;
 }
 

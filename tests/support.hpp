@@ -55,8 +55,8 @@ double dot(std::span<const T> a, const std::vector<double>& b) {
 template <class D>
 reference::distribution kind_of(D) {
   if (D::unit_norm) return reference::distribution::sphere;
-  return D::law == zo::detail::law::gaussian ? reference::distribution::gaussian
-                                             : reference::distribution::rademacher;
+  return std::same_as<typename D::law, zo::gaussian> ? reference::distribution::gaussian
+                                                     : reference::distribution::rademacher;
 }
 
 /// One direction as the library writes it.

@@ -6,8 +6,8 @@
 namespace bench {
 
 struct squares {
-  template <class Share>
-  ZO_HD double part(const Share& x) const {
+  template <class Part>
+  ZO_HD double part(const Part& x) const {
     double sum = 0;
     x.each([&](zo::index_t, float value) {
       const auto wide = static_cast<double>(value);

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "zo/candidate.hpp"
 #include "zo/config.hpp"
 #include "zo/coordinate.hpp"
 #include "zo/difference.hpp"
@@ -124,12 +125,12 @@ struct coordinate_points {
   const cge_options& how;
   index_t first;
 
-  index_t row(index_t j) const { return j % problem.rows; }
-  index_t coordinate(index_t j) const { return chosen[first + j / (problem.rows * S::points)]; }
+  candidate at(index_t j) const { return candidate_of(j, problem.rows, S::points); }
+  index_t row(index_t j) const { return at(j).row; }
+  index_t coordinate(index_t j) const { return chosen[first + at(j).item]; }
   T value(index_t j) const {
     const T x = problem.x[row(j) * problem.dimension + coordinate(j)];
-    return step_from(x, side(static_cast<int>(j / problem.rows % S::points)), how.smoothing,
-                     how.relative);
+    return step_from(x, side(at(j).side), how.smoothing, how.relative);
   }
   // With one row a buffer stays a copy of x in which a single coordinate is moved and put back.
   static constexpr bool begins = true;

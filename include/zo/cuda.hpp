@@ -1,5 +1,5 @@
 // zo on NVIDIA GPUs: zo::cuda::on(stream). Optional: link zo::cuda; no other header of zo includes
-// it. Plain C++ files may use all but lazy objectives, which are device code.
+// it. Plain C++ files may use all but lazy objectives and laws of their own, which are device code.
 #pragma once
 
 #include "zo/cuda/boundary.hpp"     // IWYU pragma: export
@@ -15,5 +15,6 @@
 #include "zo/cuda/workspace.hpp"    // IWYU pragma: export
 #include "zo/zo.hpp"                // IWYU pragma: export
 #if ZO_DEVICE_CODE
-#include "zo/cuda/lazy.hpp"  // IWYU pragma: export
+#include "zo/cuda/law_kernels.hpp"  // IWYU pragma: export
+#include "zo/cuda/lazy.hpp"         // IWYU pragma: export
 #endif

@@ -11,6 +11,7 @@
 #include <typeinfo>
 #include <vector>
 
+#include "zo/candidate.hpp"
 #include "zo/config.hpp"
 #include "zo/difference.hpp"
 #include "zo/direction.hpp"
@@ -110,16 +111,14 @@ struct direction_points {
   static constexpr bool begins = false;
   static constexpr index_t worth_a_thread() { return detail::worth_a_thread<typename D::law>(); }
   void restore(index_t, T*) const {}
-  index_t row(index_t j) const { return j % problem.rows; }
+  index_t row(index_t j) const { return candidate_of(j, problem.rows, S::points).row; }
   void write(index_t j, index_t at, index_t count, T* to) const {
-    const index_t b = row(j);
-    const index_t k = j / (problem.rows * S::points);
+    const auto [k, side_of_j, b] = candidate_of(j, problem.rows, S::points);
     const double factor = D::unit_norm ? factors[k * problem.rows + b] : 1.0;
-    const double side_of_j = side(static_cast<int>(j / problem.rows % S::points));
     stream direction = from;
     direction.number = static_cast<std::uint32_t>(b * per_row + first + k);
     perturb<typename D::law>(direction, at, count, problem.x + b * problem.dimension + at,
-                             static_cast<T>(side_of_j * step * factor), to);
+                             static_cast<T>(side(side_of_j) * step * factor), to);
   }
 };
 
@@ -188,7 +187,7 @@ void combine(const Policy& policy, const stream& from, index_t per_row, index_t 
 }
 
 // 1 / norm of a direction by all threads: the sums of the tiles, added in the order of
-// inverse_norm().
+// raw_factor().
 template <direction_law L, class Policy>
 double inverse_norm(const Policy& policy, const stream& from, index_t dimension,
                     std::vector<double>& partial) {

@@ -219,8 +219,8 @@ struct device_coordinate {
 
 /// A lazy objective with neighbours, a final transform and nothing exact about it.
 struct lazy_chain {
-  template <class Share>
-  ZO_HD double part(const Share& x) const {
+  template <class Part>
+  ZO_HD double part(const Part& x) const {
     double sum = 0;
     x.each([&](zo::index_t i, auto value) {
       const auto v = static_cast<double>(value);
@@ -236,8 +236,8 @@ struct lazy_chain {
 
 /// x_0 + 2 x_4999.
 struct ends {
-  template <class Share>
-  ZO_HD double part(const Share& at) const {
+  template <class Part>
+  ZO_HD double part(const Part& at) const {
     double sum = 0;
     at.each([&](zo::index_t i, float v) {
       if (i == 0) sum += v;

@@ -7,15 +7,14 @@ namespace {
 
 using namespace testing_zo;
 using zo::cuda::detail::row_directions;
-using zo::detail::law;
 
 constexpr std::uint64_t seed = 0x123456789abcdefULL;
 
 class gpu_direction : public gpu {
  protected:
   // Rows of weighted directions, on both machines.
-  template <class T>
-  void expect_same_sums(law kind) {
+  template <class T, class L>
+  void expect_same_sums() {
     for (const zo::index_t dimension : {1, 17, 2047, 2049, 100'003}) {
       for (const zo::index_t count : {1, 3, 40}) {
         constexpr zo::index_t rows = 2, per_row = 50;
@@ -27,12 +26,13 @@ class gpu_direction : public gpu {
         for (zo::index_t b = 0; b < rows; ++b) {
           zo::stream row = from;
           row.number += static_cast<std::uint32_t>(b * per_row);
-          zo::detail::accumulate<T>(kind, row, count, weights.data() + b * count, 0, dimension,
+          zo::detail::accumulate<L>(row, count, weights.data() + b * count, 0, dimension,
                                     expected.data() + b * dimension);
         }
-        const row_directions all{kind, from, per_row, rows, nullptr};
-        zo::cuda::detail::combine(on(), all, count, weights_there.data(), dimension, false,
-                                  there.data());
+        const row_directions all{from, per_row, rows, nullptr};
+        zo::cuda::detail::enqueue<L>(
+            on(), zo::cuda::detail::weighted_sums<T>{all, count, weights_there.data(), dimension,
+                                                     false, there.data()});
         EXPECT_TRUE(same_bits(there.to_host(), expected)) << dimension << " " << count;
       }
     }
@@ -40,13 +40,13 @@ class gpu_direction : public gpu {
 };
 
 TEST_F(gpu_direction, normals) {
-  expect_same_sums<float>(law::gaussian);
-  expect_same_sums<double>(law::gaussian);
+  expect_same_sums<float, zo::gaussian>();
+  expect_same_sums<double, zo::gaussian>();
 }
 
 TEST_F(gpu_direction, signs) {
-  expect_same_sums<float>(law::rademacher);
-  expect_same_sums<double>(law::rademacher);
+  expect_same_sums<float, zo::rademacher>();
+  expect_same_sums<double, zo::rademacher>();
 }
 
 // Building blocks: the bits of a candidate, x untouched, sums over parameters of any storage.
@@ -66,8 +66,9 @@ void expect_same_blocks(const zo::cuda::policy& on, D kind) {
     std::vector<number> wide, wide_sum;
     for (const T value : x) wide.push_back(static_cast<number>(value));
     wide_sum = wide;
-    zo::detail::perturb<number>(D::law, from, 0, dimension, wide.data(), number(0.01), wide.data());
-    zo::detail::accumulate<number>(D::law, from, 5, weights.data(), 0, dimension, wide_sum.data());
+    zo::detail::perturb<typename D::law>(from, 0, dimension, wide.data(), number(0.01),
+                                         wide.data());
+    zo::detail::accumulate<typename D::law>(from, 5, weights.data(), 0, dimension, wide_sum.data());
     std::vector<T> expected, expected_sum;
     for (const number value : wide) expected.push_back(static_cast<T>(value));
     for (const number value : wide_sum) expected_sum.push_back(static_cast<T>(value));
@@ -91,16 +92,16 @@ TEST_F(gpu_direction, norms) {
     std::vector<double> expected;
     for (zo::index_t k = 0; k < count; ++k) {
       for (zo::index_t b = 0; b < rows; ++b) {
-        expected.push_back(zo::detail::inverse_norm(
+        expected.push_back(zo::detail::raw_factor<zo::sphere>(
             {99, 1, static_cast<std::uint32_t>(2 + b * per_row + k)}, dimension));
       }
     }
-    const row_directions all{law::gaussian, {99, 1, 2}, per_row, rows, nullptr};
+    const row_directions all{{99, 1, 2}, per_row, rows, nullptr};
     for (const zo::index_t at_once : {1, 5, 12}) {  // several launches, or one
       zo::cuda::array<double> partial(on(), at_once * zo::cuda::detail::tiles(dimension));
       zo::cuda::array<double> factors(on(), rows * count);
-      zo::cuda::detail::inverse_norms(on(), all, count, dimension, at_once, partial.data(),
-                                      factors.data());
+      zo::cuda::detail::inverse_norms<zo::gaussian>(on(), all, count, dimension, at_once,
+                                                    partial.data(), factors.data());
       EXPECT_TRUE(same_bits(factors.to_host(), expected)) << dimension << " " << at_once;
     }
   }

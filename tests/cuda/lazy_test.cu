@@ -48,8 +48,8 @@ TEST_F(gpu_lazy, more_slices_than_strands) {
 }
 
 struct sampled_bowl {
-  template <class Share>
-  ZO_HD double part(const Share& x, std::uint64_t sample) const {
+  template <class Part>
+  ZO_HD double part(const Part& x, std::uint64_t sample) const {
     double sum = 0;
     x.each([&](zo::index_t, float v) {
       const double a = static_cast<double>(v) - static_cast<double>(sample);

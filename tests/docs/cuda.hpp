@@ -11,8 +11,8 @@ inline cudaGraph_t graph;
 inline const std::vector<float> host_vector(8);
 
 struct square {
-  template <class Share>
-  ZO_HD double part(const Share& x) const {
+  template <class Part>
+  ZO_HD double part(const Part& x) const {
     double sum = 0;
     x.each([&](zo::index_t, float value) { sum += value * value; });
     return sum;

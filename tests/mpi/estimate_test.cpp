@@ -105,8 +105,8 @@ TEST(mpi_estimate, serves_fewer_queries_than_processes) {
 }
 
 struct parts {
-  template <class Share>
-  double part(const Share& x) const {
+  template <class Part>
+  double part(const Part& x) const {
     double sum = 0;
     x.each([&](index_t i, auto value) {
       sum += static_cast<double>(value * value) + static_cast<double>(i);

@@ -55,8 +55,8 @@ void agree_on_estimate(const policy& on, span<const T> x, index_t rows, const Ho
 // The lazy half is in zo/cuda/lazy.hpp, where device code is compiled: losses[j - first] of the
 // candidates first … first+count-1, of which none is in memory.
 template <class T, class F, class Maker>
-void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index_t first,
-                index_t count, double* partial, double* losses);
+void ask_lazily(const stream_context& at, const F& f, const Maker& maker, sample_id sample,
+                index_t first, index_t count, double* partial, double* losses);
 
 // x itself, as lazy objectives are asked at it.
 template <class T>
@@ -209,7 +209,7 @@ class asker {
   }
 
   const policy& on_;
-  place at_;
+  stream_context at_;
   F& f_;
   const row_problem<T>& problem_;
   sample_id sample_;

@@ -20,17 +20,17 @@ template <class T>
 struct coordinate_maker {
   coordinate_steps<T> steps;
 
-  void begin(const place& at, index_t slots, T* to) const {
+  void begin(const stream_context& at, index_t slots, T* to) const {
     if (steps.rows == 1) begin_slots(at, steps, slots, to);
   }
-  void write(const place& at, index_t first, index_t count, T* to) const {
+  void write(const stream_context& at, index_t first, index_t count, T* to) const {
     if (steps.rows == 1) {
       move_coordinates(at, steps, first, count, false, to);
     } else {
       write_moved(at, steps, first, count, to);
     }
   }
-  void restore(const place& at, index_t first, index_t count, T* to) const {
+  void restore(const stream_context& at, index_t first, index_t count, T* to) const {
     if (steps.rows == 1) move_coordinates(at, steps, first, count, true, to);
   }
 };
@@ -83,7 +83,7 @@ class chosen_on_device {
 template <class T, class F, difference_scheme S>
 index_t estimate_rows(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
                       const estimate_options& options, workspace& memory) {
-  const place at(on);
+  const stream_context at(on);
   const index_t rows = problem.rows;
   const cge_options& asked = how.options();
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
@@ -144,7 +144,7 @@ void prepare(const policy& on, F& f, span<const T> x, const estimate_options& op
 
 // `known`: the coordinates, in host memory, where the objective wants them.
 template <class T, class F>
-void probe(const place& at, F& f, on_failure failures, const std::vector<index_t>& known,
+void probe(const stream_context& at, F& f, on_failure failures, const std::vector<index_t>& known,
            const index_t* coordinates, const T* lengths, double* differences, index_t probes) {
   fill_nan(at.stream, differences, probes * 8);
   call_objective(
@@ -187,7 +187,8 @@ void probe_share(const policy& on, F& f, on_failure failures, const std::vector<
     if (mine.count() == 0) return;
     copy_to_device(on, my_coordinates.data(), mine.count() * 8, coordinates);
     copy_to_device(on, my_steps.data(), mine.count() * length_bytes, lengths);
-    probe(place(on), f, failures, my_coordinates, coordinates, lengths, differences, mine.count());
+    probe(stream_context(on), f, failures, my_coordinates, coordinates, lengths, differences,
+          mine.count());
     copy_to_host(on, differences, mine.count() * 8, answers.data() + mine.first);
   });
   on.team()->exchange(answers, dealt.ends, thrown);
@@ -204,7 +205,7 @@ void probe_share(const policy& on, F& f, on_failure failures, const std::vector<
 template <class T, class F, difference_scheme S>
 index_t estimate_probes(const policy& on, F& f, const row_problem<T>& problem, const cge<S>& how,
                         const estimate_options& options, workspace& memory) {
-  const place at(on);
+  const stream_context at(on);
   const cge_options& asked = how.options();
   const chosen_on_device<T> chosen(on, problem, asked, S::points, options, memory);
   const index_t group = group_of(1, chosen.count(), S::points);

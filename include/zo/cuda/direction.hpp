@@ -22,7 +22,7 @@ concept storage = scalar<T> || std::same_as<T, bfloat16>;
 
 /// The type in which sums over stored parameters are formed.
 template <storage T>
-using working_type = typename detail::working_type_of<T>::type;
+using working_type = detail::working<T>;
 
 namespace detail {
 
@@ -39,8 +39,8 @@ concept stored_vector = requires(X& x) {
 
 /// out = x + h u for direction `from` (out may be x itself): the bits of a candidate of the
 /// estimators. For bfloat16 rounded once, at the end. Enqueued; reads x once, writes out once.
-/// Gaussian and Rademacher; a direction of the sphere needs its norm first. x and out: device
-/// memory of float, double or bfloat16.
+/// Of distributions without unit_norm; a direction of the sphere needs its norm first. x and out:
+/// device memory of float, double or bfloat16.
 template <distribution D, detail::stored_vector X, detail::stored_vector Y>
 requires(!D::unit_norm && std::same_as<detail::stored_in<X>, detail::stored_in<Y>>) void perturb(
     const policy& on, D, const zo::stream& from, const X& x, working_type<detail::stored_in<X>> h,
@@ -57,7 +57,8 @@ requires(!D::unit_norm && std::same_as<detail::stored_in<X>, detail::stored_in<Y
   detail::check_device(on, who);
   detail::check_device_pointer(on, who, "x", in.data());
   detail::check_device_pointer(on, who, "out", to.data());
-  detail::perturb<T>(on, D::law, from, in.size(), in.data(), h, to.data());
+  detail::enqueue<typename D::law>(on,
+                                   detail::perturbed<T>{from, h, in.size(), in.data(), to.data()});
 }
 
 /// x += sum over k of weights[k] u_k for the directions from.number + k; weights and x are device
@@ -79,7 +80,8 @@ requires(!D::unit_norm &&
   detail::check_device(on, who);
   detail::check_device_pointer(on, who, "weights", all.data());
   detail::check_device_pointer(on, who, "x", to.data());
-  detail::accumulate<T>(on, D::law, from, all.size(), all.data(), to.size(), to.data());
+  detail::enqueue<typename D::law>(
+      on, detail::accumulated<T>{from, all.size(), all.data(), to.size(), to.data()});
 }
 
 }  // namespace zo::cuda

@@ -34,7 +34,7 @@ struct element_piece {
 };
 
 template <class Element, class T>
-void walk_here(const place& at, const Element& element, index_t count, const T* gradient,
+void walk_here(const stream_context& at, const Element& element, index_t count, const T* gradient,
                unsigned long long* infinite) {
   for_items(at.stream, count, element_piece<Element, T>{element, gradient, infinite},
             "launching the kernel of an optimizer");

@@ -1,6 +1,12 @@
 // Geometry of launches as pure functions, and the two kernels that run a piece of work for each
-// item.
+// item. Device code.
 #pragma once
+
+#include "zo/cuda/device_code.hpp"
+
+#if !ZO_DEVICE_CODE
+#error "zo/cuda/launch.hpp holds device code: compile this file with nvcc (name it *.cu)"
+#endif
 
 #include <cuda_runtime.h>
 

@@ -1,4 +1,4 @@
-// Lazy objectives on the device: each share of each candidate is a GPU thread that makes the
+// Lazy objectives on the device: each part of each candidate is a GPU thread that makes the
 // coordinates it reads. Device code: include it, by zo/cuda.hpp, in files that nvcc compiles.
 //
 // A query reads x once and writes one number for each 32,768 coordinates. Compile with -fmad=false,
@@ -16,10 +16,12 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "zo/candidate.hpp"
 #include "zo/cge.hpp"
 #include "zo/config.hpp"
 #include "zo/cuda/asker.hpp"
 #include "zo/cuda/cge.hpp"
+#include "zo/cuda/law_kernels.hpp"
 #include "zo/cuda/rge.hpp"
 #include "zo/difference.hpp"
 #include "zo/lazy.hpp"
@@ -29,41 +31,43 @@ namespace zo::cuda::detail {
 using zo::detail::slice;
 using zo::detail::slices;
 
-// How kernels make share `number` of candidate j.
+// How kernels make part `number` of candidate j.
 template <class T>
-struct plain_shares {
+struct plain_parts {
   plain_point<T> point;
-  __device__ share<T> operator()(index_t, index_t number) const {
+  index_t dimension() const { return point.dimension; }
+  __device__ point_part<T> operator()(index_t, index_t number) const {
     return {point.x, point.dimension, number};
   }
 };
 
-template <class T, law Kind>
-struct perturbed_shares {
-  direction_maker<T> made;
+template <class T, class L>
+struct perturbed_parts {
+  direction_maker<T, L> made;
   const std::uint64_t* step_counter;
+  index_t dimension() const { return made.dimension; }
 
-  __device__ zo::detail::perturbed_share<T, Kind> operator()(index_t j, index_t number) const {
-    const index_t k = made.sides == 1 ? j : j >> 1;
-    stream from = made.directions.from;
-    if (step_counter != nullptr) from.step += *step_counter;
-    from.number += static_cast<std::uint32_t>(k);
-    const double factor = made.directions.factors == nullptr ? 1.0 : made.directions.factors[k];
-    const double side_of_j = zo::detail::side(static_cast<int>(made.sides == 1 ? 0 : j & 1));
-    return {made.x, made.dimension, number, from, static_cast<T>(side_of_j * made.step * factor)};
+  __device__ zo::detail::perturbed_part<T, L> operator()(index_t j, index_t number) const {
+    const row_directions& all = made.directions;
+    const auto [k, side, row] = zo::detail::candidate_of(j, 1, made.sides);
+    const double factor = all.factors == nullptr ? 1.0 : all.factors[k];
+    return {made.x, made.dimension, number, direction_of(all, step_counter, row, k),
+            static_cast<T>(zo::detail::side(side) * made.step * factor)};
   }
 };
 
 template <class T>
-struct moved_shares {
+struct moved_parts {
   coordinate_steps<T> steps;
+  index_t dimension() const { return steps.dimension; }
 
-  __device__ zo::detail::moved_share<T> operator()(index_t j, index_t number) const {
-    const index_t k = steps.first + (steps.sides == 1 ? j : j >> 1);
+  __device__ zo::detail::moved_part<T> operator()(index_t j, index_t number) const {
+    const auto at = zo::detail::candidate_of(j, 1, steps.sides);
+    const index_t k = steps.first + at.item;
     const index_t i = steps.list == nullptr ? k : steps.list[k];
-    const double side_of_j = zo::detail::side(static_cast<int>(steps.sides == 1 ? 0 : j & 1));
     return {steps.x, steps.dimension, number, i,
-            zo::detail::step_from(steps.x[i], side_of_j, steps.smoothing, steps.relative)};
+            zo::detail::step_from(steps.x[i], zo::detail::side(at.side), steps.smoothing,
+                                  steps.relative)};
   }
 };
 
@@ -81,15 +85,15 @@ __device__ inline double block_tree(double* sums, double mine) {
   return sum;
 }
 
-// A block a slice of a candidate (blockIdx.y), a thread a share.
-template <class F, class Shares>
+// A block a slice of a candidate (blockIdx.y), a thread a part.
+template <class F, class Parts>
 __global__ void __launch_bounds__(slice)
-    lazy_parts(F f, Shares shares, sample_id sample, index_t first, index_t slice_count,
+    lazy_parts(F f, Parts parts, sample_id sample, index_t first, index_t slice_count,
                double* partial) {
   __shared__ double sums[slice];
   for (index_t s = blockIdx.x; s < slice_count; s += gridDim.x) {
     const index_t number = s * slice + threadIdx.x;
-    const double part = zo::detail::part_of(f, shares(first + blockIdx.y, number), sample);
+    const double part = zo::detail::part_of(f, parts(first + blockIdx.y, number), sample);
     const double sum = block_tree(sums, part);
     if (threadIdx.x == 0) partial[blockIdx.y * slice_count + s] = sum;
   }
@@ -108,44 +112,40 @@ __global__ void __launch_bounds__(slice)
   if (threadIdx.x == 0) losses[blockIdx.x] = zo::detail::finished(f, sum);
 }
 
-template <class F, class Shares>
-void ask_shares(const place& at, const F& f, const Shares& shares, sample_id sample, index_t first,
-                index_t count, index_t dimension, double* partial, double* losses) {
+template <class T>
+plain_parts<T> parts_of(const stream_context&, const plain_point<T>& maker) {
+  return {maker};
+}
+template <class T>
+moved_parts<T> parts_of(const stream_context&, const coordinate_maker<T>& maker) {
+  return {maker.steps};
+}
+template <class T, class L>
+perturbed_parts<T, L> parts_of(const stream_context& at, const direction_maker<T, L>& maker) {
+  return {maker, at.step_counter};
+}
+
+template <class T, class F, class Maker>
+void ask_lazily(const stream_context& at, const F& f, const Maker& maker, sample_id sample,
+                index_t first, index_t count, double* partial, double* losses) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "zo::cuda: a lazy objective is copied to the GPU byte by byte: give it numbers and "
                 "pointers to device memory, no std::vector");
-  const index_t slice_count = slices(dimension);
+  const auto parts = parts_of(at, maker);
+  const index_t slice_count = slices(parts.dimension());
   constexpr index_t most_blocks = index_t{1} << 16;
   cudaLaunchConfig_t config{};
   config.stream = at.stream;
   config.blockDim = dim3(static_cast<unsigned>(slice), 1, 1);
   config.gridDim = dim3(static_cast<unsigned>(std::min(slice_count, most_blocks)),
                         static_cast<unsigned>(count), 1);
-  check(cudaLaunchKernelEx(&config, lazy_parts<F, Shares>, f, shares, sample, first, slice_count,
-                           partial),
+  check(cudaLaunchKernelEx(&config, lazy_parts<F, std::remove_const_t<decltype(parts)>>, f, parts,
+                           sample, first, slice_count, partial),
         "launching a lazy objective");
   config.gridDim = dim3(static_cast<unsigned>(count), 1, 1);
   check(cudaLaunchKernelEx(&config, lazy_sums<F>, f, slice_count,
                            static_cast<const double*>(partial), losses),
         "launching the sums of a lazy objective");
-}
-
-template <class T, class F, class Maker>
-void ask_lazily(const place& at, const F& f, const Maker& maker, sample_id sample, index_t first,
-                index_t count, double* partial, double* losses) {
-  if constexpr (std::same_as<Maker, plain_point<T>>) {
-    ask_shares(at, f, plain_shares<T>{maker}, sample, first, count, maker.dimension, partial,
-               losses);
-  } else if constexpr (std::same_as<Maker, coordinate_maker<T>>) {
-    ask_shares(at, f, moved_shares<T>{maker.steps}, sample, first, count, maker.steps.dimension,
-               partial, losses);
-  } else if (maker.directions.kind == law::gaussian) {
-    ask_shares(at, f, perturbed_shares<T, law::gaussian>{maker, at.step_counter}, sample, first,
-               count, maker.dimension, partial, losses);
-  } else {
-    ask_shares(at, f, perturbed_shares<T, law::rademacher>{maker, at.step_counter}, sample, first,
-               count, maker.dimension, partial, losses);
-  }
 }
 
 }  // namespace zo::cuda::detail

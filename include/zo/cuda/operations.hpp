@@ -1,80 +1,141 @@
 // The compiled kernels as host functions (cuda/*.cu). All pointers are device memory unless said;
-// everything is enqueued on the place's stream and waits for nothing; failures throw
+// everything is enqueued on the stream of the context and waits for nothing; failures throw
 // zo::cuda::error. The numbers are the bits of the CPU's.
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 #include "zo/bfloat16.hpp"
 #include "zo/config.hpp"
+#include "zo/cuda/device_code.hpp"
 #include "zo/cuda/policy.hpp"
 #include "zo/cuda/workspace.hpp"
-#include "zo/direction.hpp"
+#include "zo/law.hpp"
 #include "zo/random.hpp"
 #include "zo/rounding.hpp"
 
 namespace zo::cuda::detail {
 
-using zo::detail::law;
-
 // The type in which sums over parameters stored as T are formed.
 template <class T>
-struct working_type_of {
-  using type = T;
-};
-template <>
-struct working_type_of<bfloat16> {
-  using type = float;
-};
+using working = std::conditional_t<std::same_as<T, bfloat16>, float, T>;
 
 /// Where kernels run, and what is added to the step of directions when they do.
-struct place {
+struct stream_context {
   cudaStream_t stream = nullptr;
   const std::uint64_t* step_counter = nullptr;
 
-  place(const policy& on)  // NOLINT: a policy is a place
+  stream_context(const policy& on)  // NOLINT: a policy is one
       : stream(on.stream()), step_counter(on.options().step_counter) {}
 };
 
 /// Directions of rows: direction k of row b has the number from.number + b * per_row + k.
 struct row_directions {
-  law kind = law::gaussian;
   stream from{};
   index_t per_row = 0;
   index_t rows = 1;
   const double* factors = nullptr;  ///< of direction k of row b: [k * rows + b]; null: all 1
 };
 
-/// out[j - first] = candidate j for j = first … first+count-1, of `dimension` coordinates each, the
-/// directions outermost, then sides, then rows: x of its row plus or minus step times the
-/// direction.
+// What is done with directions of some law, by enqueue<L>(at, work):
+
+/// out[j - first] = candidate j (zo::detail::candidate_of) for j = first … first+count-1, of
+/// `dimension` coordinates each: x of its row plus or minus step times the direction.
 template <class T>
-void write_candidates(const place& at, const row_directions& directions, int sides, double step,
-                      const T* x, index_t dimension, index_t first, index_t count, T* out);
+struct candidates {
+  row_directions directions;
+  int sides;
+  double step;
+  const T* x;
+  index_t dimension;
+  index_t first;
+  index_t count;
+  T* out;
+};
 
 /// g (+)= sum over k < count of weights[b * count + k] * raw values of direction k of row b, for
 /// every row b; `fresh` starts from zero. x is read once and g written once whatever `count` is.
 template <class T>
-void combine(const place& at, const row_directions& directions, index_t count, const T* weights,
-             index_t dimension, bool fresh, T* g);
+struct weighted_sums {
+  row_directions directions;
+  index_t count;
+  const T* weights;
+  index_t dimension;
+  bool fresh;
+  T* g;
+};
 
 /// zo::cuda::perturb and zo::cuda::accumulate, without checks.
 template <class T>
-void perturb(const place& at, law kind, const stream& from, index_t dimension, const T* x,
-             typename working_type_of<T>::type h, T* out);
+struct perturbed {
+  stream from;
+  working<T> h;
+  index_t dimension;
+  const T* x;
+  T* out;
+};
 template <class T>
-void accumulate(const place& at, law kind, const stream& from, index_t count,
-                const typename working_type_of<T>::type* weights, index_t dimension, T* x);
+struct accumulated {
+  stream from;
+  index_t count;
+  const working<T>* weights;
+  index_t dimension;
+  T* x;
+};
+
+/// out[k * tiles(dimension) + t] = sum of squares of tile t of direction first + k, for k < count,
+/// which is at most most_norms; the rows of a direction lie innermost.
+struct tile_squares {
+  row_directions directions;
+  index_t first;
+  index_t count;
+  index_t dimension;
+  double* out;
+};
+inline constexpr index_t most_norms = 65535;
+
+/// For the laws of compiled_laws, in the library.
+template <class Work>
+void enqueue_compiled(int law, const stream_context& at, const Work& work);
+
+template <direction_law L, class Work>
+void enqueue(const stream_context& at, const Work& work) {
+  if constexpr (zo::detail::is_compiled<L>) {
+    enqueue_compiled(zo::detail::law_number<L>, at, work);
+  } else {
+#if ZO_DEVICE_CODE
+    launch<L>(at, work);  // zo/cuda/law_kernels.hpp
+#else
+    static_assert(zo::detail::is_compiled<L>,
+                  "zo::cuda: a law of your own runs on the GPU as device code: compile this file "
+                  "with nvcc (name it *.cu)");
+#endif
+  }
+}
+
+constexpr index_t tiles(index_t dimension) {
+  return (dimension + zo::detail::tile - 1) / zo::detail::tile;
+}
+
+/// factors[k] = 1 / root of the sum of tile_sums[k * tile_count …], added in order, for k < count.
+void invert_norms(const stream_context& at, index_t count, index_t tile_count,
+                  const double* tile_sums, double* factors);
 
 /// factors[k * rows + b] = 1 / norm of the raw values of direction k of row b, for k < count.
 /// `at_once` of them are found together, at most most_norms; `partial` holds at_once *
 /// tiles(dimension) numbers.
-void inverse_norms(const place& at, const row_directions& directions, index_t count,
-                   index_t dimension, index_t at_once, double* partial, double* factors);
-inline constexpr index_t most_norms = 65535;
-
-constexpr index_t tiles(index_t dimension) {
-  return (dimension + zo::detail::tile - 1) / zo::detail::tile;
+template <direction_law L>
+void inverse_norms(const stream_context& at, const row_directions& directions, index_t count,
+                   index_t dimension, index_t at_once, double* partial, double* factors) {
+  const index_t all = count * directions.rows;
+  for (index_t first = 0; first < all; first += at_once) {
+    const index_t here = std::min(at_once, all - first);
+    enqueue<L>(at, tile_squares{directions, first, here, dimension, partial});
+    invert_norms(at, here, tiles(dimension), partial, factors + first);
+  }
 }
 
 /// Slopes of each row that are found together: what makes the memory independent of their number.
@@ -112,25 +173,27 @@ struct tally {
 
 /// Notes the rows of x at which a step along a direction is not what it was meant to be.
 template <class T>
-void find_faults(const place& at, index_t rows, index_t dimension,
+void find_faults(const stream_context& at, index_t rows, index_t dimension,
                  const zo::detail::step_check<T>& check, const T* x, const tally& known);
 
 /// *found = 1 where a number is not finite.
 template <class T>
-void find_infinite(const place& at, index_t count, const T* values, unsigned long long* found);
+void find_infinite(const stream_context& at, index_t count, const T* values,
+                   unsigned long long* found);
 
 /// Counts the values that are not finite as failed queries.
-void count_failed(const place& at, index_t count, const double* values, const tally& known);
+void count_failed(const stream_context& at, index_t count, const double* values,
+                  const tally& known);
 
 /// Adds the finite ones of answers[j * rows + b], j ascending, to the sum of row b.
-void add_answers(const place& at, index_t rows, index_t each, const double* answers,
+void add_answers(const stream_context& at, index_t rows, index_t each, const double* answers,
                  const tally& known);
 
 /// weights[b * count + k] from the answers of `count` directions a row (zo::detail::weight_of).
 template <class T>
-void find_weights(const place& at, index_t rows, index_t count, int sides, const double* answers,
-                  const double* base, const double* factors, double scale, double step, T* weights,
-                  const tally& known);
+void find_weights(const stream_context& at, index_t rows, index_t count, int sides,
+                  const double* answers, const double* base, const double* factors, double scale,
+                  double step, T* weights, const tally& known);
 
 /// How an estimate ends: what a row needs to count, and what becomes of the loss.
 struct ending {
@@ -145,16 +208,16 @@ struct ending {
 
 /// Notes the rows whose gradient, as mend() will leave it, is not finite.
 template <class T>
-void check_gradients(const place& at, const ending& how, const tally& known, index_t dimension,
-                     const T* gradients);
+void check_gradients(const stream_context& at, const ending& how, const tally& known,
+                     index_t dimension, const T* gradients);
 
 /// Writes the report, and losses (null or by row).
-void close(const place& at, const ending& how, const tally& known, const double* base, report* out,
-           double* losses);
+void close(const stream_context& at, const ending& how, const tally& known, const double* base,
+           report* out, double* losses);
 
 /// Zeroes gradients that must not be used; rescales rows that lost directions.
 template <class T>
-void mend(const place& at, const ending& how, const tally& known, const report* from,
+void mend(const stream_context& at, const ending& how, const tally& known, const report* from,
           index_t dimension, T* gradients);
 
 /// Coordinates first … of an estimate.
@@ -173,41 +236,42 @@ struct coordinate_steps {
 /// Fills `count` slots of one row with copies of x; then moves, and puts back, the one coordinate
 /// by which candidate first + k differs.
 template <class T>
-void begin_slots(const place& at, const coordinate_steps<T>& steps, index_t count, T* slots);
+void begin_slots(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
+                 T* slots);
 template <class T>
-void move_coordinates(const place& at, const coordinate_steps<T>& steps, index_t first,
+void move_coordinates(const stream_context& at, const coordinate_steps<T>& steps, index_t first,
                       index_t count, bool back, T* slots);
 /// Whole candidates of several rows.
 template <class T>
-void write_moved(const place& at, const coordinate_steps<T>& steps, index_t first, index_t count,
-                 T* slots);
+void write_moved(const stream_context& at, const coordinate_steps<T>& steps, index_t first,
+                 index_t count, T* slots);
 
 /// gradient_of each coordinate from its answers, into `gradients`.
 template <class T>
-void write_slopes(const place& at, const coordinate_steps<T>& steps, index_t count,
+void write_slopes(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
                   const double* answers, const double* base, double scale, T* gradients,
                   const tally& known);
 
 /// Coordinates and steps of probes: all upper sides, then (central) all lower ones.
 template <class T>
-void write_probes(const place& at, const coordinate_steps<T>& steps, index_t count,
+void write_probes(const stream_context& at, const coordinate_steps<T>& steps, index_t count,
                   index_t* coordinates, T* lengths);
 /// gradient_of each coordinate from its differences.
 template <class T>
-void write_rises(const place& at, index_t count, int sides, const index_t* coordinates,
+void write_rises(const stream_context& at, index_t count, int sides, const index_t* coordinates,
                  const T* lengths, const double* differences, double scale, T* gradient,
                  const tally& known);
 
 /// out[k] = (first + k) % rows.
-void write_rows(const place& at, index_t first, index_t count, index_t rows, index_t* out);
+void write_rows(const stream_context& at, index_t first, index_t count, index_t rows, index_t* out);
 
 /// Copies host numbers through kernel arguments: never waits, whatever memory they are in, and a
 /// captured graph holds them itself.
-void upload(const place& at, const index_t* host, index_t count, index_t* out);
+void upload(const stream_context& at, const index_t* host, index_t count, index_t* out);
 
 /// What the element at a place of the list of rules (zo/rule/list.hpp) does to each of `count`
 /// coordinates. *infinite = 1 (unless null) where that left a number that is not finite.
-void walk_compiled(const place& at, int place_in_list, const void* element, index_t count,
+void walk_compiled(const stream_context& at, int place_in_list, const void* element, index_t count,
                    const void* gradient, unsigned long long* infinite);
 
 }  // namespace zo::cuda::detail

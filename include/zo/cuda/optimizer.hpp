@@ -25,7 +25,7 @@ namespace detail {
 
 // What the loops of an element run on: zo's own kernels, or those of the file that nvcc compiles.
 template <class Element, class T>
-void walk(const place& at, const Element& element, index_t count, const T* gradient,
+void walk(const stream_context& at, const Element& element, index_t count, const T* gradient,
           unsigned long long* infinite) {
   if constexpr (zo::detail::place_of<Element> >= 0) {
     walk_compiled(at, zo::detail::place_of<Element>, &element, count, gradient, infinite);

@@ -14,7 +14,7 @@
 namespace zo::cuda::detail {
 
 /// Candidates of some directions of every row.
-template <class T>
+template <class T, direction_law L>
 struct direction_maker {
   row_directions directions;
   int sides = 1;
@@ -22,11 +22,11 @@ struct direction_maker {
   const T* x = nullptr;
   index_t dimension = 0;
 
-  void begin(const place&, index_t, T*) const {}
-  void write(const place& at, index_t first, index_t count, T* to) const {
-    write_candidates(at, directions, sides, step, x, dimension, first, count, to);
+  void begin(const stream_context&, index_t, T*) const {}
+  void write(const stream_context& at, index_t first, index_t count, T* to) const {
+    enqueue<L>(at, candidates<T>{directions, sides, step, x, dimension, first, count, to});
   }
-  void restore(const place&, index_t, index_t, T*) const {}
+  void restore(const stream_context&, index_t, index_t, T*) const {}
 };
 
 template <class T, class F, distribution D, difference_scheme S>
@@ -42,8 +42,7 @@ class rge_run {
         group_(group_of(problem.rows, how_.directions, S::points)),
         norms_(norms_at_once(memory)),
         asker_(on, f, problem, options, how_.failures, own_bytes(), memory),
-        directions_{D::law,
-                    {options.seed, options.step, 0, purpose::direction},
+        directions_{{options.seed, options.step, 0, purpose::direction},
                     how_.directions,
                     problem.rows,
                     nullptr} {
@@ -81,24 +80,27 @@ class rge_run {
   }
 
  private:
+  using law = typename D::law;
+
   void add_directions(index_t first, index_t count, const tally& known) {
     const index_t rows = problem_.rows, dimension = problem_.dimension;
     row_directions some = directions_;
     some.from.number = static_cast<std::uint32_t>(first);
     if constexpr (D::unit_norm) {
-      inverse_norms(at_, some, count, dimension, norms_, partial_, factors_);
+      inverse_norms<law>(at_, some, count, dimension, norms_, partial_, factors_);
       some.factors = factors_;
     }
     const index_t candidates = count * S::points * rows;
     double* const base = S::uses_base && first == 0 ? base_ : nullptr;
-    asker_.ask(direction_maker<T>{some, S::points, step_, problem_.x, dimension}, base, answers_,
-               candidates);
+    asker_.ask(direction_maker<T, law>{some, S::points, step_, problem_.x, dimension}, base,
+               answers_, candidates);
     if (base != nullptr) count_failed(at_, rows, base, known);
     const double scale = D::scale(dimension) / static_cast<double>(how_.directions);
     find_weights(at_, rows, count, S::points, answers_, base_, some.factors, scale, step_, weights_,
                  known);
     if constexpr (!S::uses_base) add_answers(at_, rows, count * S::points, answers_, known);
-    combine(at_, some, count, weights_, dimension, first == 0, problem_.gradients);
+    enqueue<law>(
+        at_, weighted_sums<T>{some, count, weights_, dimension, first == 0, problem_.gradients});
   }
 
   // Bytes of what grows with the problem, beside norms and candidates.
@@ -118,7 +120,7 @@ class rge_run {
                       std::min(group_ * problem_.rows, most_norms));
   }
 
-  place at_;
+  stream_context at_;
   const row_problem<T>& problem_;
   const rge_options& how_;
   const unsigned long long* watched_;

@@ -3,8 +3,8 @@
 #include <zo/cuda.hpp>
 
 struct squares {
-  template <class Share>
-  ZO_HD double part(const Share& x) const {
+  template <class Part>
+  ZO_HD double part(const Part& x) const {
     double sum = 0;
     x.each([&](zo::index_t, float v) { sum += v * v; });
     return sum;

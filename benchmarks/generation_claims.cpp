@@ -16,34 +16,34 @@ constexpr double elements(zo::index_t dimension) {
 }
 
 // g = sum over the directions of weight * direction, as an estimate does it.
+template <class L>
 class accumulation {
  public:
-  accumulation(zo::detail::law kind, zo::index_t dimension, int threads)
-      : kind_(kind),
-        dimension_(dimension),
+  accumulation(zo::index_t dimension, int threads)
+      : dimension_(dimension),
         threads_(threads),
         weights_(directions, 1e-3f),
         g_(static_cast<std::size_t>(dimension)) {}
 
   void operator()() {
-    zo::detail::combine(zo::par.with_threads(threads_), kind_, {1, step_++}, directions, directions,
-                        weights_.data(), 1, dimension_, true, g_.data());
+    zo::detail::combine<L>(zo::par.with_threads(threads_), {1, step_++}, directions, directions,
+                           weights_.data(), 1, dimension_, true, g_.data());
     keep(g_[0]);
   }
 
  private:
-  zo::detail::law kind_;
   zo::index_t dimension_;
   int threads_;
   std::uint64_t step_ = 0;
   std::vector<float> weights_, g_;
 };
 
-outcome against_torch(zo::detail::law kind, const effort& how) {
+template <class L>
+outcome against_torch(const effort& how) {
   constexpr zo::index_t dimension = 100'000;  // in the second-level cache for both sides
   auto normals = peers::torch_normal(dimension);
   if (!normals) return skip("peer not installed: LibTorch (Debian: libtorch-dev)");
-  accumulation ours(kind, dimension, 1);
+  accumulation<L> ours(dimension, 1);
   const auto theirs = [&] {
     for (zo::index_t k = 0; k < directions; ++k) normals();
   };
@@ -55,8 +55,7 @@ outcome against_torch(zo::detail::law kind, const effort& how) {
 outcome two_threads(const effort& how) {
   if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
   const zo::index_t dimension = how.smoke ? 10'000 : 1'000'000;
-  constexpr auto law = zo::detail::law::gaussian;
-  accumulation two(law, dimension, 2), one(law, dimension, 1);
+  accumulation<zo::gaussian> two(dimension, 2), one(dimension, 1);
   return times_as_fast(compare(
                            timing::wall, how, [&] { two(); }, [&] { one(); }),
                        elements(dimension));
@@ -65,14 +64,11 @@ outcome two_threads(const effort& how) {
 }  // namespace
 
 std::vector<claim> generation_claims() {
-  using zo::detail::law;
   return {
       {"Gaussian directions, generated and accumulated, d = 1e5, 1 thread",
-       "torch normal_, 1 thread", "ns/element", bar::at_least, 4,
-       [](const effort& how) { return against_torch(law::gaussian, how); }},
+       "torch normal_, 1 thread", "ns/element", bar::at_least, 4, against_torch<zo::gaussian>},
       {"Rademacher directions, generated and accumulated, d = 1e5, 1 thread",
-       "torch normal_, 1 thread", "ns/element", bar::at_least, 25,
-       [](const effort& how) { return against_torch(law::rademacher, how); }},
+       "torch normal_, 1 thread", "ns/element", bar::at_least, 25, against_torch<zo::rademacher>},
       {"Gaussian directions, generated and accumulated, d = 1e6, 2 threads", "1 thread",
        "ns/element", bar::at_least, 1.85, two_threads},
   };

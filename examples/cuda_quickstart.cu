@@ -4,7 +4,7 @@
 #include <vector>
 #include <zo/cuda.hpp>
 
-// The sum of (x_i - 1)^2, as one of many shares of the work sees it.
+// The sum of (x_i - 1)^2, as one of many parts of the work sees it.
 struct bowl {
   template <class Part>
   ZO_HD double part(const Part& x) const {

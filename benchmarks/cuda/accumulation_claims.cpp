@@ -13,7 +13,6 @@ namespace bench {
 namespace {
 
 using peers::order;
-using zo::detail::law;
 
 constexpr zo::index_t directions = 64;
 
@@ -23,19 +22,24 @@ std::vector<float> weights_of(zo::index_t count) {
   return weights;
 }
 
+template <class L>
 class sums {
  public:
-  sums(const gpu& g, law kind, zo::index_t dimension)
+  sums(const gpu& g, zo::index_t dimension)
       : g_(g),
-        kind_(kind),
         weights_(weights_of(directions)),
         on_device_(g.on(), weights_),
         g_sum_(g.on(), dimension) {}
 
   void operator()() {
     ++from_.step;
-    zo::cuda::detail::combine(g_.on(), {kind_, from_, directions}, directions, on_device_.data(),
-                              g_sum_.size(), true, g_sum_.data());
+    zo::cuda::detail::enqueue<L>(g_.on(),
+                                 zo::cuda::detail::weighted_sums<float>{{from_, directions},
+                                                                        directions,
+                                                                        on_device_.data(),
+                                                                        g_sum_.size(),
+                                                                        true,
+                                                                        g_sum_.data()});
   }
 
   // The last tile, against the CPU.
@@ -44,8 +48,7 @@ class sums {
     const zo::index_t first = (g_sum_.size() - 1) / zo::detail::tile * zo::detail::tile;
     const zo::index_t length = g_sum_.size() - first;
     std::vector<float> wanted(static_cast<std::size_t>(length));
-    zo::detail::accumulate<float>(kind_, from_, directions, weights_.data(), first, length,
-                                  wanted.data());
+    zo::detail::accumulate<L>(from_, directions, weights_.data(), first, length, wanted.data());
     expect_same(part<float>(g_, g_sum_.data(), first, length), wanted, "the sums of directions");
   }
 
@@ -53,7 +56,6 @@ class sums {
 
  private:
   const gpu& g_;
-  law kind_;
   zo::stream from_{.seed = 1};
   std::vector<float> weights_;
   zo::cuda::array<float> on_device_, g_sum_;
@@ -123,11 +125,12 @@ layout best_layout(gpu& g, zo::index_t dimension, const float* weights, const ef
   return best;
 }
 
-outcome accumulated(law kind, zo::index_t dimension, const effort& how) {
+template <class L>
+outcome accumulated(zo::index_t dimension, const effort& how) {
   gpu& g = the_gpu();
-  sums(g, kind, 5000).check();
+  sums<L>(g, 5000).check();
   if (how.smoke) dimension = 5000;
-  sums ours(g, kind, dimension);
+  sums<L> ours(g, dimension);
   ours.check();
   if (!peers::stored_normals(g.stream(), 2, 2, order::by_direction, 2, nullptr)) {
     return skip("peer not installed: cuRAND and cuBLAS");
@@ -165,11 +168,11 @@ std::vector<claim> accumulation_claims() {
     claims.push_back(
         {"Gaussian directions generated and summed, q = 64, " + d, "cuRAND + cuBLAS, stored",
          "ns/element", bar::at_least, 1.2,
-         [=](const effort& how) { return accumulated(law::gaussian, dimension, how); }});
+         [=](const effort& how) { return accumulated<zo::gaussian>(dimension, how); }});
     claims.push_back(
         {"Rademacher directions generated and summed, q = 64, " + d, "cuRAND + cuBLAS, stored",
          "ns/element", bar::at_least, 8,
-         [=](const effort& how) { return accumulated(law::rademacher, dimension, how); }});
+         [=](const effort& how) { return accumulated<zo::rademacher>(dimension, how); }});
   }
   return claims;
 }

@@ -7,25 +7,24 @@
 namespace bench {
 namespace {
 
-using zo::detail::law;
-
 constexpr zo::index_t count = 8;
 constexpr double step = 1e-3;
 
 // Candidates of one x, of new directions at each call.
+template <class L>
 class candidates {
  public:
-  candidates(const gpu& g, law kind, zo::index_t dimension)
+  candidates(const gpu& g, zo::index_t dimension)
       : g_(g),
-        kind_(kind),
         dimension_(dimension),
         x_(normals<float>(g, dimension)),
         out_(g.on(), count * dimension) {}
 
   void operator()() {
     ++from_.step;
-    zo::cuda::detail::write_candidates(g_.on(), {kind_, from_, count}, 1, step, x_.data(),
-                                       dimension_, 0, count, out_.data());
+    zo::cuda::detail::enqueue<L>(
+        g_.on(), zo::cuda::detail::candidates<float>{
+                     {from_, count}, 1, step, x_.data(), dimension_, 0, count, out_.data()});
   }
 
   // The last tile of the last candidate, against the CPU.
@@ -37,26 +36,25 @@ class candidates {
     const zo::index_t length = dimension_ - first;
     const std::vector<float> x = part<float>(g_, x_.data(), first, length);
     std::vector<float> wanted(x.size());
-    zo::detail::perturb<float>(kind_, last, first, length, x.data(), static_cast<float>(step),
-                               wanted.data());
+    zo::detail::perturb<L>(last, first, length, x.data(), static_cast<float>(step), wanted.data());
     expect_same(part<float>(g_, out_.data(), (count - 1) * dimension_ + first, length), wanted,
                 "the candidates");
   }
 
  private:
   const gpu& g_;
-  law kind_;
   zo::index_t dimension_;
   zo::stream from_{.seed = 1};
   zo::cuda::array<float> x_, out_;
 };
 
-outcome written(law kind, const effort& how) {
+template <class L>
+outcome written(const effort& how) {
   gpu& g = the_gpu();
-  candidates(g, kind, 5000).check();
+  candidates<L>(g, 5000).check();
   // Larger than the cache, so that each candidate reads x from memory.
   const zo::index_t dimension = how.smoke ? 5000 : g.fitting(100'000'000, 4 * (count + 1) * 2);
-  candidates ours(g, kind, dimension);
+  candidates<L> ours(g, dimension);
   ours.check();
   outcome o = share_of_copies(
       how, [&] { ours(); }, 2.0 * sizeof(float) * static_cast<double>(count * dimension));
@@ -70,9 +68,9 @@ outcome written(law kind, const effort& how) {
 std::vector<claim> candidate_claims() {
   return {
       {"Candidates written, Rademacher", "copy on the device", "GB/s", bar::at_least, 0.85,
-       [](const effort& how) { return written(law::rademacher, how); }},
+       written<zo::rademacher>},
       {"Candidates written, Gaussian", "copy on the device", "GB/s", bar::at_least, 0.60,
-       [](const effort& how) { return written(law::gaussian, how); }},
+       written<zo::gaussian>},
   };
 }
 

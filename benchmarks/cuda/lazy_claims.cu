@@ -9,8 +9,6 @@
 namespace bench {
 namespace {
 
-using zo::detail::law;
-
 constexpr double smoothing = 1e-3;
 
 zo::rge<zo::gaussian, zo::forward> estimator(zo::index_t directions) {

@@ -48,18 +48,17 @@ class mezo {
   void check() {
     std::vector<T> wanted = x_.to_host();
     const auto dimension = static_cast<zo::index_t>(wanted.size());
-    constexpr law kind = law::gaussian;
     for (int step = 0; step < 3; ++step) {
       const zo::stream from{.seed = 1, .step = step_};
       std::vector<float> x;
       for (const T value : wanted) x.push_back(static_cast<float>(value));
       const auto loss = [&](float h) {
         std::vector<float> at(x.size());
-        zo::detail::perturb<float>(kind, from, 0, dimension, x.data(), h, at.data());
+        zo::detail::perturb<zo::gaussian>(from, 0, dimension, x.data(), h, at.data());
         return static_cast<double>(static_cast<float>(static_cast<T>(at[0])));
       };
       const float weight = weight_of(loss(smoothing), loss(-smoothing));
-      zo::detail::accumulate<float>(kind, from, 1, &weight, 0, dimension, x.data());
+      zo::detail::accumulate<zo::gaussian>(from, 1, &weight, 0, dimension, x.data());
       for (std::size_t i = 0; i < x.size(); ++i) wanted[i] = static_cast<T>(x[i]);
       (*this)();
     }
@@ -67,8 +66,6 @@ class mezo {
   }
 
  private:
-  using law = zo::detail::law;
-
   void ask(const zo::stream& from, float h, double* loss) {
     zo::cuda::perturb(g_.on(), zo::gaussian{}, from, x_, h, zo::cuda::span<T>(candidate_));
     launch(first_coordinate<T>, static_cast<const T*>(candidate_.data()), loss);

@@ -138,8 +138,7 @@ void measure_repeated(measurements& all) {
     all.add(name, {median_seconds(15, work) / items});
   };
   each("direction_number", double{d} * double{q}, [&] {
-    zo::detail::combine(zo::seq, zo::detail::law::gaussian, {1, 0}, q, q, weights.data(), 1, d,
-                        true, g.data());
+    zo::detail::combine<zo::gaussian>(zo::seq, {1, 0}, q, q, weights.data(), 1, d, true, g.data());
     keep(g[0]);
   });
   each("compared_number", double{d},

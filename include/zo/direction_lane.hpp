@@ -9,6 +9,12 @@
 #include "zo/law.hpp"
 #include "zo/random.hpp"
 
+// nvcc only warns when device code calls an each() of the host, and makes it answer nothing.
+#if defined(__NVCC__)
+#pragma nv_diagnostic push
+#pragma nv_diag_error 20011, 20012, 20013, 20014, 20015
+#endif
+
 namespace zo::detail {
 
 /// Adds weighted directions to the coordinates of one lane:
@@ -116,3 +122,7 @@ struct lane_squares {
 };
 
 }  // namespace zo::detail
+
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
+#endif

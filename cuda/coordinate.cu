@@ -1,8 +1,9 @@
 // Coordinate-wise estimates on the device: candidates that differ from x in one coordinate.
 #include "zo/candidate.hpp"
-#include "zo/cge.hpp"
 #include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
+#include "zo/difference.hpp"
+#include "zo/slope.hpp"
 
 namespace zo::cuda::detail {
 

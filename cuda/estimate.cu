@@ -2,7 +2,9 @@
 #include "zo/candidate.hpp"
 #include "zo/cuda/launch.hpp"
 #include "zo/cuda/operations.hpp"
-#include "zo/rge.hpp"
+#include "zo/finite.hpp"
+#include "zo/outcome.hpp"
+#include "zo/slope.hpp"
 
 namespace zo::cuda::detail {
 
@@ -66,8 +68,8 @@ struct weight_piece {
       if (!__builtin_isfinite(mine[side * rows + row])) atomicAdd(known.failed, 1ULL);
     }
     const double factor = factors == nullptr ? 1.0 : factors[item];
-    double slope = sides == 1 ? zo::detail::slope<forward>(mine, rows, row, base[row], step)
-                              : zo::detail::slope<central>(mine, rows, row, 0, step);
+    const double lower = sides == 1 ? base[row] : mine[rows + row];
+    double slope = zo::detail::slope_along(mine[row], lower, sides == 1, step);
     if (known.faults(row) != 0) slope = __builtin_nan("");
     bool good = false;
     weights[row * count + k] = zo::detail::weight_of<T>(scale, slope, factor, good);
@@ -145,17 +147,17 @@ __global__ void __launch_bounds__(block_threads, 1)
     const double answer = how.uses_base ? base[row] : mean;
     const double loss = __builtin_isfinite(answer) ? answer : answer - answer;  // NaN
     if (losses != nullptr) losses[row] = loss;
-    if (row == 0) out->value = loss;
+    if (row == 0 && how.first) out->value = loss;
   }
   if (threadIdx.x == 0) {
-    const bool base_is_there = !how.needs_base || some_base != 0;
+    const bool base_is_there = !how.uses_base || some_base != 0;
     const bool finite = how.infinite == nullptr || *how.infinite == 0;
     const bool enough = finite && (how.drop ? some_enough != 0 : some_short == 0);
-    out->failed = *known.failed;
-    const unsigned faults = (some_lost != 0 ? zo::detail::step_is_lost : 0U) |
-                            (some_beyond != 0 || !finite ? zo::detail::beyond_range : 0U);
-    const flaw why = zo::detail::flaw_of(faults, static_cast<index_t>(*known.failed));
-    out->why = static_cast<unsigned long long>(base_is_there && enough ? flaw::none : why);
+    const flaw why = zo::detail::flaw_of(some_lost != 0, some_beyond != 0 || !finite,
+                                         static_cast<index_t>(*known.failed));
+    const auto mine = static_cast<unsigned long long>(base_is_there && enough ? flaw::none : why);
+    out->failed = *known.failed + (how.first ? 0 : out->failed);
+    if (how.first || out->why == static_cast<unsigned long long>(flaw::none)) out->why = mine;
   }
 }
 
@@ -175,6 +177,15 @@ __global__ void __launch_bounds__(block_threads, 1)
     for (; i < dimension; i += stride) g[i] = keeps ? g[i] * factor : T(0);
   }
 }
+
+template <class T>
+struct zero_piece {
+  const report* from;
+  T* gradient;
+  __device__ void operator()(index_t i) const {
+    if (from->why != static_cast<unsigned long long>(flaw::none)) gradient[i] = T(0);
+  }
+};
 
 struct row_piece {
   index_t first, rows;
@@ -261,6 +272,12 @@ void mend(const stream_context& at, const ending& how, const tally& known, const
         "launching the kernel that mends gradients");
 }
 
+template <class T>
+void zero_if_failed(const stream_context& at, const report* from, index_t count, T* gradient) {
+  for_items(at.stream, count, zero_piece<T>{from, gradient},
+            "launching the kernel that zeroes failed estimates");
+}
+
 void write_rows(const stream_context& at, index_t first, index_t count, index_t rows,
                 index_t* out) {
   for_items(at.stream, count, row_piece{first, rows, out}, "launching the kernel of row numbers");
@@ -281,6 +298,7 @@ void upload(const stream_context& at, const index_t* host, index_t count, index_
                              const double*, const double*, double, double, T*, const tally&);    \
   template void find_faults(const stream_context&, index_t, index_t,                             \
                             const zo::detail::step_check<T>&, const T*, const tally&);           \
+  template void zero_if_failed(const stream_context&, const report*, index_t, T*);               \
   template void find_infinite(const stream_context&, index_t, const T*, unsigned long long*);    \
   template void check_gradients(const stream_context&, const ending&, const tally&, index_t,     \
                                 const T*);                                                       \

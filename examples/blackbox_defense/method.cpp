@@ -1,58 +1,39 @@
 #include "method.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
 namespace defense {
 
 namespace {
 
-template <class Scheme>
-estimator rge_with(const zo::rge_options& options, const std::string& distribution, Scheme scheme) {
-  if (distribution == "gaussian") return zo::rge(options, zo::gaussian{}, scheme);
-  if (distribution == "rademacher") return zo::rge(options, zo::rademacher{}, scheme);
-  return zo::rge(options, zo::sphere{}, scheme);
-}
-
-bool is_central(const estimator& how) {
-  return std::visit(
-      [](const auto& one) {
-        using scheme = typename std::remove_cvref_t<decltype(one)>::scheme_type;
-        return std::is_same_v<scheme, zo::central>;
-      },
-      how);
-}
-
-method query_only(const std::string& name, bool autoencoder, const estimator& how,
+method query_only(const std::string& name, bool autoencoder, const zo::estimator_options& how,
                   std::int64_t dimension) {
   method made;
   made.name = name;
   made.autoencoder = autoencoder;
   made.how = how;
-  made.step_queries = queries_of(how, dimension);
-  made.key = name + "-q" + std::to_string(made.step_queries) + (is_central(how) ? "-central" : "");
+  made.step_queries = made.how.queries(dimension);
+  made.key =
+      name + "-q" + std::to_string(made.step_queries) + (how.scheme == "central" ? "-central" : "");
   return made;
 }
 
 }  // namespace
 
-estimator make_rge(std::int64_t directions, double smoothing, const std::string& distribution,
-                   const std::string& scheme) {
-  const zo::rge_options options{.directions = directions, .smoothing = smoothing};
-  if (scheme == "central") return rge_with(options, distribution, zo::central{});
-  return rge_with(options, distribution, zo::forward{});
+zo::estimator_options make_rge(std::int64_t directions, double smoothing,
+                               const std::string& distribution, const std::string& scheme) {
+  return {.estimator = "rge",
+          .distribution = distribution,
+          .scheme = scheme,
+          .directions = directions,
+          .smoothing = smoothing};
 }
 
-estimator make_cge(std::int64_t coordinates, std::int64_t dimension, double smoothing,
-                   const std::string& scheme) {
-  zo::cge_options options{.smoothing = smoothing};
+zo::estimator_options make_cge(std::int64_t coordinates, std::int64_t dimension, double smoothing,
+                               const std::string& scheme) {
+  zo::estimator_options options{.estimator = "cge", .scheme = scheme, .smoothing = smoothing};
   if (coordinates < dimension) options.coordinates = zo::random_coordinates{coordinates};
-  if (scheme == "central") return zo::cge(options, zo::central{});
-  return zo::cge(options, zo::forward{});
-}
-
-std::int64_t queries_of(const estimator& how, std::int64_t dimension) {
-  return std::visit([&](const auto& one) { return one.queries(dimension); }, how);
+  return options;
 }
 
 method make_method(const std::string& name, const settings& s, std::int64_t pixels) {

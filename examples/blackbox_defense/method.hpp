@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 #include <zo/zo.hpp>
 
@@ -11,23 +10,13 @@
 
 namespace defense {
 
-/// Any estimator the command line can ask for.
-using estimator =
-    std::variant<zo::rge<zo::sphere, zo::forward>, zo::rge<zo::sphere, zo::central>,
-                 zo::rge<zo::gaussian, zo::forward>, zo::rge<zo::gaussian, zo::central>,
-                 zo::rge<zo::rademacher, zo::forward>, zo::rge<zo::rademacher, zo::central>,
-                 zo::cge<zo::forward>, zo::cge<zo::central>>;
-
 /// Random directions; `distribution` and `scheme` as on the command line.
-estimator make_rge(std::int64_t directions, double smoothing, const std::string& distribution,
-                   const std::string& scheme);
+zo::estimator_options make_rge(std::int64_t directions, double smoothing,
+                               const std::string& distribution, const std::string& scheme);
 
 /// `coordinates` of them drawn at random for each step, or all when it equals `dimension`.
-estimator make_cge(std::int64_t coordinates, std::int64_t dimension, double smoothing,
-                   const std::string& scheme);
-
-/// Queries that one estimate costs per image.
-std::int64_t queries_of(const estimator& how, std::int64_t dimension);
+zo::estimator_options make_cge(std::int64_t coordinates, std::int64_t dimension, double smoothing,
+                               const std::string& scheme);
 
 /// A row of the table.
 struct method {
@@ -36,8 +25,8 @@ struct method {
   bool trained = true;       ///< false: no defense
   bool autoencoder = false;  ///< the encoder follows the denoiser, the decoder is in the black box
   bool white_box = false;    ///< exact gradients through the classifier: an upper bound
-  estimator how = zo::cge<zo::forward>();  ///< of a query-only method
-  std::int64_t step_queries = 0;           ///< per image and step, of the estimate alone
+  zo::any_estimator<float> how{};  ///< of a query-only method
+  std::int64_t step_queries = 0;   ///< per image and step, of the estimate alone
 };
 
 /// The method of that name under the settings; `pixels` is the dimension of an image.

@@ -124,8 +124,7 @@ step_report query_step(const defended& front, const problem& p, const method& m,
                                                       targets.slice(0, first, last));
                        });
   };
-  const auto found =
-      std::visit([&](const auto& how) { return boundary(losses, inner, how, options); }, m.how);
+  const auto found = boundary(losses, inner, m.how, options);
   require_answers(found, options);
   torch::Tensor surrogate = (inner * found.gradients).sum() / inner.size(0);
   if (s.reconstruction > 0) surrogate = surrogate + reconstruction_loss(denoised, batch, s);

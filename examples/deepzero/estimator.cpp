@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <utility>
+#include <zo/any_estimator.hpp>
 #include <zo/estimate.hpp>
 #include <zo/nn/activation.hpp>
 #include <zo/nn/forward.hpp>
@@ -61,10 +62,10 @@ class coordinate_estimator : public estimator {
 };
 
 // Whole evaluations of perturbed points: RGE, and CGE as if the network were a black box.
-template <class How>
 class point_estimator : public estimator {
  public:
-  point_estimator(const network& net, How how, const settings& s, const app::processes& all)
+  point_estimator(const network& net, zo::any_estimator<float> how, const settings& s,
+                  const app::processes& all)
       : net_(net), how_(std::move(how)), s_(s), all_(all), pass_(net) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
@@ -87,7 +88,7 @@ class point_estimator : public estimator {
 
  private:
   const network& net_;
-  How how_;
+  zo::any_estimator<float> how_;
   const settings& s_;
   const app::processes& all_;
   zo::nn::forward_pass<float> pass_;
@@ -169,12 +170,12 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
     return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
   }
   if (name == "activations") return std::make_unique<activations_estimator>(net, s);
-  if (name == "cge-whole") {
-    zo::cge how({.smoothing = s.smoothing});
-    return std::make_unique<point_estimator<decltype(how)>>(net, how, s, all);
-  }
-  zo::rge how({.directions = directions_of(net, s), .smoothing = s.smoothing});
-  return std::make_unique<point_estimator<decltype(how)>>(net, how, s, all);
+  return std::make_unique<point_estimator>(
+      net,
+      zo::estimator_options{.estimator = name == "cge-whole" ? "cge" : "rge",
+                            .directions = directions_of(net, s),
+                            .smoothing = s.smoothing},
+      s, all);
 }
 
 std::int64_t directions_of(const network& net, const settings& s) {

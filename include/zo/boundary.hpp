@@ -7,14 +7,17 @@
 // known part, then has the gradient of the whole loss (ZO-AE-DS, ICLR 2022, eq. 8).
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "zo/cge.hpp"
 #include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/estimate.hpp"
+#include "zo/estimator.hpp"
 #include "zo/objective.hpp"
-#include "zo/rge.hpp"
-#include "zo/team.hpp"
+#include "zo/outcome.hpp"
+#include "zo/shared.hpp"
 
 namespace zo {
 
@@ -27,44 +30,64 @@ struct boundary_result {
   index_t failed = 0;          ///< failed answers among them
   bool ok = true;              ///< false: no gradient; all zeros
   flaw why = flaw::none;       ///< of an estimate that is not ok
+  std::shared_ptr<const query_failure> failure{};  ///< the first failed answer; null: none failed
 };
 
-/// Estimates loss and gradient of every row of `z` under a rowwise black box. Rows are independent
-/// and have directions of their own; coordinates of random_coordinates are shared by the rows.
-/// Queries: rows * how.queries(dimension). Memory: candidates of `chunk_bytes`, and O(rows *
-/// dimension). Under on_failure::drop a row that is left with no slope has a zero gradient.
+namespace detail {
+
+template <class T>
+void check_rows(const char* who, const points<T>& z, const estimate_options& options) {
+  check_dimension(who, z.dimension);
+  check_options(who, options);
+  require(z.count >= 1, who, ": z has no rows; give at least 1");
+  const index_t numbers = checked_product(who, z.count, z.dimension);
+  require(static_cast<index_t>(z.data.size()) == numbers, who, ": z of ", z.count, " rows of ",
+          z.dimension, " needs ", numbers, " numbers, got ", z.data.size());
+  check_memory(who, "z", z.data.data());
+  check_known_values(who, options, z.count);
+}
+
+}  // namespace detail
+
+/// Estimates loss and gradient of every row of `z` under a black box that answers rows: a whole
+/// batch in a call (rowwise_objective), or one row at a time (row_objective), in parallel under
+/// zo::par. Rows are independent and have directions of their own; coordinates of
+/// random_coordinates are shared by the rows. Queries: rows * how.queries(dimension). Memory:
+/// candidates of `chunk_bytes`, and O(rows * dimension). Under on_failure::drop a row that is left
+/// with no slope has a zero gradient.
 template <execution_policy Policy, class F, class T, class How>
-requires(detail::rule(rowwise_objective<F, T>,
+requires(detail::rule(rowwise_objective<F, T> || row_objective<F, T>,
                       "zo: a black box at a boundary is called as f(zo::points<T>, "
                       "std::span<const zo::index> rows, std::span<double> losses)"))
     boundary_result<T> boundary(const Policy& policy, F&& f, points<T> z, const How& how,
                                 const estimate_options& options = {}) {
-  constexpr const char* who = "zo::boundary";
-  detail::check_dimension(who, z.dimension);
-  detail::check_options(who, options);
-  detail::require(z.count >= 1, who, ": z has no rows; give at least 1");
-  const index_t numbers = detail::checked_product(who, z.count, z.dimension);
-  detail::require(static_cast<index_t>(z.data.size()) == numbers, who, ": z of ", z.count,
-                  " rows of ", z.dimension, " needs ", numbers, " numbers, got ", z.data.size());
-  detail::check_memory(who, "z", z.data.data());
-  if constexpr (detail::team_policy<Policy>) {
-    detail::agree_on_estimate(policy.team(), z.data, z.count, how, options);
-  }
+  detail::check_rows("zo::boundary", z, options);
+  const auto numbers = static_cast<index_t>(z.data.size());
+  detail::agree_on_estimate<T>(
+      detail::team_of(policy), numbers, z.count,
+      [&how](detail::fingerprint& print) { detail::describe(how, print); }, options,
+      [&z] { return detail::fingerprint().add(z.data).value(); });
   boundary_result<T> result;
   result.losses.resize(static_cast<std::size_t>(z.count));
   result.gradients.resize(z.data.size());
-  const detail::row_problem<T> problem{z.data.data(), z.count, z.dimension, result.gradients.data(),
-                                       result.losses.data()};
+  const row_problem<T> problem{z.data.data(), z.count, z.dimension, result.gradients.data(),
+                               result.losses.data()};
   workspace<T> memory;
-  // Asked by rows, also where F can answer single points as well.
-  auto by_rows = [&f](points<T> candidates, std::span<const index_t> rows,
-                      std::span<double> losses) { f(candidates, rows, losses); };
-  const estimate_result estimated =
-      detail::estimate_rows(policy, by_rows, problem, how, options, memory);
+  estimate_result estimated;
+  if constexpr (rowwise_objective<F,
+                                  T>) {  // by rows, also where F can answer single points as well
+    auto by_rows = [&f](points<T> candidates, std::span<const index_t> rows,
+                        std::span<double> losses) { f(candidates, rows, losses); };
+    estimated = detail::estimate_rows(policy, by_rows, problem, how, options, memory);
+  } else {
+    detail::one_row_at_a_time<std::remove_reference_t<F>> one{f};
+    estimated = detail::estimate_rows(policy, one, problem, how, options, memory);
+  }
   result.queries = estimated.queries;
   result.failed = estimated.failed;
   result.ok = estimated.ok;
   result.why = estimated.why;
+  result.failure = estimated.failure;
   return result;
 }
 

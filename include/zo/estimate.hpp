@@ -7,24 +7,15 @@
 #include <span>
 #include <utility>
 
-#include "zo/cge.hpp"
+#include "zo/black_box.hpp"
+#include "zo/error.hpp"
+#include "zo/estimator.hpp"
+#include "zo/machine.hpp"
 #include "zo/objective.hpp"
-#include "zo/rge.hpp"
-#include "zo/team.hpp"
+#include "zo/outcome.hpp"
+#include "zo/shared.hpp"
 
 namespace zo {
-
-/// An estimator `How` that can ask the objective `F` over scalars `T`.
-template <class How, class F, class T>
-concept estimator_for = detail::rule(
-    requires(const How& how) { how.queries(index_t{}); },
-    "zo: an estimator is wanted here, such as zo::rge() or zo::cge(); in zo::minimize "
-    "it stands before the optimizer") && objective<F, T> &&
-    requires(const How& how, F& f, std::span<const T> x, std::span<T> gradient,
-             const estimate_options& options, workspace<T>& memory) {
-  { how.queries(index_t{}) } -> std::same_as<index_t>;
-  detail::estimate_one(sequential_policy{}, f, x, gradient, how, options, memory);
-};
 
 namespace detail {
 
@@ -36,6 +27,18 @@ template <class X>
 concept writable = rule(std::is_assignable_v<std::ranges::range_reference_t<X>, scalar_of<X>>,
                         "zo: x of zo::minimize and the gradient of zo::estimate are written: they "
                         "must not be const");
+
+template <class Policy, class F, class T, class How>
+estimate_result estimate_rows(const Policy& policy, F& f, const row_problem<T>& problem,
+                              const How& how, const estimate_options& options,
+                              workspace<T>& memory) {
+  local_black_box<T, F, Policy> answers(policy, f, memory.buffers().candidates,
+                                        memory.buffers().rows);
+  machine<T> here(&answers, team_of(policy), memory);
+  auto run = how.start(here);
+  make_estimate(here, run, problem, options);
+  return here.result();
+}
 
 }  // namespace detail
 
@@ -67,11 +70,15 @@ requires detail::same_scalar<X, G> && detail::writable<G> && estimator_for<How, 
       before(to.data() + to.size(), from.data()) || before(from.data() + from.size(), to.data()),
       who, ": gradient must not overlap x");
   detail::check_options(who, options);
+  detail::check_known_values(who, options, 1);
   const detail::in_use::hold alone(who, memory.use());
-  if constexpr (detail::team_policy<Policy>) {
-    detail::agree_on_estimate(policy.team(), from, 1, how, options);
-  }
-  return detail::estimate_one(policy, f, from, to, how, options, memory);
+  const auto dimension = static_cast<index_t>(from.size());
+  detail::agree_on_estimate<T>(
+      detail::team_of(policy), dimension, 1,
+      [&how](detail::fingerprint& print) { detail::describe(how, print); }, options,
+      [from] { return detail::fingerprint().add(from).value(); });
+  const row_problem<T> problem{from.data(), 1, dimension, to.data(), nullptr};
+  return detail::estimate_rows(policy, f, problem, how, options, memory);
 }
 
 template <execution_policy Policy, class F, contiguous_vector X, contiguous_vector G, class How>

@@ -2,20 +2,27 @@
 // apart.
 #pragma once
 
-#include "zo/boundary.hpp"    // IWYU pragma: export
-#include "zo/cge.hpp"         // IWYU pragma: export
-#include "zo/config.hpp"      // IWYU pragma: export
-#include "zo/coordinate.hpp"  // IWYU pragma: export
-#include "zo/difference.hpp"  // IWYU pragma: export
-#include "zo/direction.hpp"   // IWYU pragma: export
-#include "zo/error.hpp"       // IWYU pragma: export
-#include "zo/estimate.hpp"    // IWYU pragma: export
-#include "zo/execution.hpp"   // IWYU pragma: export
-#include "zo/lazy.hpp"        // IWYU pragma: export
-#include "zo/minimize.hpp"    // IWYU pragma: export
-#include "zo/objective.hpp"   // IWYU pragma: export
-#include "zo/optimizer.hpp"   // IWYU pragma: export
-#include "zo/proximal.hpp"    // IWYU pragma: export
-#include "zo/random.hpp"      // IWYU pragma: export
-#include "zo/rge.hpp"         // IWYU pragma: export
-#include "zo/schedule.hpp"    // IWYU pragma: export
+#include "zo/any_estimator.hpp"  // IWYU pragma: export
+#include "zo/ask.hpp"            // IWYU pragma: export
+#include "zo/boundary.hpp"       // IWYU pragma: export
+#include "zo/cge.hpp"            // IWYU pragma: export
+#include "zo/config.hpp"         // IWYU pragma: export
+#include "zo/coordinate.hpp"     // IWYU pragma: export
+#include "zo/difference.hpp"     // IWYU pragma: export
+#include "zo/direction.hpp"      // IWYU pragma: export
+#include "zo/error.hpp"          // IWYU pragma: export
+#include "zo/estimate.hpp"       // IWYU pragma: export
+#include "zo/estimator.hpp"      // IWYU pragma: export
+#include "zo/execution.hpp"      // IWYU pragma: export
+#include "zo/law.hpp"            // IWYU pragma: export
+#include "zo/lazy.hpp"           // IWYU pragma: export
+#include "zo/machine.hpp"        // IWYU pragma: export
+#include "zo/minimize.hpp"       // IWYU pragma: export
+#include "zo/objective.hpp"      // IWYU pragma: export
+#include "zo/optimizer.hpp"      // IWYU pragma: export
+#include "zo/outcome.hpp"        // IWYU pragma: export
+#include "zo/proximal.hpp"       // IWYU pragma: export
+#include "zo/random.hpp"         // IWYU pragma: export
+#include "zo/rge.hpp"            // IWYU pragma: export
+#include "zo/run.hpp"            // IWYU pragma: export
+#include "zo/schedule.hpp"       // IWYU pragma: export

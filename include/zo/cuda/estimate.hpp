@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "zo/config.hpp"
-#include "zo/cuda/cge.hpp"
+#include "zo/cuda/machine.hpp"
 #include "zo/cuda/memory.hpp"
 #include "zo/cuda/objective.hpp"
 #include "zo/cuda/policy.hpp"
-#include "zo/cuda/rge.hpp"
 #include "zo/cuda/workspace.hpp"
 #include "zo/estimate.hpp"
+#include "zo/estimator.hpp"
+#include "zo/shared.hpp"
 
 namespace zo {
 
@@ -35,7 +36,7 @@ class pending_estimate {
     detail::report found{};
     detail::copy_to_host(on_, report_, sizeof found, &found);
     const auto why = static_cast<flaw>(found.why);
-    return {found.value, queries_, static_cast<index_t>(found.failed), why == flaw::none, why};
+    return {found.value, queries_, static_cast<index_t>(found.failed), why == flaw::none, why, {}};
   }
 
   pending_estimate(const policy& on, index_t queries, const detail::report* report,
@@ -51,20 +52,31 @@ class pending_estimate {
 
 /// An estimator `How` that can ask the device objective `F` over scalars `T`.
 template <class How, class F, class T>
-concept estimator_for = objective<F, T> &&
-    (point_objective<F, T> || !requires { typename How::distribution_type; });
+concept estimator_for = estimator_on<How, machine<T, F>> && objective<F, T> &&
+    zo::detail::rule(point_objective<F, T> || std::remove_cvref_t<How>::asks != asks::points,
+                     "zo: this estimator asks whole points, and the objective answers differences "
+                     "of coordinates only: use zo::cge, or a batch objective");
 
 namespace detail {
 
+// Throws unless all processes of a team, if there is one, make the same estimate.
+template <class T, class How>
+void agree_on_estimate(const policy& on, span<const T> x, index_t rows, const How& how,
+                       const estimate_options& options) {
+  zo::detail::agree_on_estimate<T>(
+      on.team(), x.size(), rows,
+      [&how](zo::detail::fingerprint& print) { zo::detail::describe(how, print); }, options,
+      [&on, x] { return fingerprint_of(on, x); });
+}
+
+// Enqueues one estimate.
 template <class T, class F, class How>
-index_t estimate_one(const policy& on, F& f, span<const T> x, span<T> gradient, const How& how,
-                     const estimate_options& options, workspace& memory) {
-  const row_problem<T> problem{x.data(), 1, x.size(), gradient.data(), nullptr};
-  if constexpr (coordinate_objective<F, T> && !requires { typename How::distribution_type; }) {
-    return estimate_probes(on, f, problem, how, options, memory);
-  } else {
-    return estimate_rows(on, f, problem, how, options, memory);
-  }
+pending_estimate estimate_rows(const policy& on, F& f, const row_problem<T>& problem,
+                               const How& how, const estimate_options& options, workspace& memory) {
+  machine<T, F> here(on, f, memory);
+  auto run = how.start(here);
+  zo::detail::make_estimate(here, run, problem, options);
+  return {on, here.queries(), here.report()};
 }
 
 template <class T>
@@ -104,10 +116,10 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
   detail::require(memory.on().stream() == on.stream(),
                   "zo::estimate: the workspace belongs to another stream; make one a stream");
   const detail::in_use::hold alone("zo::estimate", memory.use());
+  detail::check_known_values("zo::estimate", options, 1);
   cuda::detail::agree_on_estimate(on, from, 1, how, options);
-  memory.begin("zo::estimate");
-  const index_t queries = cuda::detail::estimate_one(on, f, from, to, how, options, memory);
-  return {on, queries, memory.take<cuda::detail::report>(cuda::detail::room::report, 1)};
+  const row_problem<T> problem{from.data(), 1, from.size(), to.data(), nullptr};
+  return cuda::detail::estimate_rows(on, f, problem, how, options, memory);
 }
 
 template <class F, cuda::device_vector X, cuda::writable_device_vector G, class How>

@@ -17,14 +17,12 @@
 #include <type_traits>
 
 #include "zo/candidate.hpp"
-#include "zo/cge.hpp"
 #include "zo/config.hpp"
-#include "zo/cuda/asker.hpp"
-#include "zo/cuda/cge.hpp"
 #include "zo/cuda/law_kernels.hpp"
-#include "zo/cuda/rge.hpp"
+#include "zo/cuda/machine.hpp"
 #include "zo/difference.hpp"
 #include "zo/lazy.hpp"
+#include "zo/slope.hpp"
 
 namespace zo::cuda::detail {
 

@@ -1,104 +1,35 @@
 // Whole runs on the device.
 #pragma once
 
-#include <cmath>
+#include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "zo/config.hpp"
 #include "zo/cuda/estimate.hpp"
+#include "zo/cuda/machine.hpp"
 #include "zo/cuda/optimizer.hpp"
 #include "zo/minimize.hpp"
+#include "zo/run.hpp"
 
 namespace zo {
 
 namespace cuda::detail {
 
-// A run's work on the device. What it reads back a step is one report of 24 bytes.
-template <class T, class F, class How, class Updater>
-class device_machine {
- public:
-  using value_type = T;
-  static constexpr bool probes = coordinate_objective<F, T>;
-
-  device_machine(const policy& on, F& f, span<T> x, const How& how, Updater& updater)
-      : on_(on),
-        f_(f),
-        x_(x),
-        how_(how),
-        updater_(updater),
-        gradient_(on, x.size()),
-        last_(on, x.size()),
-        infinite_(on, 1),
-        memory_(on) {
-    fill_zero(on.stream(), infinite_.data(), sizeof(unsigned long long));
-    memory_.watch(infinite_.data());
+// One step of any updater. Always true: whether it left finite numbers is known to the next
+// estimate, and to machine::finite().
+template <class T, class Updater>
+bool step_of(const policy& on, Updater& updater, span<T> x, span<const T> gradient,
+             unsigned long long* infinite) {
+  if constexpr (requires { updater.step(on, x, gradient, infinite); }) {
+    updater.step(on, x, gradient, infinite);
+  } else {
+    updater.step(on, x, gradient);
+    find_infinite(on, x.size(), static_cast<const T*>(x.data()), infinite);
   }
-
-  index_t dimension() const { return x_.size(); }
-  bool drops() const { return how_.options().failures == on_failure::drop; }
-
-  estimate_result estimate(const estimate_options& place) {
-    return zo::estimate(on_, f_, x_, gradient_, how_, place, memory_).get();
-  }
-
-  bool base_answered() {
-    double base = 0;
-    copy_to_host(on_, memory_.take<double>(room::base, 1), sizeof base, &base);
-    return zo::detail::is_finite(base);
-  }
-
-  // Always true: whether it was is known to the next estimate, and to finite().
-  bool step() {
-    copy_on_device(on_.stream(), x_.data(), bytes(), last_.data());
-    if constexpr (requires { updater_.step(on_, x_, gradient_, infinite_.data()); }) {
-      updater_.step(on_, x_, gradient_, infinite_.data());
-    } else {
-      updater_.step(on_, x_, gradient_);
-      find_infinite(on_, x_.size(), static_cast<const T*>(x_.data()), infinite_.data());
-    }
-    return true;
-  }
-  bool finite() {
-    unsigned long long found = 0;
-    copy_to_host(on_, infinite_.data(), sizeof found, &found);
-    return found == 0;
-  }
-  void step_back() { copy_on_device(on_.stream(), last_.data(), bytes(), x_.data()); }
-
-  zo::detail::team* others() const { return on_.team(); }
-  std::uint64_t point() const { return fingerprint_of(on_, span<const T>(x_)); }
-
-  estimate_result value(const estimate_options& options) {
-    memory_.begin("zo::minimize");
-    double* const loss = memory_.take<double>(room::base, 1);
-    double found = zo::detail::failed_query;
-    if constexpr (probes && !point_objective<F, T>) {
-      prepare(on_, f_, span<const T>(x_), options, how_.options().failures, loss);
-    } else {
-      const row_problem<T> problem{x_.data(), 1, x_.size(), nullptr, nullptr};
-      asker<T, F> ask(on_, f_, problem, options, how_.options().failures, 0, memory_);
-      ask.reserve(1);
-      ask.ask_rows(loss);
-    }
-    copy_to_host(on_, loss, sizeof found, &found);
-    const bool good = zo::detail::is_finite(found);
-    return {good ? found : zo::detail::failed_query, 1, good ? 0 : 1, good};
-  }
-
- private:
-  index_t bytes() const { return x_.size() * static_cast<index_t>(sizeof(T)); }
-
-  const policy& on_;
-  F& f_;
-  span<T> x_;
-  const How& how_;
-  Updater& updater_;
-  array<T> gradient_;
-  array<T> last_;  // x before the last step
-  array<unsigned long long> infinite_;
-  workspace memory_;
-};
+  return true;
+}
 
 }  // namespace cuda::detail
 
@@ -124,17 +55,27 @@ requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scala
   detail::require(!cuda::detail::capturing(on.stream()),
                   "zo::minimize waits for the stream, which is being captured; capture estimates "
                   "and steps instead");
-  const auto run = [&](auto& updater) {
-    cuda::detail::device_machine<T, std::remove_reference_t<F>, How,
-                                 std::remove_reference_t<decltype(updater)>>
-        machine(on, f, point, how, updater);
-    return detail::minimize_run(machine, how, options)();
+  using objective_type = std::remove_reference_t<F>;
+  const auto run = [&](auto& updater, std::optional<std::uint64_t> steps_before) {
+    cuda::array<unsigned long long> infinite(on, 1);
+    cuda::detail::fill_zero(on.stream(), infinite.data(), sizeof(unsigned long long));
+    cuda::workspace memory(on);
+    memory.watch(infinite.data());
+    cuda::machine<T, objective_type> here(on, f, memory);
+    detail::running<cuda::machine<T, objective_type>, How> estimator(here, how);
+    const auto step = [&](T* to, const T* gradient) {
+      return cuda::detail::step_of(on, updater, cuda::span<T>(to, point.size()),
+                                   cuda::span<const T>(gradient, point.size()), infinite.data());
+    };
+    detail::minimize_run<cuda::machine<T, objective_type>> whole(
+        here, estimator, point.data(), point.size(), step, steps_before, options);
+    return detail::run_to_the_end(here, whole);
   };
   if constexpr (cuda::updater_for<Optimizer, T>) {
-    return run(optimizer);
+    return run(optimizer, detail::steps_of(optimizer));
   } else {
     cuda::updater<std::remove_cvref_t<Optimizer>, T> updater(on, optimizer, point.size());
-    return run(updater);
+    return run(updater, {});
   }
 }
 

@@ -198,11 +198,11 @@ void find_weights(const stream_context& at, index_t rows, index_t count, int sid
 /// How an estimate ends: what a row needs to count, and what becomes of the loss.
 struct ending {
   index_t rows = 1;
-  index_t asked = 0;       // slopes of a row
-  bool drop = false;       // on_failure::drop
-  bool uses_base = true;   // f(x) was asked: base[b] is the loss, else the mean of the answers
-  bool needs_base = true;  // without any f(x) there is no estimate
-  bool rescale = false;    // mean over the slopes that are left
+  index_t asked = 0;      // slopes of a row
+  bool drop = false;      // on_failure::drop
+  bool uses_base = true;  // f(x) is in every slope, and the loss; else that is the answers' mean
+  bool rescale = false;   // mean over the slopes that are left
+  bool first = true;      // part of the estimate; a later one adds to the report
   const unsigned long long* infinite = nullptr;  // not 0: x is not finite, see workspace::watch
 };
 
@@ -219,6 +219,10 @@ void close(const stream_context& at, const ending& how, const tally& known, cons
 template <class T>
 void mend(const stream_context& at, const ending& how, const tally& known, const report* from,
           index_t dimension, T* gradients);
+
+/// Zeroes a gradient of several parts of which one failed.
+template <class T>
+void zero_if_failed(const stream_context& at, const report* from, index_t count, T* gradient);
 
 /// Coordinates first … of an estimate.
 template <class T>

@@ -1,0 +1,409 @@
+// What answers questions: an objective asked under a policy, its type forgotten, so that estimators
+// are compiled once for each scalar type and not for each objective.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "zo/candidate.hpp"
+#include "zo/config.hpp"
+#include "zo/direction.hpp"
+#include "zo/execution.hpp"
+#include "zo/finite.hpp"
+#include "zo/objective.hpp"
+#include "zo/outcome.hpp"
+
+namespace zo::detail {
+
+inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
+
+// Threads as a policy, for loops whose policy is not known by type.
+struct thread_count {
+  int count = 1;
+  int threads() const { return count; }
+};
+
+// Runs body(row, first, count) over `rows` rows of `length` coordinates, `first` a multiple of
+// `tile`, in pieces of about `least` coordinates or more.
+template <class Body>
+void parallel_tiles(const execution_policy auto& policy, index_t rows, index_t length,
+                    index_t least, Body&& body) {
+  const index_t tiles = (length + tile - 1) / tile;
+  const index_t tiles_at_least = std::max<index_t>(1, least / std::min(tile, length));
+  parallel_ranges(policy, rows * tiles, tiles_at_least, [&](index_t item, index_t end) {
+    while (item < end) {
+      const index_t row = item / tiles;
+      const index_t next = std::min(end, (row + 1) * tiles);
+      const index_t first = (item - row * tiles) * tile;
+      body(row, first, std::min(length, (next - row * tiles) * tile) - first);
+      item = next;
+    }
+  });
+}
+
+// Points that are described and not stored: candidates in the order of zo/candidate.hpp.
+template <class T>
+class point_source {
+ public:
+  point_source() = default;
+  point_source(const point_source&) = default;
+  point_source& operator=(const point_source&) = default;
+  virtual ~point_source() = default;
+
+  // Turns coordinates at … at+count-1 into those of candidate j; `to` points at the first of them.
+  virtual void write(index_t j, index_t at, index_t count, T* to) const = 0;
+  // Whether a buffer stays a copy of x, in which restore(j) undoes what write(j) did.
+  virtual bool moves_a_copy() const { return false; }
+  virtual void restore(index_t /*j*/, T* /*buffer*/) const {}
+  // Coordinates to write before a second thread is worth it.
+  virtual index_t worth_a_thread() const = 0;
+};
+
+// Questions that are asked together: rows of x themselves, and candidates after them.
+template <class T>
+struct question_round {
+  const T* x = nullptr;
+  index_t dimension = 0;
+  index_t rows = 1;
+  int sides = 1;
+  index_t base = 0;  // rows of x that are asked: all or none
+  index_t candidates = 0;
+  const point_source<T>* source = nullptr;
+
+  index_t count() const { return base + candidates; }
+  index_t row(index_t j) const { return j < base ? j : candidate_of(j - base, rows, sides).row; }
+  bool moves_a_copy() const { return source != nullptr && source->moves_a_copy(); }
+  index_t worth_a_thread() const {
+    return source != nullptr ? source->worth_a_thread() : index_t{1} << 16;
+  }
+  void write(index_t j, index_t at, index_t length, T* to) const {
+    if (j >= base) {
+      source->write(j - base, at, length, to);
+    } else if (!moves_a_copy()) {
+      std::copy_n(x + j * dimension + at, length, to);
+    }
+  }
+  void restore(index_t j, T* buffer) const {
+    if (j >= base) source->restore(j - base, buffer);
+  }
+  // Question j, whole, into a buffer that holds anything.
+  void write_whole(index_t j, T* to) const {
+    if (j < base || moves_a_copy()) std::copy_n(x + row(j) * dimension, dimension, to);
+    write(j, 0, dimension, to);
+  }
+};
+
+// The first of the questions that threw, and what.
+class thrown_text {
+ public:
+  void clear() { question_ = none; }
+  void note(index_t question, const char* text) {
+    const std::lock_guard lock(mutex_);
+    if (question >= question_) return;
+    question_ = question;
+    text_ = text;
+  }
+  // Empty if it did not throw.
+  std::string of(index_t question) const { return question == question_ ? text_ : std::string(); }
+
+ private:
+  static constexpr index_t none = std::numeric_limits<index_t>::max();
+  std::mutex mutex_;
+  index_t question_ = none;
+  std::string text_;
+};
+
+template <class F>
+double probe_cost(const F& f, index_t coordinate) {
+  if constexpr (priced_objective<F>) {
+    const auto cost = static_cast<double>(f.cost(coordinate));
+    require(cost > 0 && is_finite(cost), "zo::cge: the cost of coordinate ", coordinate,
+            " must be a positive number, got ", cost);
+    return cost;
+  }
+  return 1;
+}
+inline void check_probe_queries(index_t made, index_t asked) {
+  require(made >= 0 && made <= asked, "zo::cge: a probe of ", asked,
+          " coordinates must return how many queries it made, from 0 to ", asked, ", got ", made);
+}
+
+template <class T>
+class black_box {
+ public:
+  black_box() = default;
+  black_box(const black_box&) = delete;
+  black_box& operator=(const black_box&) = delete;
+  virtual ~black_box() = default;
+
+  void begin(const estimate_options& options, on_failure failures) {
+    sample_ = options.sample.value_or(options.step);
+    chunk_bytes_ = options.chunk_bytes;
+    failures_ = failures;
+  }
+
+  virtual int threads() const = 0;
+  // losses[k] = answer to question first + k, anything but a finite number where it failed.
+  virtual void ask(const question_round<T>& round, index_t first, std::span<double> losses) = 0;
+
+  // Coordinate objectives.
+  virtual bool probes() const { return false; }
+  virtual bool answers_points() const { return true; }
+  virtual double prepare(std::span<const T>) { return failed_query; }
+  virtual index_t probe(std::span<const index_t>, std::span<const T>, std::span<double>) {
+    return 0;
+  }
+  virtual double cost(index_t) const { return 1; }
+
+  index_t queries = 0;  // made
+  thrown_text thrown;   // by questions of the last round
+
+ protected:
+  // Makes one call under the failure policy; `failed` makes its answers those of a failed query.
+  template <class Call, class Failed>
+  void guarded(index_t question, const Call& call, const Failed& failed) {
+    if (failures_ == on_failure::stop) {
+      call();
+      return;
+    }
+    try {
+      call();
+    } catch (const interrupted&) {
+      throw;
+    } catch (const std::exception& error) {
+      failed();
+      thrown.note(question, error.what());
+    }
+  }
+
+  sample_id sample_ = 0;
+  index_t chunk_bytes_ = 1;
+  on_failure failures_ = on_failure::stop;
+};
+
+// Rows asked one at a time (row_objective), told apart from sampled objectives.
+template <class F>
+struct one_row_at_a_time {
+  F& f;
+};
+template <class F>
+inline constexpr bool asks_one_row = false;
+template <class F>
+inline constexpr bool asks_one_row<one_row_at_a_time<F>> = true;
+
+// An objective of this process. Candidates lie in `buffer`, kept so that no query allocates.
+template <class T, class F, class Policy>
+class local_black_box final : public black_box<T> {
+ public:
+  local_black_box(const Policy& policy, F& f, std::vector<T>& buffer, std::vector<index_t>& rows)
+      : policy_(policy), f_(f), buffer_(buffer), rows_(rows) {}
+
+  int threads() const override { return threads_of(policy_); }
+
+  void ask(const question_round<T>& round, index_t first, std::span<double> losses) override {
+    this->thrown.clear();
+    const auto count = static_cast<index_t>(losses.size());
+    const index_t at_once = one_at_a_time
+                                ? threads_of(policy_)
+                                : this->chunk_bytes_ / (round.dimension * index_t{sizeof(T)});
+    slots_ = std::clamp(at_once, index_t{1}, std::max(index_t{1}, count));
+    if constexpr (one_at_a_time) {
+      ask_each(round, first, losses);
+    } else {
+      ask_chunks(round, first, losses);
+    }
+  }
+
+  bool probes() const override { return coordinate; }
+  bool answers_points() const override { return !coordinate || point_objective<F, T>; }
+
+  double prepare(std::span<const T> x) override {
+    this->thrown.clear();
+    double value = failed_query;
+    if constexpr (coordinate) {
+      this->guarded(
+          0, [&] { value = static_cast<double>(f_.prepare(x, this->sample_)); },
+          [&] { value = failed_query; });
+    }
+    return value;
+  }
+
+  index_t probe(std::span<const index_t> coordinates, std::span<const T> steps,
+                std::span<double> differences) override {
+    this->thrown.clear();
+    const auto asked = static_cast<index_t>(coordinates.size());
+    index_t made = asked;
+    if constexpr (coordinate) {
+      this->guarded(
+          0,
+          [&] {
+            if constexpr (requires {
+                            { f_.probe(coordinates, steps, differences) } -> std::integral;
+                          }) {
+              made = static_cast<index_t>(f_.probe(coordinates, steps, differences));
+              check_probe_queries(made, asked);
+            } else {
+              f_.probe(coordinates, steps, differences);
+            }
+          },
+          [&] { std::ranges::fill(differences, failed_query); });
+    }
+    return made;
+  }
+
+  double cost(index_t coordinate_number) const override {
+    return probe_cost(f_, coordinate_number);
+  }
+
+ private:
+  static constexpr bool coordinate = coordinate_objective<F, T>;
+  static constexpr bool at_a_point =
+      asks_one_row<F> || scalar_objective<F, T> || sampled_objective<F, T>;
+  static constexpr bool rowwise = rowwise_objective<F, T>;
+  static constexpr bool one_at_a_time =
+      at_a_point || (!batch_objective<F, T> && lazy_objective<F, T>);
+
+  T* slot(index_t k) { return buffer_.data() + k * dimension_; }
+
+  void make_slots(const question_round<T>& round) {
+    dimension_ = round.dimension;
+    const auto needed = static_cast<std::size_t>(slots_ * dimension_);
+    if (buffer_.size() < needed) buffer_.resize(needed);
+    if (round.moves_a_copy()) {
+      parallel_tiles(policy_, slots_, dimension_, index_t{1} << 16,
+                     [&](index_t k, index_t at, index_t length) {
+                       std::copy_n(round.x + at, length, slot(k) + at);
+                     });
+    }
+  }
+  // Questions first … into the first `count` slots.
+  void write_slots(const question_round<T>& round, index_t first, index_t count) {
+    parallel_tiles(policy_, count, dimension_, round.worth_a_thread(),
+                   [&](index_t k, index_t at, index_t length) {
+                     round.write(first + k, at, length, slot(k) + at);
+                   });
+  }
+
+  double loss_at(const T* point, [[maybe_unused]] index_t row) {
+    const std::span<const T> x(point, static_cast<std::size_t>(dimension_));
+    if constexpr (asks_one_row<F>) {
+      return static_cast<double>(f_.f(x, row));
+    } else if constexpr (sampled_objective<F, T>) {
+      return static_cast<double>(f_(x, this->sample_));
+    } else if constexpr (at_a_point) {
+      return static_cast<double>(f_(x));
+    } else if constexpr (lazy_objective<F, T>) {
+      return whole_loss<F, T>(f_, x, this->sample_);
+    } else {
+      return failed_query;
+    }
+  }
+
+  // A question for each thread, which writes and asks it; with no more questions than threads all
+  // threads write each of them. Rows of x are handed over as they are.
+  void ask_each(const question_round<T>& round, index_t first, std::span<double> losses) {
+    const auto total = static_cast<index_t>(losses.size());
+    const bool only_rows = first + total <= round.base;
+    const bool written = !only_rows && total == slots_;
+    if (only_rows) {
+      dimension_ = round.dimension;
+    } else {
+      make_slots(round);
+    }
+    if (written) write_slots(round, first, total);
+    std::atomic<index_t> made{0};
+    auto ask_one = [&](index_t k, int worker) {
+      const index_t j = first + k;
+      double& loss = losses[static_cast<std::size_t>(k)];
+      const auto answer = [&](const T* point) {
+        made.fetch_add(1, std::memory_order_relaxed);
+        this->guarded(
+            j, [&] { loss = loss_at(point, round.row(j)); }, [&] { loss = failed_query; });
+      };
+      if (j < round.base) {
+        answer(round.x + j * dimension_);
+        return;
+      }
+      T* const buffer = slot(written ? k : worker);
+      if (!written) round.write(j, 0, dimension_, buffer);
+      const restored after{round, j, buffer};
+      answer(buffer);
+    };
+    // As many threads as there are buffers: the objective itself may change OpenMP's number.
+    run_loop(static_cast<int>(slots_), total, loop_body(ask_one));
+    this->queries += made;
+  }
+
+  void ask_chunks(const question_round<T>& round, index_t first, std::span<double> losses) {
+    const auto total = static_cast<index_t>(losses.size());
+    if (first + total <= round.base) {  // rows of x are handed over as they are
+      dimension_ = round.dimension;
+      for (index_t start = 0; start < total; start += slots_) {
+        const index_t count = std::min(slots_, total - start);
+        call(round, round.x + (first + start) * dimension_, first + start,
+             losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)));
+      }
+      return;
+    }
+    make_slots(round);
+    for (index_t start = 0; start < total; start += slots_) {
+      const index_t count = std::min(slots_, total - start);
+      write_slots(round, first + start, count);
+      call(round, buffer_.data(), first + start,
+           losses.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(count)));
+      for (index_t k = 0; k < count; ++k) round.restore(first + start + k, slot(k));
+    }
+  }
+
+  void call([[maybe_unused]] const question_round<T>& round, const T* candidates, index_t first,
+            std::span<double> answers) {
+    const auto count = static_cast<index_t>(answers.size());
+    const points<T> chunk{
+        {candidates, static_cast<std::size_t>(count * dimension_)}, count, dimension_};
+    this->queries += count;
+    std::ranges::fill(answers, failed_query);  // an answer that is never written is a failed one
+    this->guarded(
+        first,
+        [&] {
+          if constexpr (rowwise) {
+            rows_.resize(answers.size());
+            for (index_t k = 0; k < count; ++k) {
+              rows_[static_cast<std::size_t>(k)] = round.row(first + k);
+            }
+            f_(chunk, std::span<const index_t>(rows_), answers);
+          } else if constexpr (sampled_batch_objective<F, T>) {
+            f_(chunk, answers, this->sample_);
+          } else if constexpr (batch_objective<F, T>) {
+            f_(chunk, answers);
+          }
+        },
+        [&] { std::ranges::fill(answers, failed_query); });
+  }
+
+  // Puts a question's buffer back in order, whatever way the query ends.
+  struct restored {
+    const question_round<T>& round;
+    index_t j;
+    T* buffer;
+    restored(const question_round<T>& of, index_t question, T* at)
+        : round(of), j(question), buffer(at) {}
+    restored(const restored&) = delete;
+    restored& operator=(const restored&) = delete;
+    ~restored() { round.restore(j, buffer); }
+  };
+
+  const Policy& policy_;
+  F& f_;
+  std::vector<T>& buffer_;
+  std::vector<index_t>& rows_;
+  index_t slots_ = 1;
+  index_t dimension_ = 0;
+};
+
+}  // namespace zo::detail

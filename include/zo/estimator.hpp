@@ -1,0 +1,238 @@
+// What an estimator is, and the one run that all estimates by finite differences are made of: base
+// point, groups, failures, survivors, means and ends, on whatever machine.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "zo/config.hpp"
+#include "zo/error.hpp"
+#include "zo/machine.hpp"
+#include "zo/objective.hpp"
+#include "zo/outcome.hpp"
+
+namespace zo {
+
+/// What an estimator asks.
+enum class asks {
+  points,           ///< whole points only
+  points_or_probes  ///< differences of coordinates where the objective has them, else points
+};
+
+/// An estimate under way on a machine `M`, which poses questions to it and takes their answers:
+///   begin(problem, options)   a new estimate: gradients are to be written there
+///   pose()                    takes the answers of the round before and poses the next one with
+///                             M::pose…; false: all is answered
+///   end()                     writes the gradient
+/// One object serves all estimates of a run, in their order, and may keep state from one to the
+/// next: numbers of M::vector. It may delegate to other runs, one after another, at other points.
+/// Optional: value_is_exact(), whether estimate_result::value is f(x); extra_queries(), beyond
+/// those that the estimator states; state(), a std::vector<std::span<T>> of all that zo::ask must
+/// save.
+template <class R, class M>
+concept estimate_run = requires(R& run, const row_problem<typename M::value_type>& problem,
+                                const estimate_options& options) {
+  run.begin(problem, options);
+  { run.pose() } -> std::same_as<bool>;
+  run.end();
+};
+
+/// An estimator on a machine `M`:
+///   queries(dimension)   that one estimate costs at most
+///   start(machine)       its run
+///   asks                 zo::asks: static, what it needs of an objective
+/// Optional: describe(print), which adds to a fingerprint what makes its estimates differ, for
+/// processes that share them; queries(dimension, step), where steps differ in price.
+template <class E, class M>
+concept estimator_on = detail::rule(
+    requires(const std::remove_cvref_t<E>& how) {
+      { how.queries(index_t{}) } -> std::same_as<index_t>;
+      { std::remove_cvref_t<E>::asks } -> std::convertible_to<asks>;
+    },
+    "zo: an estimator is wanted here, such as zo::rge() or zo::cge(); in zo::minimize "
+    "it stands before the optimizer") && requires(const std::remove_cvref_t<E>& how, M& machine) {
+  { how.start(machine) } -> estimate_run<M>;
+};
+
+/// An estimator `E` that can ask the objective `F` over scalars `T`.
+template <class E, class F, class T>
+concept estimator_for = estimator_on<E, machine<T>> && objective<F, T> &&
+    detail::rule(point_objective<F, T> || std::remove_cvref_t<E>::asks != asks::points,
+                 "zo: this estimator asks whole points, and the objective answers differences of "
+                 "coordinates only: use zo::cge, or an objective f(point) -> loss");
+
+namespace detail {
+
+// Slopes are what an estimator by finite differences is about:
+//   uses_base, sides       of its scheme
+//   failures()             its policy
+//   begin(machine)         checks and chooses; false: there is nothing to estimate from
+//   count()                slopes of a row
+//   reserve(machine, group)        takes the memory for groups of slopes
+//   pose(machine, first, count)    poses their questions, with f(x) if `base`
+//   take(machine, first, count)    takes their answers
+//   rescales               whether a mean over fewer slopes must be made one
+template <class M, class Slopes>
+class slope_run {
+ public:
+  using T = typename M::value_type;
+
+  slope_run(M& machine, Slopes slopes) : machine_(machine), slopes_(std::move(slopes)) {}
+
+  void begin(const row_problem<T>& problem, const estimate_options&) {
+    machine_.open(problem, slopes_.failures());
+    first_ = here_ = 0;
+    prepares_ = will_probe();
+    require(prepares_ || machine_.answers_points(),
+            "zo: this estimator asks whole points, and the objective answers differences of "
+            "coordinates only: use zo::cge, or an objective f(point) -> loss");
+    needs_base_ = Slopes::uses_base || prepares_;
+    posed_ = false;
+    complete_ = slopes_.begin(machine_, prepares_);
+    group_ = machine_.group_of(slopes_.count(), Slopes::sides);
+    slopes_.reserve(machine_, group_);
+  }
+
+  bool pose() {
+    if (posed_) take();
+    if (!complete_ || first_ >= slopes_.count()) return false;
+    posed_ = true;
+    here_ = std::min(group_, slopes_.count() - first_);
+    const bool base = needs_base_ && first_ == 0 && !machine_.knows_base();
+    if (prepares_ && first_ == 0 && !prepared_) {
+      machine_.pose_prepare();
+      return true;
+    }
+    slopes_.pose(machine_, first_, here_, base && !prepares_);
+    return true;
+  }
+
+  bool value_is_exact() const { return Slopes::uses_base || will_probe(); }
+  index_t extra_queries() const { return will_probe() && !Slopes::uses_base ? 1 : 0; }
+
+  void end() {
+    prepared_ = false;
+    machine_.close(slopes_.count(), needs_base_, Slopes::rescales, complete_);
+  }
+
+ private:
+  bool will_probe() const { return Slopes::may_probe && machine_.probes(); }
+
+  void take() {
+    posed_ = false;
+    const bool base_only = prepares_ && first_ == 0 && !prepared_;
+    if (needs_base_ && first_ == 0 && machine_.base_missing()) {
+      complete_ = false;
+      return;
+    }
+    if (base_only) {
+      prepared_ = true;
+      return;
+    }
+    slopes_.take(machine_, first_, here_);
+    first_ += here_;
+    if (machine_.stopped()) complete_ = false;
+    if (machine_.drops_the_rest()) first_ = slopes_.count();
+  }
+
+  M& machine_;
+  Slopes slopes_;
+  index_t first_ = 0, here_ = 0, group_ = 1;
+  bool posed_ = false;
+  bool complete_ = true;    // every question so far was worth asking
+  bool needs_base_ = true;  // f(x) is a part of every slope
+  bool prepares_ = false;   // probes are asked
+  bool prepared_ = false;
+};
+
+// An estimator on a machine, its type forgotten.
+template <class M>
+class running_estimator {
+ public:
+  using T = typename M::value_type;
+  running_estimator() = default;
+  running_estimator(const running_estimator&) = delete;
+  running_estimator& operator=(const running_estimator&) = delete;
+  virtual ~running_estimator() = default;
+
+  virtual void begin(const row_problem<T>& problem, const estimate_options& options) = 0;
+  virtual bool pose() = 0;
+  virtual void end() = 0;
+  virtual bool value_is_exact() const = 0;
+  virtual index_t extra_queries() const = 0;
+  virtual index_t queries(index_t dimension, std::uint64_t step) const = 0;
+  virtual on_failure failures() const = 0;
+  virtual std::vector<std::span<T>> state() = 0;
+  virtual void describe(fingerprint& print) const = 0;
+};
+
+template <class How>
+on_failure failures_of(const How& how) {
+  if constexpr (requires { how.options().failures; })
+    return how.options().failures;
+  else if constexpr (requires { how.failures(); })
+    return how.failures();
+  return on_failure::stop;
+}
+
+// At one step, where steps differ in price.
+template <class How>
+index_t queries_of(const How& how, index_t dimension, std::uint64_t step) {
+  if constexpr (requires { how.queries(dimension, step); })
+    return how.queries(dimension, step);
+  else
+    return how.queries(dimension);
+}
+
+template <class M, class How>
+class running final : public running_estimator<M> {
+ public:
+  using T = typename M::value_type;
+  running(M& machine, How how) : how_(std::move(how)), run_(how_.start(machine)) {}
+
+  void begin(const row_problem<T>& problem, const estimate_options& options) override {
+    run_.begin(problem, options);
+  }
+  bool pose() override { return run_.pose(); }
+  void end() override { run_.end(); }
+  bool value_is_exact() const override {
+    if constexpr (requires { run_.value_is_exact(); }) return run_.value_is_exact();
+    return false;
+  }
+  index_t extra_queries() const override {
+    if constexpr (requires { run_.extra_queries(); }) return run_.extra_queries();
+    return 0;
+  }
+  index_t queries(index_t dimension, std::uint64_t step) const override {
+    return queries_of(how_, dimension, step) + extra_queries();
+  }
+  on_failure failures() const override { return failures_of(how_); }
+  std::vector<std::span<T>> state() override {
+    if constexpr (requires { run_.state(); }) return run_.state();
+    return {};
+  }
+  void describe(fingerprint& print) const override { detail::describe(how_, print); }
+
+ private:
+  How how_;
+  decltype(std::declval<const How&>().start(std::declval<M&>())) run_;
+};
+
+// Makes one estimate.
+template <class M, class Run>
+void make_estimate(M& machine, Run& run, const row_problem<typename M::value_type>& problem,
+                   const estimate_options& options) {
+  machine.begin(options);
+  run.begin(problem, options);
+  while (run.pose()) machine.ask();
+  run.end();
+}
+
+}  // namespace detail
+}  // namespace zo

@@ -1,0 +1,649 @@
+// The machine that estimates are made on: it asks questions, and turns their answers into slopes,
+// weights and gradients. This is the host's; zo/cuda/machine.hpp has the one of a GPU.
+//
+// An estimator says what is asked and what becomes of it, once, for every machine
+// (zo/estimator.hpp). What it has to work with is the public part here: vector, copy, each for its
+// own state, and the operations of slopes.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "zo/black_box.hpp"
+#include "zo/candidate.hpp"
+#include "zo/config.hpp"
+#include "zo/coordinate.hpp"
+#include "zo/difference.hpp"
+#include "zo/direction.hpp"
+#include "zo/execution.hpp"
+#include "zo/finite.hpp"
+#include "zo/outcome.hpp"
+#include "zo/rounding.hpp"
+#include "zo/shared.hpp"
+#include "zo/slope.hpp"
+
+namespace zo {
+
+/// B independent rows of d coordinates with a gradient and a loss each; an ordinary estimate has
+/// one. All arrays are the machine's memory.
+template <class T>
+struct row_problem {
+  const T* x = nullptr;  // rows * dimension
+  index_t rows = 1;
+  index_t dimension = 0;
+  T* gradients = nullptr;    // rows * dimension
+  double* losses = nullptr;  // rows, or null
+};
+
+namespace detail {
+
+// Every array an estimate needs, kept so that the next one allocates nothing.
+template <class T>
+struct buffers {
+  std::vector<T> candidates;
+  std::vector<index_t> rows;         // of the candidates of a chunk; coordinates of probes
+  std::vector<double> base;          // f(x), by row
+  std::vector<double> answers;       // of a round
+  std::vector<double> factors;       // 1 / norm, by direction and row
+  std::vector<double> partial;       // sums, by tile
+  std::vector<T> weights;            // by row and direction; steps of probes
+  std::vector<index_t> survivors;    // slopes that could be used, by row
+  std::vector<double> sums, counts;  // of the answers, by row
+  std::vector<double> small_sums;    // of the answers / 2^64
+  std::vector<unsigned> faults;      // of rows: step_is_lost, beyond_range
+};
+
+template <class Value>
+std::vector<Value>& cleared(std::vector<Value>& values, index_t count) {
+  values.assign(static_cast<std::size_t>(count), Value(0));
+  return values;
+}
+
+// Answers kept at once, a process: what makes the memory independent of the number of directions.
+inline constexpr index_t answers_at_once = 4096;
+
+}  // namespace detail
+
+/// Memory that may be kept between estimates (any size, any objective): with it, an estimate
+/// allocates nothing that an earlier one has allocated. A workspace serves one estimate at a time
+/// and never changes a result.
+template <class T>
+class workspace {
+ public:
+  detail::buffers<T>& buffers() { return buffers_; }
+  detail::in_use& use() { return use_; }
+
+ private:
+  detail::buffers<T> buffers_;
+  detail::in_use use_;
+};
+
+template <class T>
+class machine {
+ public:
+  using value_type = T;
+
+  machine(detail::black_box<T>* answers, detail::team* others, workspace<T>& memory)
+      : answerer_(answers), others_(others), memory_(memory.buffers()) {}
+
+  // For the state of estimators ------------------------------------------------------------------
+
+  /// `count` numbers of this machine's memory, zeros.
+  std::vector<T> vector(index_t count) const {
+    return std::vector<T>(static_cast<std::size_t>(count));
+  }
+  void copy(const T* from, index_t count, T* to) const { std::copy_n(from, count, to); }
+  /// body(i) for i = 0 … count-1, in any order and at the same time; host and device code.
+  template <class Body>
+  void each(index_t count, const Body& body) const {
+    detail::parallel_ranges(threads(), count, index_t{1} << 14, [&](index_t i, index_t end) {
+      for (; i < end; ++i) body(i);
+    });
+  }
+
+  // One estimate ---------------------------------------------------------------------------------
+
+  /// A new estimate: nothing asked, nothing failed.
+  void begin(const estimate_options& options) {
+    options_ = options;
+    result_ = {};
+    parts_ = 0;
+    threads_.count = answerer_->threads();
+    dropped_ = false;
+    missing_ = 0;
+  }
+  /// A part of it: slopes of one problem, so many at once.
+  void open(const row_problem<T>& problem, on_failure failures) {
+    problem_ = problem;
+    failures_ = failures;
+    memory_.base.assign(static_cast<std::size_t>(problem.rows), detail::failed_query);
+    std::ranges::copy(options_.known_values, memory_.base.begin());
+    detail::cleared(memory_.survivors, problem.rows);
+    detail::cleared(memory_.faults, problem.rows);
+    detail::cleared(memory_.sums, problem.rows);
+    detail::cleared(memory_.small_sums, problem.rows);
+    detail::cleared(memory_.counts, problem.rows);
+    failed_before_ = result_.failed;
+    answerer_->begin(options_, failures);
+  }
+  const estimate_options& options() const { return options_; }
+  const row_problem<T>& problem() const { return problem_; }
+  bool knows_base() const { return !options_.known_values.empty(); }
+
+  /// Whether the objective answers differences of coordinates.
+  bool probes() const { return answerer_->probes(); }
+  bool answers_points() const { return answerer_->answers_points(); }
+  /// Slopes of each row that are found together.
+  index_t group_of(index_t slopes, int sides) const {
+    const index_t fit =
+        detail::answers_at_once * detail::ranks_of(others_) / (problem_.rows * sides);
+    return std::clamp(fit, index_t{1}, std::max(index_t{1}, slopes));
+  }
+
+  // Questions. Posed by an estimator, asked by whoever runs it ------------------------------------
+
+  /// Candidates of a source, after the rows of x themselves if `with_base`.
+  void pose(const detail::point_source<T>& source, index_t candidates, int sides, bool with_base) {
+    round_ = {problem_.x,
+              problem_.dimension,
+              problem_.rows,
+              sides,
+              with_base ? problem_.rows : 0,
+              candidates,
+              &source};
+    kind_ = kind::points;
+  }
+  /// f(x) alone: at its rows, or by prepare.
+  void pose_base() {
+    round_ = {problem_.x, problem_.dimension, problem_.rows, 1, problem_.rows, 0, nullptr};
+    kind_ = answers_points() ? kind::points : kind::prepare;
+  }
+  void pose_prepare() {
+    pose_base();
+    kind_ = kind::prepare;
+  }
+
+  /// Asks what is posed. What the objective throws leaves here.
+  void ask() {
+    switch (kind_) {
+      case kind::points:
+        ask_points();
+        break;
+      case kind::prepare:
+        ask_prepare();
+        break;
+      case kind::probes:
+        ask_probes();
+        break;
+    }
+  }
+  const detail::question_round<T>& round() const { return round_; }
+  /// The answers to a round of points, for those who answer themselves: infinite where a query
+  /// failed, NaN where there is no answer.
+  void answer(std::span<const double> answers) {
+    memory_.answers.assign(answers.begin(), answers.end());
+    take_answers();
+  }
+  void count_queries(index_t made) { result_.queries += made; }
+  /// Answers are missing because nobody wants them any more: slopes without them are left out.
+  void drop_the_rest() { dropped_ = true; }
+  bool drops_the_rest() const { return dropped_; }
+
+  /// No row's f(x) is known, as far as this machine knows at once.
+  bool base_missing() const { return !base_answered(); }
+  /// f(x) of some row is known.
+  bool base_answered() const {
+    return std::ranges::any_of(memory_.base, [](double f) { return !detail::is_nan(f); });
+  }
+  double base(index_t row) const { return memory_.base[static_cast<std::size_t>(row)]; }
+  /// A query failed and the policy is to stop.
+  bool stopped() const { return !drops() && result_.failed > failed_before_; }
+
+  // Slopes along directions ----------------------------------------------------------------------
+
+  /// Candidates of directions; number 0 of `from` is the first direction of row 0.
+  template <distribution D>
+  class directions final : public detail::point_source<T> {
+   public:
+    directions() = default;
+    directions(const row_problem<T>& problem, const stream& from, index_t per_row, int sides,
+               double smoothing)
+        : problem_(problem), from_(from), per_row_(per_row), sides_(sides), smoothing_(smoothing) {}
+
+    stream number(index_t row, index_t k) const {
+      stream at = from_;
+      at.number = static_cast<std::uint32_t>(row * per_row_ + k);
+      return at;
+    }
+    void start_at(index_t first, const double* factors) {
+      first_ = first;
+      factors_ = factors;
+    }
+    index_t first() const { return first_; }
+    int sides() const { return sides_; }
+    double smoothing() const { return smoothing_; }
+
+    void write(index_t j, index_t at, index_t count, T* to) const override {
+      const detail::candidate c = detail::candidate_of(j, problem_.rows, sides_);
+      const double factor = D::unit_norm ? factors_[c.item * problem_.rows + c.row] : 1.0;
+      detail::perturb<typename D::law>(
+          number(c.row, first_ + c.item), at, count, problem_.x + c.row * problem_.dimension + at,
+          static_cast<T>(detail::side(c.side) * smoothing_ * factor), to);
+    }
+    index_t worth_a_thread() const override { return detail::worth_a_thread<typename D::law>(); }
+
+   private:
+    row_problem<T> problem_;
+    stream from_;
+    index_t per_row_ = 1;
+    int sides_ = 1;
+    double smoothing_ = 0;
+    index_t first_ = 0;
+    const double* factors_ = nullptr;  // by direction, then row; unused unless D::unit_norm
+  };
+
+  template <distribution D>
+  directions<D> directions_of(const stream& from, index_t per_row, int sides,
+                              double smoothing) const {
+    return {problem_, from, per_row, sides, smoothing};
+  }
+  template <distribution D>
+  void reserve(const directions<D>&, index_t /*group*/) const {}
+
+  /// Notes the rows at which a step along a direction is not what it was meant to be; false if
+  /// there is nothing left to estimate.
+  bool find_faults(const detail::step_check<T>& check) {
+    detail::parallel_tiles(
+        threads(), problem_.rows, problem_.dimension, detail::worth_a_thread<rademacher>(),
+        [&](index_t b, index_t first, index_t count) {
+          add_fault(b,
+                    detail::step_faults(check, count, problem_.x + b * problem_.dimension + first));
+        });
+    const auto sound = [](unsigned faults) { return faults == 0; };
+    return drops() ? std::ranges::any_of(memory_.faults, sound)
+                   : std::ranges::all_of(memory_.faults, sound);
+  }
+
+  /// The next `count` directions of every row.
+  template <distribution D>
+  void start_at(directions<D>& along, index_t first, index_t count) {
+    if constexpr (D::unit_norm) find_factors(along, first, count);
+    along.start_at(first, memory_.factors.data());
+  }
+
+  /// Weights of `count` directions from their answers: scale * slope / norm, 0 where that fails.
+  template <distribution D>
+  void weigh(const directions<D>& along, index_t count, bool uses_base, double scale) {
+    const index_t rows = problem_.rows;
+    memory_.weights.resize(static_cast<std::size_t>(count * rows));
+    for (index_t k = 0; k < count; ++k) {
+      const double* const answers = this->answers() + k * along.sides() * rows;
+      for (index_t b = 0; b < rows; ++b) {
+        const auto row = static_cast<std::size_t>(b);
+        for (int p = 0; p < along.sides(); ++p) add_to_mean(row, answers[p * rows + b]);
+        const double factor =
+            D::unit_norm ? memory_.factors[static_cast<std::size_t>(k * rows + b)] : 1.0;
+        const double lower = uses_base ? memory_.base[row] : answers[rows + b];
+        const double slope =
+            memory_.faults[row] == 0
+                ? detail::slope_along(answers[b], lower, uses_base, along.smoothing())
+                : detail::failed_query;
+        bool good = false;
+        memory_.weights[static_cast<std::size_t>(b * count + k)] =
+            detail::weight_of<T>(scale, slope, factor, good);
+        memory_.survivors[row] += good ? 1 : 0;
+      }
+    }
+  }
+
+  /// gradients (+)= the weighted directions. Threads own disjoint tiles, so that the order of
+  /// summation depends on nothing.
+  template <distribution D>
+  void combine(const directions<D>& along, index_t count, bool fresh) {
+    using L = typename D::law;
+    const index_t dimension = problem_.dimension;
+    detail::parallel_tiles(threads(), problem_.rows, dimension, detail::worth_a_thread<L>() / count,
+                           [&](index_t b, index_t first, index_t length) {
+                             for (index_t at = first; at < first + length; at += detail::tile) {
+                               const index_t here = std::min(detail::tile, first + length - at);
+                               T* const to = problem_.gradients + b * dimension + at;
+                               if (fresh) std::fill_n(to, here, T(0));
+                               detail::accumulate<L>(along.number(b, along.first()), count,
+                                                     memory_.weights.data() + b * count, at, here,
+                                                     to);
+                               if (!detail::all_finite(here, to))
+                                 add_fault(b, detail::beyond_range);
+                             }
+                           });
+  }
+
+  // Slopes along coordinates ---------------------------------------------------------------------
+
+  /// Candidates that differ from x in one coordinate. With one row a buffer stays a copy of x in
+  /// which a single coordinate is moved and put back.
+  class coordinates final : public detail::point_source<T> {
+   public:
+    coordinates() = default;
+    coordinates(const row_problem<T>& problem, const detail::chosen_coordinates& chosen, int sides,
+                double smoothing, bool relative)
+        : problem_(problem),
+          chosen_(&chosen),
+          sides_(sides),
+          smoothing_(smoothing),
+          relative_(relative) {}
+
+    void start_at(index_t first) { first_ = first; }
+    int sides() const { return sides_; }
+    /// Coordinate k of this group.
+    index_t coordinate(index_t k) const { return (*chosen_)[first_ + k]; }
+    T moved(index_t row, index_t i, int side) const {
+      return detail::step_from(problem_.x[row * problem_.dimension + i], detail::side(side),
+                               smoothing_, relative_);
+    }
+
+    bool moves_a_copy() const override { return problem_.rows == 1; }
+    void write(index_t j, index_t at, index_t count, T* to) const override {
+      const detail::candidate c = detail::candidate_of(j, problem_.rows, sides_);
+      if (problem_.rows > 1) std::copy_n(problem_.x + c.row * problem_.dimension + at, count, to);
+      const index_t i = coordinate(c.item);
+      if (i >= at && i < at + count) to[i - at] = moved(c.row, i, c.side);
+    }
+    void restore(index_t j, T* buffer) const override {
+      if (problem_.rows > 1) return;
+      const index_t i = coordinate(detail::candidate_of(j, 1, sides_).item);
+      buffer[i] = problem_.x[i];
+    }
+    index_t worth_a_thread() const override { return index_t{1} << 16; }
+
+   private:
+    row_problem<T> problem_;
+    const detail::chosen_coordinates* chosen_ = nullptr;
+    index_t first_ = 0;
+    int sides_ = 1;
+    double smoothing_ = 0;
+    bool relative_ = false;
+  };
+
+  /// `chosen` must live as long as what is returned.
+  coordinates coordinates_of(const detail::chosen_coordinates& chosen, int sides, double smoothing,
+                             bool relative) const {
+    return {problem_, chosen, sides, smoothing, relative};
+  }
+  void reserve(const coordinates&, index_t /*group*/, bool /*probes*/) const {}
+  /// Coordinates are drawn anew at each step, on the host.
+  void check_draws() const {}
+
+  void clear_gradients() {
+    std::fill_n(problem_.gradients, problem_.rows * problem_.dimension, T(0));
+  }
+
+  /// Gradients of `count` coordinates from their answers; a coordinate whose slope fails stays 0.
+  void write_slopes(const coordinates& along, index_t count, bool uses_base, double scale) {
+    const index_t rows = problem_.rows;
+    const int sides = along.sides();
+    for (index_t k = 0; k < count; ++k) {
+      const index_t i = along.coordinate(k);
+      const double* const answers = this->answers() + k * sides * rows;
+      for (index_t b = 0; b < rows; ++b) {
+        const auto row = static_cast<std::size_t>(b);
+        for (int p = 0; p < sides; ++p) add_to_mean(row, answers[p * rows + b]);
+        const double lower = uses_base ? memory_.base[row] : answers[rows + b];
+        const T lower_x = uses_base ? problem_.x[b * problem_.dimension + i] : along.moved(b, i, 1);
+        write_slope(b, i, scale,
+                    detail::quotient(answers[b], lower, static_cast<double>(along.moved(b, i, 0)),
+                                     static_cast<double>(lower_x)));
+      }
+    }
+  }
+
+  /// Coordinates and steps of `count` coordinates: all upper sides, then (central) all lower ones.
+  void pose_probes(const coordinates& along, index_t count) {
+    const auto probes = static_cast<std::size_t>(count * along.sides());
+    memory_.rows.resize(probes);
+    memory_.weights.resize(probes);
+    for (std::size_t j = 0; j < probes; ++j) {
+      const index_t i = along.coordinate(static_cast<index_t>(j) % count);
+      const int side = static_cast<int>(static_cast<index_t>(j) / count);
+      memory_.rows[j] = i;
+      memory_.weights[j] = along.moved(0, i, side) - problem_.x[i];
+    }
+    kind_ = kind::probes;
+  }
+  /// Gradients from the differences that were answered.
+  void write_rises(const coordinates& along, index_t count, double scale) {
+    const bool central = along.sides() == 2;
+    for (index_t k = 0; k < count; ++k) {
+      const auto upper = static_cast<std::size_t>(k), lower = static_cast<std::size_t>(count + k);
+      write_slope(0, memory_.rows[upper], scale,
+                  detail::quotient(memory_.answers[upper], central ? memory_.answers[lower] : 0,
+                                   static_cast<double>(memory_.weights[upper]),
+                                   central ? static_cast<double>(memory_.weights[lower]) : 0));
+    }
+  }
+
+  // The end --------------------------------------------------------------------------------------
+
+  /// Ends a part of `slopes` slopes a row. `complete`: all its questions were asked. Losses are
+  /// f(x) or the means of the answers; gradients are means over the slopes that are left
+  /// (`rescale`), or zeros.
+  void close(index_t slopes, bool uses_base, bool rescale, bool complete) {
+    unsigned faults = 0;
+    double first_loss = 0;
+    index_t enough = 0;
+    for (index_t b = 0; b < problem_.rows; ++b) {
+      if (complete && rescale) end_row(b, slopes);
+      const auto row = static_cast<std::size_t>(b);
+      const double loss = uses_base ? memory_.base[row]
+                                    : detail::mean_of(memory_.sums[row], memory_.small_sums[row],
+                                                      memory_.counts[row]);
+      if (problem_.losses != nullptr) problem_.losses[b] = loss;
+      if (b == 0) first_loss = loss;
+      faults |= memory_.faults[row];
+      enough += memory_.survivors[row] >= (drops() ? 1 : slopes) ? 1 : 0;
+    }
+    const bool ok = complete && (drops() ? enough > 0 : enough == problem_.rows);
+    if (!ok) {
+      clear_gradients();
+      if (result_.ok) {
+        result_.why = detail::flaw_of((faults & detail::step_is_lost) != 0,
+                                      (faults & detail::beyond_range) != 0,
+                                      result_.failed - failed_before_ + missing_);
+      }
+    }
+    result_.ok = result_.ok && ok;
+    if (parts_++ == 0) result_.value = first_loss;
+  }
+  /// Zeroes what must not be used: the gradient of an estimate of several parts of which one
+  /// failed.
+  void zero_if_failed(T* gradient, index_t count) const {
+    if (!result_.ok) std::fill_n(gradient, count, T(0));
+  }
+  const estimate_result& result() const { return result_; }
+
+  // For runs -------------------------------------------------------------------------------------
+
+  /// f(x) that was posed alone, NaN where it failed, and its price.
+  std::pair<double, estimate_result> value_result() const { return {base(0), result_}; }
+  /// Whether all steps left finite numbers; those of this machine say so at once.
+  static bool finite() { return true; }
+  std::uint64_t print(const T* x, index_t count) const {
+    return detail::fingerprint()
+        .add(std::span<const T>(x, static_cast<std::size_t>(count)))
+        .value();
+  }
+  /// x, where the host can read it.
+  std::span<const T> readable(const T* x, index_t count) const {
+    return {x, static_cast<std::size_t>(count)};
+  }
+  detail::team* others() const { return others_; }
+
+ private:
+  enum class kind { points, prepare, probes };
+
+  const detail::thread_count& threads() const { return threads_; }
+  bool drops() const { return failures_ == on_failure::drop || dropped_; }
+  const double* answers() const { return memory_.answers.data() + round_.base; }
+
+  void ask_points() {
+    memory_.answers.resize(static_cast<std::size_t>(round_.count()));
+    const index_t before = answerer_->queries;
+    detail::ask_all(others_, memory_.answers, [&](index_t first, std::span<double> mine) {
+      answerer_->ask(round_, first, mine);
+    });
+    result_.queries += others_ == nullptr ? answerer_->queries - before : round_.count();
+    take_answers();
+  }
+
+  void take_answers() {
+    std::vector<double>& all = memory_.answers;
+    for (std::size_t j = 0; j < all.size(); ++j) {
+      if (detail::is_finite(all[j])) continue;
+      if (!dropped_ || !detail::is_nan(all[j]))
+        note_failure(static_cast<index_t>(j), all[j]);
+      else
+        ++missing_;
+      all[j] = detail::failed_query;
+    }
+    if (round_.base > 0) std::copy_n(all.begin(), round_.base, memory_.base.begin());
+  }
+
+  void ask_prepare() {
+    const std::span<const T> x(problem_.x, static_cast<std::size_t>(problem_.dimension));
+    double value = detail::ask_everywhere(others_, options_.step, [&] {
+      const double asked = answerer_->prepare(x);
+      return detail::is_finite(asked) ? asked : detail::failed_query;
+    });
+    ++result_.queries;
+    round_ = {problem_.x, problem_.dimension, 1, 1, 1, 0, nullptr};
+    if (detail::is_nan(value)) note_failure(0, value);
+    memory_.base[0] = value;
+  }
+
+  void ask_probes() {
+    memory_.answers.assign(memory_.rows.size(), detail::failed_query);
+    result_.queries += detail::probe_all<T>(
+        others_, memory_.rows, memory_.weights, memory_.answers,
+        [&](index_t i) { return answerer_->cost(i); },
+        [&](std::span<const index_t> these, std::span<const T> steps,
+            std::span<double> differences) { return answerer_->probe(these, steps, differences); });
+    for (std::size_t k = 0; k < memory_.answers.size(); ++k) {
+      if (!detail::is_finite(memory_.answers[k])) note_failed_probe(k);
+    }
+  }
+
+  void note_failure(index_t question, double answer) {
+    ++result_.failed;
+    if (result_.failure != nullptr) return;
+    auto failure = std::make_shared<query_failure>();
+    describe_failure(*failure, question, answer);
+    if (problem_.dimension <= most_reported) {
+      std::vector<T> point(static_cast<std::size_t>(problem_.dimension));
+      round_.write_whole(question, point.data());
+      failure->point.assign(point.begin(), point.end());
+    }
+    failure->row = round_.row(question);
+    result_.failure = std::move(failure);
+  }
+  void note_failed_probe(std::size_t k) {
+    ++result_.failed;
+    if (result_.failure != nullptr) return;
+    auto failure = std::make_shared<query_failure>();
+    describe_failure(*failure, 0, memory_.answers[k]);
+    if (problem_.dimension <= most_reported) {
+      failure->point.assign(problem_.x, problem_.x + problem_.dimension);
+      failure->point[static_cast<std::size_t>(memory_.rows[k])] +=
+          static_cast<double>(memory_.weights[k]);
+    }
+    result_.failure = std::move(failure);
+  }
+  void describe_failure(query_failure& failure, index_t question, double answer) const {
+    failure.step = options_.step;
+    failure.why = answerer_->thrown.of(question);
+    if (failure.why.empty()) failure.why = "the answer is " + detail::text_of(answer);
+  }
+
+  void add_fault(index_t row, unsigned fault) {
+    if (fault == 0) return;
+    std::atomic_ref(memory_.faults[static_cast<std::size_t>(row)])
+        .fetch_or(fault, std::memory_order_relaxed);
+  }
+
+  void add_to_mean(std::size_t row, double answer) {
+    if (detail::is_nan(answer)) return;
+    memory_.sums[row] = detail::rounded(memory_.sums[row] + answer);
+    memory_.small_sums[row] = detail::rounded(memory_.small_sums[row] + answer * detail::small);
+    memory_.counts[row] += 1;
+  }
+
+  void write_slope(index_t row, index_t coordinate, double scale, double slope) {
+    bool good = false;
+    const T value = detail::gradient_of<T>(scale, slope, good);
+    if (!good) return;
+    problem_.gradients[row * problem_.dimension + coordinate] = value;
+    memory_.survivors[static_cast<std::size_t>(row)] += 1;
+  }
+
+  // The mean over the directions that are left; zeros where it is no number.
+  void end_row(index_t b, index_t slopes) {
+    index_t& good = memory_.survivors[static_cast<std::size_t>(b)];
+    unsigned& faults = memory_.faults[static_cast<std::size_t>(b)];
+    T* const g = problem_.gradients + b * problem_.dimension;
+    if (faults == 0 && good > 0 && good < slopes) {
+      const T factor = detail::rescaling<T>(slopes, good);
+      for (index_t i = 0; i < problem_.dimension; ++i) g[i] *= factor;
+      if (!detail::all_finite(problem_.dimension, g)) faults = detail::beyond_range;
+    }
+    if (faults == 0) return;
+    good = 0;
+    std::fill_n(g, problem_.dimension, T(0));
+  }
+
+  template <distribution D>
+  void find_factors(const directions<D>& along, index_t first, index_t count) {
+    using L = typename D::law;
+    const index_t rows = problem_.rows, dimension = problem_.dimension, norms = count * rows;
+    memory_.factors.resize(static_cast<std::size_t>(norms));
+    double* const factors = memory_.factors.data();
+    const auto direction = [&](index_t item) {
+      return along.number(item % rows, first + item / rows);
+    };
+    if (norms < threads().threads()) {
+      for (index_t item = 0; item < norms; ++item) {
+        factors[item] =
+            detail::inverse_norm<L>(threads(), direction(item), dimension, memory_.partial);
+      }
+      return;
+    }
+    detail::parallel_ranges(threads(), norms, detail::worth_a_thread<L>() / dimension,
+                            [&](index_t item, index_t end) {
+                              for (; item < end; ++item) {
+                                factors[item] = detail::raw_factor<D>(direction(item), dimension);
+                              }
+                            });
+  }
+
+  static constexpr index_t most_reported = 4096;
+
+  detail::black_box<T>* answerer_;
+  detail::team* others_;
+  detail::buffers<T>& memory_;
+  detail::thread_count threads_;
+  estimate_options options_;
+  row_problem<T> problem_;
+  on_failure failures_ = on_failure::stop;
+  bool dropped_ = false;
+  kind kind_ = kind::points;
+  detail::question_round<T> round_;
+  estimate_result result_;
+  index_t failed_before_ = 0;  // in earlier parts of the estimate
+  index_t missing_ = 0;        // answers nobody waited for
+  int parts_ = 0;
+};
+
+}  // namespace zo

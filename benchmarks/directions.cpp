@@ -5,6 +5,7 @@
 #include <vector>
 #include <zo/zo.hpp>
 
+#include "accumulation.hpp"
 #include "registered.hpp"
 
 namespace bench {
@@ -34,13 +35,8 @@ void perturb(benchmark::State& state) {
 template <class L, class T, class Policy>
 void accumulate(benchmark::State& state, const Policy& policy) {
   const zo::index_t d = state.range(0), q = state.range(1);
-  const std::vector<T> weights(static_cast<std::size_t>(q), T(1e-3));
-  std::vector<T> g(static_cast<std::size_t>(d));
-  std::uint64_t step = 0;
-  for (auto _ : state) {
-    zo::detail::combine<L>(policy, {1, step++}, q, q, weights.data(), 1, d, true, g.data());
-    benchmark::ClobberMemory();
-  }
+  accumulation<L, T> add(d, q, policy.threads());
+  for (auto _ : state) benchmark::DoNotOptimize(add());
   count(state, static_cast<double>(d * q), sizeof(T) * static_cast<double>(d));
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 #include <zo/zo.hpp>
 
+#include "accumulation.hpp"
 #include "claims.hpp"
 #include "peers/torch_normal.hpp"
 
@@ -15,49 +16,26 @@ constexpr double elements(zo::index_t dimension) {
   return static_cast<double>(dimension) * static_cast<double>(directions);
 }
 
-// g = sum over the directions of weight * direction, as an estimate does it.
-template <class L>
-class accumulation {
- public:
-  accumulation(zo::index_t dimension, int threads)
-      : dimension_(dimension),
-        threads_(threads),
-        weights_(directions, 1e-3f),
-        g_(static_cast<std::size_t>(dimension)) {}
-
-  void operator()() {
-    zo::detail::combine<L>(zo::par.with_threads(threads_), {1, step_++}, directions, directions,
-                           weights_.data(), 1, dimension_, true, g_.data());
-    keep(g_[0]);
-  }
-
- private:
-  zo::index_t dimension_;
-  int threads_;
-  std::uint64_t step_ = 0;
-  std::vector<float> weights_, g_;
-};
-
 template <class L>
 outcome against_torch(const effort& how) {
   constexpr zo::index_t dimension = 100'000;  // in the second-level cache for both sides
   auto normals = peers::torch_normal(dimension);
   if (!normals) return skip("peer not installed: LibTorch (Debian: libtorch-dev)");
-  accumulation<L> ours(dimension, 1);
+  accumulation<L, float> ours(dimension, directions, 1);
   const auto theirs = [&] {
     for (zo::index_t k = 0; k < directions; ++k) normals();
   };
   return times_as_fast(compare(
-                           timing::thread, how, [&] { ours(); }, theirs),
+                           timing::thread, how, [&] { keep(ours()); }, theirs),
                        elements(dimension));
 }
 
 outcome two_threads(const effort& how) {
   if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
   const zo::index_t dimension = how.smoke ? 10'000 : 1'000'000;
-  accumulation<zo::gaussian> two(dimension, 2), one(dimension, 1);
+  accumulation<zo::gaussian, float> two(dimension, directions, 2), one(dimension, directions, 1);
   return times_as_fast(compare(
-                           timing::wall, how, [&] { two(); }, [&] { one(); }),
+                           timing::wall, how, [&] { keep(two()); }, [&] { keep(one()); }),
                        elements(dimension));
 }
 

@@ -37,6 +37,8 @@ saved_bytes::saved_bytes(std::string bytes) : bytes_(std::move(bytes)), at_(head
   require(sum == sum_of(bytes_), "zo::ask: the saved run is damaged: its sum does not match");
 }
 
+void saved_bytes::rewind() { at_ = head.size(); }
+
 std::string saved_bytes::finish() const {
   std::string all = std::string(head) + bytes_;
   const std::uint64_t sum = sum_of(all);
@@ -46,7 +48,7 @@ std::string saved_bytes::finish() const {
 
 void saved_bytes::take(void* to, std::size_t count) {
   expect(count <= left());
-  if (count > 0) std::memcpy(to, bytes_.data() + at_, count);
+  if (count > 0 && to != nullptr) std::memcpy(to, bytes_.data() + at_, count);
   at_ += count;
 }
 

@@ -316,8 +316,10 @@ TEST(minimize, bad_options_are_refused_with_a_sentence) {
       minimize(zo::seq, f, x, rge(), zo::sgd(), options);
     });
   };
-  EXPECT_TRUE(contains(said({}), "max_queries must be at least 1, got 0; every run says"));
-  EXPECT_TRUE(contains(said({.max_queries = -4}), "got -4"));
+  EXPECT_TRUE(contains(said({}), "max_queries must be set; every run says"));
+  EXPECT_TRUE(contains(said({.max_queries = -4}), "max_queries must be at least 0, got -4"));
+  EXPECT_TRUE(contains(said({.max_queries = 9, .max_failed_steps = -1}),
+                       "max_failed_steps must be at least 0, got -1"));
   EXPECT_TRUE(contains(said({.max_queries = 9, .target = not_a_number}), "target"));
   EXPECT_TRUE(contains(said({.max_queries = 9}, 0), "no coordinates"));
   EXPECT_TRUE(contains(said({.max_queries = 9, .chunk_bytes = 0}), "chunk_bytes"));
@@ -382,8 +384,9 @@ TEST(minimize, goes_back_under_drop_when_an_estimate_ends_the_run) {
   auto f = [](std::span<const double> x) { return x[0] < 1 ? not_a_number : x[0] * x[0]; };
   std::vector<double> x{2.0};
   const auto r = minimize(zo::seq, f, x, cge({.failures = on_failure::drop}),
-                          zo::sgd({.rate = 0.4}), {.max_queries = 100});
+                          zo::sgd({.rate = 0.4}), {.max_queries = 100, .max_failed_steps = 0});
   EXPECT_EQ(r.why, status::query_failed);
+  EXPECT_EQ(r.steps, 0u);
   EXPECT_EQ(x[0], 2.0);
   EXPECT_EQ(r.value, 4.0);
 }

@@ -314,7 +314,7 @@ TEST(chunks, hold_at_most_chunk_bytes_and_at_least_one_candidate) {
                                     {399, 1},
                                     {400, 2},
                                     {1000, 5},
-                                    {1 << 20, 16}}) {
+                                    {1 << 20, 17}}) {  // f(x) among them
     for_each_policy([&, bytes = bytes, most = most](const auto& policy) {
       index_t largest = 0;
       auto f = [&](zo::points<float> at, std::span<double> losses) {

@@ -12,6 +12,7 @@
 #include <vector>
 #include <zo/mpi.hpp>
 
+#include "accumulation.hpp"
 #include "context.hpp"
 #include "measure.hpp"
 #include "mpi/crew.hpp"
@@ -133,14 +134,11 @@ std::vector<double> query_seconds(rge_work& work) {
 void measure_repeated(measurements& all) {
   constexpr zo::index_t d = 1'000'000, q = 16;
   std::vector<float> g(d), x(d, 0.5F);
-  const std::vector<float> weights(q, 1e-3F);
+  accumulation<zo::gaussian, float> add(d, q, 1);
   const auto each = [&](const std::string& name, double items, const std::function<void()>& work) {
     all.add(name, {median_seconds(15, work) / items});
   };
-  each("direction_number", double{d} * double{q}, [&] {
-    zo::detail::combine<zo::gaussian>(zo::seq, {1, 0}, q, q, weights.data(), 1, d, true, g.data());
-    keep(g[0]);
-  });
+  each("direction_number", double{d} * double{q}, [&] { keep(add()); });
   each("compared_number", double{d},
        [&] { keep(zo::detail::fingerprint().add(std::span<const float>(x)).value()); });
   auto adam = zo::adam().start<float>(d);

@@ -51,6 +51,11 @@ class questions {
   questions() = default;
   questions(std::vector<question<T>> all, std::vector<T> numbers)
       : all_(std::move(all)), numbers_(std::move(numbers)) {}
+  questions(const questions&) = delete;  // points lie in here
+  questions& operator=(const questions&) = delete;
+  questions(questions&&) noexcept = default;
+  questions& operator=(questions&&) noexcept = default;
+  ~questions() = default;
 
   explicit operator bool() const { return !all_.empty(); }
   index_t size() const { return static_cast<index_t>(all_.size()); }
@@ -90,11 +95,11 @@ class saved_bytes {
     take(&value, sizeof value);
     return value;
   }
-  // As many as there is room for in `to`.
+  // As many as there is room for in `to`; only looked at if not `wanted`.
   template <class Value>
-  void get_all(std::span<Value> to) {
+  void get_all(std::span<Value> to, bool wanted) {
     expect(get<std::uint64_t>() == to.size());
-    take(to.data(), to.size_bytes());
+    take(wanted ? to.data() : nullptr, to.size_bytes());
   }
   template <class Value>
   std::vector<Value> get_vector() {
@@ -109,13 +114,14 @@ class saved_bytes {
     return {text.begin(), text.end()};
   }
   void expect_end() const { expect(left() == 0); }
+  void rewind();
 
   // With a head and a sum that any change of a bit changes.
   std::string finish() const;
 
  private:
   std::size_t left() const { return bytes_.size() - at_; }
-  void take(void* to, std::size_t count);
+  void take(void* to, std::size_t count);  // null: passes over them
   static void expect(bool holds);
 
   std::string bytes_;
@@ -147,12 +153,12 @@ class desk {
 
   questions<T> ask(index_t most) {
     require(most >= 1, who_, ": ask for at least 1 question, got ", most);
-    const std::lock_guard lock(mutex_);
+    const auto lock = entered();
     std::vector<index_t> due;
-    const auto count = static_cast<index_t>(answers_.size());
+    const auto count = static_cast<index_t>(round_.fates.size());
     for (index_t j = next_due_; !over_ && j < count; ++j) {
       if (static_cast<index_t>(due.size()) == most) break;
-      if (states_[static_cast<std::size_t>(j)] == state::due) due.push_back(j);
+      if (round_.fates[static_cast<std::size_t>(j)] == fate::due) due.push_back(j);
       next_due_ = j + 1;
     }
     const question_round<T>& round = machine_.round();
@@ -164,7 +170,7 @@ class desk {
       round.write_whole(due[k], point);
       all.push_back(
           {first_id_ + static_cast<std::uint64_t>(due[k]), round.row(due[k]), {point, dimension}});
-      states_[static_cast<std::size_t>(due[k])] = state::out;
+      round_.fates[static_cast<std::size_t>(due[k])] = fate::out;
     }
     return {std::move(all), std::move(numbers)};
   }
@@ -172,7 +178,7 @@ class desk {
   void tell(std::uint64_t id, double loss) { tell(id, loss, {}); }
   void tell(std::uint64_t id, std::span<const T> point, double loss) {
     {
-      const std::lock_guard lock(mutex_);
+      const auto lock = entered();
       const index_t j = checked(id);
       const question_round<T>& round = machine_.round();
       require(static_cast<index_t>(point.size()) == round.dimension, who_,
@@ -191,156 +197,208 @@ class desk {
 
   /// Unanswered questions are due again, under the same ids: for answers that will not come.
   void ask_again() {
-    const std::lock_guard lock(mutex_);
-    for (state& one : states_) one = one == state::out ? state::due : one;
+    const auto lock = entered();
+    for (fate& one : round_.fates) one = one == fate::out ? fate::due : one;
     next_due_ = 0;
   }
 
-  /// Ends the open estimate with the answers there are: the others are left out, as dropped ones
-  /// are, and those that were handed out count as queries. Throws while f(x), which forward
-  /// differences need, or every answer, is missing.
+  /// Ends the open estimate (of an estimator in several parts: the open part) with the answers
+  /// there are: the others are left out, as dropped ones are, and those that were handed out count
+  /// as queries. Throws while it would be left without a slope: forward differences need f(x) and
+  /// one answer more, central ones both sides of a direction.
   void close() {
-    const std::lock_guard lock(mutex_);
+    const auto lock = entered();
     require(!over_, who_, ": there is nothing to close");
-    const auto told = [](state one) { return one == state::told; };
-    const auto base = machine_.round().base;
-    require(std::ranges::any_of(states_, told) &&
-                std::all_of(states_.begin(), states_.begin() + base, told),
-            who_, ": an estimate needs f(x) and one more answer before it can be closed");
     require(machine_.round().candidates > 0, who_, ": f(x) itself is asked; it must be answered");
-    machine_.drop_the_rest();
-    index_t asked = 0;
-    for (std::size_t j = 0; j < states_.size(); ++j) {
-      if (states_[j] != state::due) ++asked;
-      if (states_[j] != state::told) answers_[j] = failed_query;
+    require(has_slopes(), who_,
+            ": an estimate needs f(x) and one more answer before it can be closed, central "
+            "differences both sides of a direction");
+    for (fate& one : round_.fates) {
+      if (one == fate::due) one = fate::never_asked;
+      if (one == fate::out) one = fate::unanswered;
     }
-    dropped_ = true;
-    next_round(asked);
+    take_round();
+    open();
   }
 
   bool over() const {
-    const std::lock_guard lock(mutex_);
+    const auto lock = entered();
     return over_;
   }
   /// Questions that wait for their answers.
   index_t waiting() const {
-    const std::lock_guard lock(mutex_);
-    return over_ ? 0 : std::ranges::count(states_, state::out);
+    const auto lock = entered();
+    return std::ranges::count(round_.fates, fate::out);
   }
 
  protected:
   explicit desk(const char* who) : who_(who) {}
-
-  enum class state : unsigned char { due, out, told };
 
   // Poses the next round of questions; false: there are no more.
   virtual bool pose() = 0;
   // Whether what is posed begins a new estimate, whose earlier rounds need not be remembered.
   virtual bool begins() = 0;
 
-  // Opens the round that is posed next, and all those whose answers are remembered.
-  void open() {
-    for (;;) {
-      over_ = !pose();
-      if (begins() || over_) {
-        first_id_of_estimate_ = first_id_;
-        if (replayed_ == remembered_.size()) {
-          remembered_.clear();
-          replayed_ = 0;
-        }
-        dropped_ = false;
-      }
-      const auto count =
-          over_ ? std::size_t{0} : static_cast<std::size_t>(machine_.round().count());
-      answers_.assign(count, failed_query);
-      states_.assign(count, state::due);
-      next_due_ = 0;
-      if (over_ || replayed_ == remembered_.size()) return;
-      const std::size_t here = std::min(count, remembered_.size() - replayed_);
-      std::size_t told = 0;
-      for (std::size_t j = 0; j < here; ++j) {
-        answers_[j] = remembered_[replayed_ + j];
-        if (is_nan(answers_[j])) continue;
-        states_[j] = state::told;
-        ++told;
-      }
-      if (told < count) {
-        remembered_.resize(replayed_);
-        return;
-      }
-      replayed_ += count;
-      finish_round(static_cast<index_t>(count));
-    }
+  // The right to look at this object and to change it.
+  std::unique_lock<std::recursive_mutex> entered(bool also_broken = false) const {
+    std::unique_lock lock(mutex_);
+    require(!opening_, who_, ": on_step must not use the run that calls it; do it after tell");
+    require(also_broken || !broken_, who_,
+            ": an exception of on_step or of the updater has ended this run; load what was saved");
+    return lock;
   }
 
-  // Called under the mutex.
+  // Opens the round that is posed next; those whose answers are all remembered are taken.
+  void open() {
+    opening_ = true;
+    try {
+      do {
+        open_round();
+      } while (!over_ && take_if_answered());
+    } catch (...) {
+      opening_ = false;
+      broken_ = true;
+      throw;
+    }
+    opening_ = broken_ = false;
+    coming_ = {};
+  }
+
   void put_answers(saved_bytes& to) const {
     to.put(first_id_of_estimate_);
-    std::vector<double> all = remembered_;
-    for (std::size_t j = 0; j < answers_.size(); ++j) {
-      all.push_back(states_[j] == state::told ? answers_[j] : failed_query);
-    }
-    to.put_all(std::span<const double>(all));
+    record all = past_;
+    all.append(round_);
+    std::ranges::replace(all.fates, fate::out, fate::due);
+    to.put_all(std::span<const double>(all.answers));
+    to.put_all(std::span<const fate>(all.fates));
   }
-  void get_answers(saved_bytes& from) {
-    first_id_ = from.get<std::uint64_t>();
-    remembered_ = from.get_vector<double>();
-    replayed_ = 0;
+  // Whether there are any.
+  bool get_answers(saved_bytes& from, bool wanted) {
+    const auto first = from.get<std::uint64_t>();
+    record all{from.get_vector<double>(), from.get_vector<fate>()};
+    const bool some = std::ranges::any_of(all.fates, [](fate one) { return one != fate::due; });
+    if (wanted) {
+      first_id_ = first;
+      past_ = {};
+      coming_ = std::move(all);
+    }
+    return some;
   }
 
   const char* who_;
-  mutable std::mutex mutex_;
   workspace<T> memory_;
   nobody<T> nobody_;
   machine<T> machine_{&nobody_, nullptr, memory_};
   bool over_ = false;
 
  private:
+  // due: to be handed out; out: handed out; the last two were closed.
+  enum class fate : unsigned char { due, out, told, unanswered, never_asked };
   static constexpr double failed_answer = std::numeric_limits<double>::infinity();
 
+  // Answers to the questions of some rounds; infinite: failed.
+  struct record {
+    std::vector<double> answers;
+    std::vector<fate> fates;
+
+    void append(const record& more) {
+      answers.insert(answers.end(), more.answers.begin(), more.answers.end());
+      fates.insert(fates.end(), more.fates.begin(), more.fates.end());
+    }
+    // Its first `count`, which leave it; fewer where there are not as many.
+    record take(std::size_t count) {
+      const auto some = static_cast<std::ptrdiff_t>(std::min(count, fates.size()));
+      record first{{answers.begin(), answers.begin() + some},
+                   {fates.begin(), fates.begin() + some}};
+      answers.erase(answers.begin(), answers.begin() + some);
+      fates.erase(fates.begin(), fates.begin() + some);
+      return first;
+    }
+  };
+
   index_t checked(std::uint64_t id) const {
-    const auto count = static_cast<std::uint64_t>(answers_.size());
+    const auto count = static_cast<std::uint64_t>(round_.fates.size());
     require(id < first_id_ + count, who_, ": question ", id, " was never asked");
-    require(!over_ && id >= first_id_, who_, ": question ", id,
+    require(id >= first_id_, who_, ": question ", id,
             " is answered already, or its estimate was closed");
     const auto j = static_cast<index_t>(id - first_id_);
-    require(states_[static_cast<std::size_t>(j)] != state::told, who_, ": question ", id,
+    require(round_.fates[static_cast<std::size_t>(j)] != fate::told, who_, ": question ", id,
             " is answered already");
     return j;
   }
 
+  // Whether the answers there are make a slope.
+  bool has_slopes() const {
+    const question_round<T>& round = machine_.round();
+    const auto good = [&](index_t j) {
+      const auto at = static_cast<std::size_t>(j);
+      return round_.fates[at] == fate::told && is_finite(round_.answers[at]);
+    };
+    for (index_t b = 0; b < round.base; ++b) {
+      if (round_.fates[static_cast<std::size_t>(b)] != fate::told) return false;
+    }
+    if (machine_.has_slopes()) return true;
+    for (index_t k = 0; k < round.candidates; ++k) {
+      const candidate c = candidate_of(k, round.rows, round.sides);
+      const bool other = round.sides == 1 || (c.side == 0 && good(round.base + k + round.rows));
+      if (other && good(round.base + k) && (round.base == 0 || good(c.row))) return true;
+    }
+    return false;
+  }
+
   void tell(std::uint64_t id, double loss, std::string_view why) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = entered();
     const index_t j = checked(id);
     const auto at = static_cast<std::size_t>(j);
-    if (!why.empty()) nobody_.thrown.note(j, std::string(why).c_str());
-    answers_[at] = is_finite(loss) ? loss : failed_answer;
-    states_[at] = state::told;
-    if (!std::ranges::all_of(states_, [](state one) { return one == state::told; })) return;
-    remembered_.insert(remembered_.end(), answers_.begin(), answers_.end());
-    replayed_ = remembered_.size();
-    next_round(static_cast<index_t>(answers_.size()));
+    const bool good = is_finite(loss);
+    if (!good) {
+      nobody_.thrown.note(
+          j, why.empty() ? ("the answer is " + text_of(loss)).c_str() : std::string(why).c_str());
+    }
+    round_.answers[at] = good ? loss : failed_answer;
+    round_.fates[at] = fate::told;
+    if (take_if_answered()) open();
   }
 
-  void finish_round(index_t asked) {
-    machine_.count_queries(asked);
-    machine_.answer(answers_);
+  // The round, if all of it is answered or closed.
+  bool take_if_answered() {
+    const auto open = [](fate one) { return one == fate::due || one == fate::out; };
+    if (std::ranges::any_of(round_.fates, open)) return false;
+    take_round();
+    return true;
+  }
+  void take_round() {
+    const auto closed = [](fate one) { return one != fate::told; };
+    const auto asked = [](fate one) { return one != fate::never_asked; };
+    if (std::ranges::any_of(round_.fates, closed)) machine_.drop_the_rest();
+    machine_.count_queries(std::ranges::count_if(round_.fates, asked));
+    machine_.answer(round_.answers);
     nobody_.thrown.clear();
-    first_id_ += static_cast<std::uint64_t>(answers_.size());
+    past_.append(round_);
+    first_id_ += static_cast<std::uint64_t>(round_.fates.size());
   }
-  void next_round(index_t asked) {
-    finish_round(asked);
-    open();
+  void open_round() {
+    over_ = !pose();
+    if (begins() || over_) {
+      first_id_of_estimate_ = first_id_;
+      past_ = {};
+    }
+    const auto count = over_ ? std::size_t{0} : static_cast<std::size_t>(machine_.round().count());
+    round_ = coming_.take(count);
+    round_.answers.resize(count, failed_query);
+    round_.fates.resize(count, fate::due);
+    next_due_ = 0;
   }
 
+  mutable std::recursive_mutex mutex_;  // on_step may come back, and is told not to
+  bool opening_ = false;
+  bool broken_ = false;
   std::uint64_t first_id_ = 0;  // of the round
   std::uint64_t first_id_of_estimate_ = 0;
-  std::vector<double> answers_;  // to the round; infinite: failed
-  std::vector<state> states_;
-  std::vector<double> remembered_;  // of earlier rounds of the estimate
-  std::size_t replayed_ = 0;        // those among them that this object has been told
+  record round_;   // that is open
+  record past_;    // rounds of the estimate before it
+  record coming_;  // loaded, and not posed again yet
   index_t next_due_ = 0;
-  bool dropped_ = false;
 };
 
 // Any updater, its type forgotten.
@@ -352,8 +410,9 @@ class held_updater {
   held_updater& operator=(const held_updater&) = delete;
   virtual ~held_updater() = default;
   virtual bool step(std::span<T> x, std::span<const T> gradient) = 0;
+  virtual std::optional<std::uint64_t> steps() const = 0;
   virtual void put(saved_bytes& to) = 0;
-  virtual void get(saved_bytes& from) = 0;
+  virtual void get(saved_bytes& from, bool wanted) = 0;
 };
 
 template <class T, class Updater>
@@ -364,6 +423,7 @@ class held final : public held_updater<T> {
   bool step(std::span<T> x, std::span<const T> gradient) override {
     return step_of(sequential_policy{}, updater_, x, gradient);
   }
+  std::optional<std::uint64_t> steps() const override { return steps_of(updater_); }
   void put(saved_bytes& to) override {
     if constexpr (has_state) {
       to.put_text(typeid(Updater).name());
@@ -375,12 +435,13 @@ class held final : public held_updater<T> {
               "cannot be saved");
     }
   }
-  void get(saved_bytes& from) override {
+  void get(saved_bytes& from, bool wanted) override {
     if constexpr (has_state) {
       require(from.get_text() == typeid(Updater).name(),
               "zo::ask: the saved run has another optimizer");
-      updater_.resume_at(from.get<std::uint64_t>());
-      for (const std::span<T> one : updater_.state()) from.get_all(one);
+      const auto steps = from.get<std::uint64_t>();
+      if (wanted) updater_.resume_at(steps);
+      for (const std::span<T> one : updater_.state()) from.get_all(one, wanted);
     }
   }
 
@@ -417,11 +478,12 @@ std::unique_ptr<held_updater<T>> hold(Optimizer&& optimizer, index_t dimension) 
 ///
 /// save() writes all of it: numbers of O(d), and the answers of the open estimate. A run made with
 /// the same estimator, optimizer and seed and load()ed with that goes on where it was, in whatever
-/// process; open questions are due again, under the same ids. Budget and target may be other ones.
-/// Queries: those of zo::minimize; questions without an answer are not counted yet. Memory: that of
-/// zo::minimize and 8 bytes for each query of an estimate. Throws std::invalid_argument for bad
-/// options, an answer told twice, an unknown id, a point that was not asked; nothing has changed
-/// then.
+/// process; open questions are due again, under the same ids. Budget and target may be other ones:
+/// with more of them a run that has ended goes on. Queries: those of zo::minimize, counted when
+/// their estimate ends. Memory: that of zo::minimize and 9 bytes for each query of an estimate.
+/// Throws std::invalid_argument for bad options, an answer told twice, an unknown id, a point that
+/// was not asked, a file that is damaged or of another run; nothing has changed then. An exception
+/// of on_step or of the updater leaves tell and ends the run: load() brings a saved one back.
 template <scalar T>
 class ask_and_tell : public detail::desk<T> {
   using desk = detail::desk<T>;
@@ -441,7 +503,7 @@ class ask_and_tell : public detail::desk<T> {
             [this](T* to, const T* gradient) {
               return updater_->step({to, x_.size()}, {gradient, x_.size()});
             },
-            steps_before(optimizer), options),
+            updater_for<Optimizer, T> ? updater_->steps() : std::nullopt, options),
         seed_(options.seed) {
     this->open();
   }
@@ -450,17 +512,17 @@ class ask_and_tell : public detail::desk<T> {
   std::span<const T> x() const { return x_; }
   /// So far; at the end, of the whole run.
   minimize_result result() const {
-    const std::lock_guard lock(this->mutex_);
+    const auto lock = this->entered();
     return run_.result();
   }
 
   void save(std::ostream& to) const {
-    const std::string bytes = locked_bytes();
-    to.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    const std::string all = bytes();
+    to.write(all.data(), static_cast<std::streamsize>(all.size()));
     detail::require(static_cast<bool>(to), "zo::ask: the run could not be written");
   }
   /// Replaces the file at once: a process that is killed leaves the old one or the new one.
-  void save(const std::string& path) const { detail::replace_file(path, locked_bytes()); }
+  void save(const std::string& path) const { detail::replace_file(path, bytes()); }
 
   void load(std::istream& from) { load_bytes(detail::whole_stream(from)); }
   void load(const std::string& path) { load_bytes(detail::whole_file(path)); }
@@ -470,13 +532,6 @@ class ask_and_tell : public detail::desk<T> {
     detail::check_dimension("zo::ask", static_cast<index_t>(x.size()));
     return static_cast<index_t>(x.size());
   }
-  template <class Optimizer>
-  static std::optional<std::uint64_t> steps_before(const Optimizer& optimizer) {
-    if constexpr (updater_for<std::remove_cvref_t<Optimizer>, T>)
-      return detail::steps_of(optimizer);
-    return {};
-  }
-
   bool pose() override { return run_.pose(); }
   bool begins() override {
     return std::exchange(times_begun_, run_.times_begun()) != run_.times_begun();
@@ -489,51 +544,45 @@ class ask_and_tell : public detail::desk<T> {
     return print.value();
   }
 
-  std::string locked_bytes() const {
-    const std::lock_guard lock(this->mutex_);
-    return bytes();
-  }
   std::string bytes() const {
+    const auto lock = this->entered();
     detail::saved_bytes to;
     to.put(identity());
     to.put(run_.begun());
+    this->put_answers(to);
     to.put_all(std::span<const T>(x_));
     to.put_all(std::span<const T>(run_.last()));
     to.put_all(std::span<const T>(run_.best()));
     to.put_all(std::span<const T>(run_.gradient()));
     updater_->put(to);
     for (const std::span<T> one : how_->state()) to.put_all(std::span<const T>(one));
-    this->put_answers(to);
     return to.finish();
   }
 
-  // All or nothing.
   void load_bytes(std::string saved) {
-    const std::lock_guard lock(this->mutex_);
-    const std::string before = bytes();
-    try {
-      set(std::move(saved));
-    } catch (...) {
-      set(before);
-      this->open();
-      throw;
-    }
+    const auto lock = this->entered(true);
+    detail::saved_bytes from(std::move(saved));
+    get(from, false);  // all of it is looked at before anything changes
+    from.rewind();
+    get(from, true);
     this->open();
   }
-  void set(std::string saved) {
-    detail::saved_bytes from(std::move(saved));
+  void get(detail::saved_bytes& from, bool wanted) {
     detail::require(from.get<std::uint64_t>() == identity(),
                     "zo::ask: the saved run has another dimension, scalar type, seed or estimator");
     const auto state = from.get<detail::run_state>();
-    from.get_all(std::span<T>(x_));
-    from.get_all(std::span<T>(run_.last()));
-    from.get_all(std::span<T>(run_.best()));
-    from.get_all(std::span<T>(run_.gradient()));
-    updater_->get(from);
-    for (const std::span<T> one : how_->state()) from.get_all(one);
-    this->get_answers(from);
+    const bool answered = this->get_answers(from, wanted);
+    detail::require(!answered || run_.allows(state),
+                    "zo::ask: the saved run is in the middle of an estimate that these max_queries "
+                    "or max_steps would not begin; set them higher");
+    from.get_all(std::span<T>(x_), wanted);
+    from.get_all(std::span<T>(run_.last()), wanted);
+    from.get_all(std::span<T>(run_.best()), wanted);
+    from.get_all(std::span<T>(run_.gradient()), wanted);
+    updater_->get(from, wanted);
+    for (const std::span<T> one : how_->state()) from.get_all(one, wanted);
     from.expect_end();
-    run_.resume(state);
+    if (wanted) run_.resume(state, answered);
   }
 
   std::vector<T> x_;
@@ -559,19 +608,22 @@ class ask_rows : public detail::desk<T> {
                                                   const estimate_options& options = {})
       : desk("zo::ask_rows"),
         z_(z.data.begin(), z.data.end()),
+        known_(options.known_values.begin(), options.known_values.end()),
         how_(std::make_unique<detail::running<machine<T>, How>>(this->machine_, how)) {
     detail::check_rows("zo::ask_rows", z, options);
+    estimate_options place = options;
+    place.known_values = known_;
     found_.losses.resize(static_cast<std::size_t>(z.count));
     found_.gradients.resize(z_.size());
-    this->machine_.begin(options);
+    this->machine_.begin(place);
     how_->begin({z_.data(), z.count, z.dimension, found_.gradients.data(), found_.losses.data()},
-                options);
+                place);
     this->open();
   }
 
   /// Complete when over().
   boundary_result<T> result() const {
-    const std::lock_guard lock(this->mutex_);
+    const auto lock = this->entered();
     return found_;
   }
 
@@ -587,9 +639,10 @@ class ask_rows : public detail::desk<T> {
     found_.failure = all.failure;
     return false;
   }
-  bool begins() override { return false; }
+  bool begins() override { return true; }  // nothing is saved
 
   std::vector<T> z_;
+  std::vector<double> known_;
   std::unique_ptr<detail::running_estimator<machine<T>>> how_;
   boundary_result<T> found_;
 };

@@ -162,23 +162,24 @@ class black_box {
   virtual double cost(index_t) const { return 1; }
 
   index_t queries = 0;  // made
-  thrown_text thrown;   // by questions of the last round
+  thrown_text thrown;   // by questions of this round; whoever asks clears it before
 
  protected:
   // Makes one call under the failure policy; `failed` makes its answers those of a failed query.
   template <class Call, class Failed>
   void guarded(index_t question, const Call& call, const Failed& failed) {
-    if (failures_ == on_failure::stop) {
-      call();
-      return;
-    }
     try {
       call();
     } catch (const interrupted&) {
+      failed();
       throw;
     } catch (const std::exception& error) {
       failed();
+      if (failures_ == on_failure::stop) throw;
       thrown.note(question, error.what());
+    } catch (...) {
+      failed();
+      throw;
     }
   }
 
@@ -207,7 +208,6 @@ class local_black_box final : public black_box<T> {
   int threads() const override { return threads_of(policy_); }
 
   void ask(const question_round<T>& round, index_t first, std::span<double> losses) override {
-    this->thrown.clear();
     const auto count = static_cast<index_t>(losses.size());
     const index_t at_once = one_at_a_time
                                 ? threads_of(policy_)
@@ -224,7 +224,6 @@ class local_black_box final : public black_box<T> {
   bool answers_points() const override { return !coordinate || point_objective<F, T>; }
 
   double prepare(std::span<const T> x) override {
-    this->thrown.clear();
     double value = failed_query;
     if constexpr (coordinate) {
       this->guarded(
@@ -236,7 +235,6 @@ class local_black_box final : public black_box<T> {
 
   index_t probe(std::span<const index_t> coordinates, std::span<const T> steps,
                 std::span<double> differences) override {
-    this->thrown.clear();
     const auto asked = static_cast<index_t>(coordinates.size());
     index_t made = asked;
     if constexpr (coordinate) {
@@ -247,13 +245,13 @@ class local_black_box final : public black_box<T> {
                             { f_.probe(coordinates, steps, differences) } -> std::integral;
                           }) {
               made = static_cast<index_t>(f_.probe(coordinates, steps, differences));
-              check_probe_queries(made, asked);
             } else {
               f_.probe(coordinates, steps, differences);
             }
           },
           [&] { std::ranges::fill(differences, failed_query); });
     }
+    check_probe_queries(made, asked);  // a fault of the program, whatever the policy
     return made;
   }
 

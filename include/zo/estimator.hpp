@@ -33,8 +33,9 @@ enum class asks {
 /// One object serves all estimates of a run, in their order, and may keep state from one to the
 /// next: numbers of M::vector. It may delegate to other runs, one after another, at other points.
 /// Optional: value_is_exact(), whether estimate_result::value is f(x); extra_queries(), beyond
-/// those that the estimator states; state(), a std::vector<std::span<T>> of all that zo::ask must
-/// save.
+/// those that the estimator states, now; state(), a std::vector<std::span<T>> of all that zo::ask
+/// must save. It is saved between begin and end, and the estimate begun again from it: until end,
+/// only what begin or pose write anew may change.
 template <class R, class M>
 concept estimate_run = requires(R& run, const row_problem<typename M::value_type>& problem,
                                 const estimate_options& options) {
@@ -85,9 +86,10 @@ class slope_run {
 
   slope_run(M& machine, Slopes slopes) : machine_(machine), slopes_(std::move(slopes)) {}
 
-  void begin(const row_problem<T>& problem, const estimate_options&) {
-    machine_.open(problem, slopes_.failures());
+  void begin(const row_problem<T>& problem, const estimate_options& options) {
+    machine_.open(problem, options, slopes_.failures());
     first_ = here_ = 0;
+    prepared_ = false;
     prepares_ = will_probe();
     require(prepares_ || machine_.answers_points(),
             "zo: this estimator asks whole points, and the objective answers differences of "
@@ -116,10 +118,7 @@ class slope_run {
   bool value_is_exact() const { return Slopes::uses_base || will_probe(); }
   index_t extra_queries() const { return will_probe() && !Slopes::uses_base ? 1 : 0; }
 
-  void end() {
-    prepared_ = false;
-    machine_.close(slopes_.count(), needs_base_, Slopes::rescales, complete_);
-  }
+  void end() { machine_.close(slopes_.count(), needs_base_, Slopes::rescales, complete_); }
 
  private:
   bool will_probe() const { return Slopes::may_probe && machine_.probes(); }

@@ -115,13 +115,14 @@ class machine {
     result_ = {};
     parts_ = 0;
     threads_.count = answerer_->threads();
+  }
+  /// A part of it, which has a point, a place in the run and known values of its own.
+  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures) {
+    problem_ = problem;
+    options_ = options;
+    failures_ = failures;
     dropped_ = false;
     missing_ = 0;
-  }
-  /// A part of it: slopes of one problem, so many at once.
-  void open(const row_problem<T>& problem, on_failure failures) {
-    problem_ = problem;
-    failures_ = failures;
     memory_.base.assign(static_cast<std::size_t>(problem.rows), detail::failed_query);
     std::ranges::copy(options_.known_values, memory_.base.begin());
     detail::cleared(memory_.survivors, problem.rows);
@@ -171,6 +172,7 @@ class machine {
 
   /// Asks what is posed. What the objective throws leaves here.
   void ask() {
+    answerer_->thrown.clear();
     switch (kind_) {
       case kind::points:
         ask_points();
@@ -194,6 +196,10 @@ class machine {
   /// Answers are missing because nobody wants them any more: slopes without them are left out.
   void drop_the_rest() { dropped_ = true; }
   bool drops_the_rest() const { return dropped_; }
+  /// A slope of some row is known already.
+  bool has_slopes() const {
+    return std::ranges::any_of(memory_.survivors, [](index_t good) { return good > 0; });
+  }
 
   /// No row's f(x) is known, as far as this machine knows at once.
   bool base_missing() const { return !base_answered(); }
@@ -459,6 +465,8 @@ class machine {
     result_.ok = result_.ok && ok;
     if (parts_++ == 0) result_.value = first_loss;
   }
+  /// Whether a part of the estimate that has ended makes none.
+  bool failed_so_far() const { return !result_.ok; }
   /// Zeroes what must not be used: the gradient of an estimate of several parts of which one
   /// failed.
   void zero_if_failed(T* gradient, index_t count) const {
@@ -491,11 +499,16 @@ class machine {
   const double* answers() const { return memory_.answers.data() + round_.base; }
 
   void ask_points() {
-    memory_.answers.resize(static_cast<std::size_t>(round_.count()));
+    memory_.answers.assign(static_cast<std::size_t>(round_.count()), detail::failed_query);
     const index_t before = answerer_->queries;
-    detail::ask_all(others_, memory_.answers, [&](index_t first, std::span<double> mine) {
-      answerer_->ask(round_, first, mine);
-    });
+    try {
+      detail::ask_all(others_, memory_.answers, [&](index_t first, std::span<double> mine) {
+        answerer_->ask(round_, first, mine);
+      });
+    } catch (...) {
+      if (others_ == nullptr) take_base();  // else not all processes know it
+      throw;
+    }
     result_.queries += others_ == nullptr ? answerer_->queries - before : round_.count();
     take_answers();
   }
@@ -510,7 +523,13 @@ class machine {
         ++missing_;
       all[j] = detail::failed_query;
     }
-    if (round_.base > 0) std::copy_n(all.begin(), round_.base, memory_.base.begin());
+    take_base();
+  }
+  void take_base() {
+    for (index_t b = 0; b < round_.base; ++b) {
+      const double f = memory_.answers[static_cast<std::size_t>(b)];
+      memory_.base[static_cast<std::size_t>(b)] = detail::is_finite(f) ? f : detail::failed_query;
+    }
   }
 
   void ask_prepare() {

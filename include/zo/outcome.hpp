@@ -68,7 +68,8 @@ inline constexpr std::string_view to_string(flaw why) {
   return "unknown";
 }
 
-/// The first failed query of an estimate or a run, of those that this process asked.
+/// The first failed query of an estimate or a run. Of several processes only the one that asked it
+/// knows the text of an exception.
 struct query_failure {
   std::uint64_t step = 0;     ///< of the estimate
   index_t row = 0;            ///< of the point (zo::boundary)

@@ -134,7 +134,16 @@ inline status status_of(flaw why) {
                                        : status::out_of_range;
 }
 
-enum class run_phase : std::uint32_t { step, estimate, digest, ask_value, take_value, end, done };
+enum class run_phase : std::uint32_t {
+  step,
+  begin,
+  estimate,
+  digest,
+  ask_value,
+  take_value,
+  end,
+  done
+};
 
 // What a run knows beside its vectors, at the beginning of an estimate or of asking f(x): all that
 // zo::ask must save.
@@ -189,9 +198,6 @@ class minimize_run {
       require(*steps_before <= options_.first_step, who, ": the updater has made ", *steps_before,
               " steps and first_step is ", options_.first_step,
               ", so that directions would repeat; set first_step to next_step of the run before");
-      require(*steps_before > 0 || options_.first_step == 0, who, ": first_step is ",
-              options_.first_step,
-              " and the updater has made no steps; resume it first (resume_at and its state)");
     }
     check_options(who, now());
     how_.queries(dimension, options_.first_step);  // checks selections
@@ -206,7 +212,14 @@ class minimize_run {
     for (;;) {
       switch (phase_) {
         case phase::step:
-          if (may_step()) begin_estimate();
+          if (const auto why = end_before(next_step_, result_.steps, result_.queries)) {
+            end(*why);
+          } else {
+            phase_ = phase::begin;
+          }
+          break;
+        case phase::begin:
+          begin_estimate();
           break;
         case phase::estimate:
           if (how_.pose()) return true;
@@ -244,10 +257,11 @@ class minimize_run {
   const minimize_result& result() const { return result_; }
   bool over() const { return phase_ == phase::done; }
 
-  // As it was when what is posed now was begun; and a run that goes on from there.
+  // As it was when what is posed now was begun; and a run that goes on from there. `answered`: some
+  // of what was posed is answered.
   const run_state& begun() const { return begun_; }
   std::uint64_t times_begun() const { return times_begun_; }
-  void resume(const run_state& from) {
+  void resume(const run_state& from, bool answered) {
     phase_ = from.phase;
     after_value_ = from.after_value;
     next_step_ = from.next_step;
@@ -266,6 +280,19 @@ class minimize_run {
     value_known_ = from.value_known != 0;
     asked_at_the_end_ = from.asked_at_the_end != 0;
     x_is_good_ = from.x_is_good != 0;
+    // One that ended as planned goes on where these options let it.
+    const status why = result_.why;
+    const bool planned =
+        why == status::budget_spent || why == status::steps_done || why == status::target_reached;
+    if (phase_ == phase::done && planned && !reaches_target()) {
+      phase_ = phase::step;
+      asked_at_the_end_ = false;
+    }
+    if (phase_ == phase::begin && !answered) phase_ = phase::step;
+  }
+  // Whether these options would begin the estimate that is under way there.
+  bool allows(const run_state& from) const {
+    return from.phase != phase::begin || !end_before(from.next_step, from.steps, from.queries);
   }
   vector& gradient() { return gradient_; }
   vector& last() { return last_; }
@@ -305,24 +332,19 @@ class minimize_run {
   }
   row_problem<T> problem() { return {x_, 1, dimension_, gradient_.data(), nullptr}; }
   bool drops() const { return how_.failures() == on_failure::drop; }
-  index_t left() const { return *options_.max_queries - result_.queries; }
+  index_t left(index_t asked) const { return *options_.max_queries - asked; }
 
   void end(status why) {
     result_.why = why;
     phase_ = phase::end;
   }
 
-  // One query is always kept for the value of the final point.
-  bool may_step() {
-    const index_t cost = how_.queries(dimension_, next_step_) + (asks_value_ ? 1 : 0);
-    if (options_.max_steps && result_.steps >= *options_.max_steps) {
-      end(status::steps_done);
-    } else if (left() <= cost) {
-      end(status::budget_spent);
-    } else {
-      return true;
-    }
-    return false;
+  // Why a step must not be begun. One query is always kept for the value of the final point.
+  std::optional<status> end_before(std::uint64_t step, std::uint64_t made, index_t asked) const {
+    if (options_.max_steps && made >= *options_.max_steps) return status::steps_done;
+    const index_t cost = how_.queries(dimension_, step) + (asks_value_ ? 1 : 0);
+    if (left(asked) <= cost) return status::budget_spent;
+    return {};
   }
 
   void begin_estimate() {
@@ -431,15 +453,16 @@ class minimize_run {
   bool pose_value() {
     note_begin();
     result_.value = failed_query;
-    if (left() <= 0) {
+    if (left(result_.queries) <= 0) {
       phase_ = after_value_;
       return false;
     }
     phase_ = phase::take_value;
-    machine_.begin(now());
+    const estimate_options place = now();
+    machine_.begin(place);
     row_problem<T> here = problem();
     here.gradients = nullptr;
-    machine_.open(here, how_.failures());
+    machine_.open(here, place, how_.failures());
     machine_.pose_base();
     return true;
   }

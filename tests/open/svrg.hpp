@@ -2,6 +2,8 @@
 // `every` steps the point is kept, with an estimate of many directions there; in between, the
 // difference of two estimates by the same directions and the same sample corrects it:
 //   g = ĝ(x) - ĝ(kept) + ĝ_many(kept)
+// An estimate of which a part fails asks no more; the next one keeps its point anew if the
+// estimate of many directions is not known.
 #pragma once
 
 #include <cstdint>
@@ -21,32 +23,35 @@ struct correction {
   ZO_HD void operator()(zo::index_t i) const { g[i] = g[i] - at_kept[i] + many[i]; }
 };
 
-template <class M, class Few, class Many>
+template <class M, class How>
 class svrg_run {
  public:
   using T = typename M::value_type;
 
-  template <class How>
   svrg_run(M& machine, const How& how)
       : machine_(machine),
+        how_(how),
         few_(how.few.start(machine)),
         many_(how.many.start(machine)),
-        every_(how.every),
         kept_(machine.vector(0)),
         at_kept_(machine.vector(0)),
         mean_(machine.vector(0)) {}
 
   void begin(const zo::row_problem<T>& problem, const zo::estimate_options& options) {
+    zo::detail::require(problem.rows == 1, "elsewhere::svrg: one row at a time");
     problem_ = problem;
     options_ = options;
-    if (size_ == 0) {
+    const bool first = size_ == 0;
+    if (first) {
       size_ = problem.dimension;
       kept_ = machine_.vector(size_);
       at_kept_ = machine_.vector(size_);
       mean_ = machine_.vector(size_);
     }
-    keeps_ = options.step % every_ == 0;
-    part_ = 0;
+    keeps_ = options.step % how_.every == 0 || lost_ != 0;
+    zo::detail::require(keeps_ || !first, "elsewhere::svrg: the first step must be a multiple of ",
+                        how_.every, ", got ", options.step);
+    part_ = keeps_ ? 0 : 1;
     start_part();
   }
   bool pose() {
@@ -54,16 +59,20 @@ class svrg_run {
       if (part_ == 0 ? many_.pose() : few_.pose()) return true;
       part_ == 0 ? many_.end() : few_.end();
       ++part_;
+      if (machine_.failed_so_far()) return false;
       start_part();
     }
     return false;
   }
   void end() {
+    if (keeps_) lost_ = part_ == 1 ? T(1) : T(0);
     machine_.each(size_, correction<T>{at_kept_.data(), mean_.data(), problem_.gradients});
     machine_.zero_if_failed(problem_.gradients, size_);
   }
+  zo::index_t extra_queries() const { return lost_ != 0 ? how_.many.queries(size_) : 0; }
   std::vector<std::span<T>> state() {
-    return {std::span<T>(kept_.data(), kept_.size()), std::span<T>(mean_.data(), mean_.size())};
+    return {std::span<T>(kept_.data(), kept_.size()), std::span<T>(mean_.data(), mean_.size()),
+            std::span<T>(&lost_, 1)};
   }
 
  private:
@@ -71,32 +80,30 @@ class svrg_run {
     zo::row_problem<T> here = problem_;
     here.losses = nullptr;
     if (part_ == 0) {
-      if (keeps_) {
-        machine_.copy(problem_.x, size_, kept_.data());
-        here.gradients = mean_.data();
-        many_.begin(here, options_);
-        return;
-      }
-      part_ = 1;
-    }
-    if (part_ == 1) {
+      machine_.copy(problem_.x, size_, kept_.data());
+      here.gradients = mean_.data();
+      many_.begin(here, options_);
+    } else if (part_ == 1) {
       few_.begin(here, options_);
     } else if (part_ == 2) {
+      zo::estimate_options there = options_;
+      there.known_values = {};  // those are of x
       here.x = kept_.data();
       here.gradients = at_kept_.data();
-      few_.begin(here, options_);
+      few_.begin(here, there);
     }
   }
 
   M& machine_;
-  Few few_;
-  Many many_;
-  std::uint64_t every_;
+  How how_;
+  decltype(std::declval<const How&>().few.start(std::declval<M&>())) few_;
+  decltype(std::declval<const How&>().many.start(std::declval<M&>())) many_;
   decltype(std::declval<M&>().vector(0)) kept_, at_kept_, mean_;
   zo::row_problem<T> problem_;
   zo::estimate_options options_;
   zo::index_t size_ = 0;
   bool keeps_ = false;
+  T lost_ = 0;  // 1: the estimate of many directions failed
   int part_ = 0;
 };
 
@@ -111,10 +118,16 @@ struct svrg {
     return 2 * few.queries(d) + (step % every == 0 ? many.queries(d) : 0);
   }
   zo::index_t queries(zo::index_t d) const { return queries(d, 0); }
+  zo::on_failure failures() const { return few.options().failures; }
+  void describe(zo::detail::fingerprint& print) const {
+    zo::detail::describe(few, print);
+    zo::detail::describe(many, print);
+    print.add(every);
+  }
 
   template <class M>
   auto start(M& machine) const {
-    return svrg_run<M, decltype(few.start(machine)), decltype(many.start(machine))>(machine, *this);
+    return svrg_run<M, svrg>(machine, *this);
   }
 };
 

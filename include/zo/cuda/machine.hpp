@@ -160,7 +160,8 @@ class machine {
     memory_.begin("zo::estimate");
     report_ = memory_.take<detail::report>(detail::room::report, 1);
   }
-  void open(const row_problem<T>& problem, on_failure failures) {
+  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures) {
+    options_ = options;
     problem_ = problem;
     failures_ = failures;
     const index_t numbers = detail::tally::numbers(problem.rows);
@@ -374,6 +375,8 @@ class machine {
     detail::close(at_, end, known(), base_, report_, problem_.losses);
     detail::mend(at_, end, known(), report_, problem_.dimension, problem_.gradients);
   }
+  /// Whether a part of the estimate that has ended makes none. Waits for the stream.
+  bool failed_so_far() const { return !result().ok; }
   void zero_if_failed(T* gradient, index_t count) const {
     detail::zero_if_failed(at_, report_, count, gradient);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 #include <zo/estimate.hpp>
 #include <zo/nn/network.hpp>
+#include <zo/rge.hpp>
 
 namespace deepzero {
 

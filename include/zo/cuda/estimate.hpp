@@ -79,6 +79,27 @@ pending_estimate estimate_rows(const policy& on, F& f, const row_problem<T>& pro
   return {on, here.queries(), here.report()};
 }
 
+// What cuda::estimator_for asks for, as assertions: nvcc does not say which part of a concept
+// fails.
+template <class How, class F, class T>
+constexpr void check_estimator() {
+  static_assert(
+      objective<F, T>,
+      "zo::cuda::objective: an objective of the device is called as f(zo::cuda::points<T>, "
+      "zo::cuda::span<double> losses, cudaStream_t); docs/cuda.md shows the other kinds");
+  if constexpr (objective<F, T>) {
+    static_assert(
+        estimator_on<How, machine<T, F>>,
+        "zo::estimator_on: an estimator is wanted here, such as zo::rge() or zo::cge(), or "
+        "a zo::estimator_on of your own with queries, asks and start");
+    if constexpr (estimator_on<How, machine<T, F>>) {
+      static_assert(estimator_for<How, F, T>,
+                    "zo::cuda::estimator_for: this estimator asks whole points, and the objective "
+                    "answers differences of coordinates only: use zo::cge, or a batch objective");
+    }
+  }
+}
+
 template <class T>
 void check_vectors(const policy& on, span<const T> x, span<T> gradient) {
   constexpr const char* who = "zo::estimate";
@@ -103,12 +124,11 @@ void check_vectors(const policy& on, span<const T> x, span<T> gradient) {
 /// of at most chunk_bytes for batch objectives, none for lazy ones; some numbers a direction.
 /// Throws std::invalid_argument for bad sizes and options, zo::cuda::error for failed CUDA calls.
 template <class F, cuda::device_vector X, cuda::writable_device_vector G, class How>
-requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
-    cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
-        cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,
-                                        const How& how, const estimate_options& options,
-                                        cuda::workspace& memory) {
+requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> cuda::pending_estimate
+estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient, const How& how,
+         const estimate_options& options, cuda::workspace& memory) {
   using T = cuda::device_scalar_of<G>;
+  cuda::detail::check_estimator<How, std::remove_reference_t<F>, T>();
   const cuda::span<const T> from(x);
   const cuda::span<T> to(gradient);
   cuda::detail::check_vectors(on, from, to);
@@ -123,10 +143,9 @@ requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
 }
 
 template <class F, cuda::device_vector X, cuda::writable_device_vector G, class How>
-requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> &&
-    cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<G>>
-        cuda::pending_estimate estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient,
-                                        const How& how, const estimate_options& options = {}) {
+requires std::same_as<cuda::device_scalar_of<X>, cuda::device_scalar_of<G>> cuda::pending_estimate
+estimate(const cuda::policy& on, F&& f, const X& x, G&& gradient, const How& how,
+         const estimate_options& options = {}) {
   auto memory = std::make_unique<cuda::workspace>(on);
   const bool captured = cuda::detail::capturing(on.stream());
   memory->allow_capture();

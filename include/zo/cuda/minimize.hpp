@@ -40,10 +40,10 @@ bool step_of(const policy& on, Updater& updater, span<T> x, span<const T> gradie
 /// estimate are counted, because all of them were made; that a step left the finite numbers is
 /// known after the estimate that follows it.
 template <class F, cuda::writable_device_vector X, class How, class Optimizer>
-requires cuda::estimator_for<How, std::remove_reference_t<F>, cuda::device_scalar_of<X>>
-    minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,
-                             Optimizer&& optimizer, const minimize_options& options) {
+minimize_result minimize(const cuda::policy& on, F&& f, X&& x, const How& how,
+                         Optimizer&& optimizer, const minimize_options& options) {
   using T = cuda::device_scalar_of<X>;
+  cuda::detail::check_estimator<How, std::remove_reference_t<F>, T>();
   static_assert(
       cuda::updater_for<Optimizer, T> || detail::like_a_rule<std::remove_cvref_t<Optimizer>>,
       "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), a "

@@ -42,7 +42,7 @@ struct place {
   std::uint32_t number = 0;
 };
 
-inline words block(const stream_context& at, std::uint32_t block_number, std::uint32_t purpose = 0) {
+inline words block(const place& at, std::uint32_t block_number, std::uint32_t purpose = 0) {
   const auto step_low = static_cast<std::uint32_t>(at.step & 0xffffffffu);
   const auto step_high = static_cast<std::uint32_t>(at.step >> 32);
   return philox({block_number, at.number, step_low, purpose * 0x1000000u + step_high},
@@ -69,7 +69,7 @@ struct normal {
   double value;
   double radius;
 };
-inline normal gaussian_value(const stream_context& at, std::int64_t coordinate) {
+inline normal gaussian_value(const place& at, std::int64_t coordinate) {
   const position where = locate(coordinate, 4);
   const words w = block(at, where.block_number);
   const std::size_t pair = where.value < 2 ? 0 : 2;
@@ -85,7 +85,7 @@ inline normal gaussian_value(const stream_context& at, std::int64_t coordinate) 
   return {radius * (where.value % 2 == 0 ? along : across), radius};
 }
 
-inline double rademacher_value(const stream_context& at, std::int64_t coordinate) {
+inline double rademacher_value(const place& at, std::int64_t coordinate) {
   const position where = locate(coordinate, 128);
   const words w = block(at, where.block_number);
   const std::uint32_t word = w[static_cast<std::size_t>(where.value / 32)];
@@ -95,7 +95,7 @@ inline double rademacher_value(const stream_context& at, std::int64_t coordinate
 
 enum class distribution { gaussian, rademacher, sphere };
 
-inline vector direction(distribution kind, const stream_context& at, std::size_t dimension) {
+inline vector direction(distribution kind, const place& at, std::size_t dimension) {
   vector u(dimension);
   double squares = 0;
   for (std::size_t i = 0; i < dimension; ++i) {

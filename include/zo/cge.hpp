@@ -140,4 +140,14 @@ class cge {
   cge_options options_;
 };
 
+namespace detail {
+
+// Compiled in src/estimators.cpp.
+extern template class slope_run<machine<float>, cge_slopes<machine<float>, forward>>;
+extern template class slope_run<machine<float>, cge_slopes<machine<float>, central>>;
+extern template class slope_run<machine<double>, cge_slopes<machine<double>, forward>>;
+extern template class slope_run<machine<double>, cge_slopes<machine<double>, central>>;
+
+}  // namespace detail
+
 }  // namespace zo

@@ -86,7 +86,8 @@ class slope_run {
 
   slope_run(M& machine, Slopes slopes) : machine_(machine), slopes_(std::move(slopes)) {}
 
-  void begin(const row_problem<T>& problem, const estimate_options& options) {
+  // Not inlined, so that programs take those of src/estimators.cpp.
+  [[gnu::noinline]] void begin(const row_problem<T>& problem, const estimate_options& options) {
     machine_.open(problem, options, slopes_.failures());
     first_ = here_ = 0;
     prepared_ = false;
@@ -101,7 +102,7 @@ class slope_run {
     slopes_.reserve(machine_, group_);
   }
 
-  bool pose() {
+  [[gnu::noinline]] bool pose() {
     if (posed_) take();
     if (!complete_ || first_ >= slopes_.count()) return false;
     posed_ = true;

@@ -117,22 +117,7 @@ class machine {
     threads_.count = answerer_->threads();
   }
   /// A part of it, which has a point, a place in the run and known values of its own.
-  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures) {
-    problem_ = problem;
-    options_ = options;
-    failures_ = failures;
-    dropped_ = false;
-    missing_ = 0;
-    memory_.base.assign(static_cast<std::size_t>(problem.rows), detail::failed_query);
-    std::ranges::copy(options_.known_values, memory_.base.begin());
-    detail::cleared(memory_.survivors, problem.rows);
-    detail::cleared(memory_.faults, problem.rows);
-    detail::cleared(memory_.sums, problem.rows);
-    detail::cleared(memory_.small_sums, problem.rows);
-    detail::cleared(memory_.counts, problem.rows);
-    failed_before_ = result_.failed;
-    answerer_->begin(options_, failures);
-  }
+  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures);
   const estimate_options& options() const { return options_; }
   const row_problem<T>& problem() const { return problem_; }
   bool knows_base() const { return !options_.known_values.empty(); }
@@ -171,27 +156,11 @@ class machine {
   }
 
   /// Asks what is posed. What the objective throws leaves here.
-  void ask() {
-    answerer_->thrown.clear();
-    switch (kind_) {
-      case kind::points:
-        ask_points();
-        break;
-      case kind::prepare:
-        ask_prepare();
-        break;
-      case kind::probes:
-        ask_probes();
-        break;
-    }
-  }
+  void ask();
   const detail::question_round<T>& round() const { return round_; }
   /// The answers to a round of points, for those who answer themselves: infinite where a query
   /// failed, NaN where there is no answer.
-  void answer(std::span<const double> answers) {
-    memory_.answers.assign(answers.begin(), answers.end());
-    take_answers();
-  }
+  void answer(std::span<const double> answers);
   void count_queries(index_t made) { result_.queries += made; }
   /// Answers are missing because nobody wants them any more: slopes without them are left out.
   void drop_the_rest() { dropped_ = true; }
@@ -264,17 +233,7 @@ class machine {
 
   /// Notes the rows at which a step along a direction is not what it was meant to be; false if
   /// there is nothing left to estimate.
-  bool find_faults(const detail::step_check<T>& check) {
-    detail::parallel_tiles(
-        threads(), problem_.rows, problem_.dimension, detail::worth_a_thread<rademacher>(),
-        [&](index_t b, index_t first, index_t count) {
-          add_fault(b,
-                    detail::step_faults(check, count, problem_.x + b * problem_.dimension + first));
-        });
-    const auto sound = [](unsigned faults) { return faults == 0; };
-    return drops() ? std::ranges::any_of(memory_.faults, sound)
-                   : std::ranges::all_of(memory_.faults, sound);
-  }
+  bool find_faults(const detail::step_check<T>& check);
 
   /// The next `count` directions of every row.
   template <distribution D>
@@ -390,81 +349,19 @@ class machine {
   }
 
   /// Gradients of `count` coordinates from their answers; a coordinate whose slope fails stays 0.
-  void write_slopes(const coordinates& along, index_t count, bool uses_base, double scale) {
-    const index_t rows = problem_.rows;
-    const int sides = along.sides();
-    for (index_t k = 0; k < count; ++k) {
-      const index_t i = along.coordinate(k);
-      const double* const answers = this->answers() + k * sides * rows;
-      for (index_t b = 0; b < rows; ++b) {
-        const auto row = static_cast<std::size_t>(b);
-        for (int p = 0; p < sides; ++p) add_to_mean(row, answers[p * rows + b]);
-        const double lower = uses_base ? memory_.base[row] : answers[rows + b];
-        const T lower_x = uses_base ? problem_.x[b * problem_.dimension + i] : along.moved(b, i, 1);
-        write_slope(b, i, scale,
-                    detail::quotient(answers[b], lower, static_cast<double>(along.moved(b, i, 0)),
-                                     static_cast<double>(lower_x)));
-      }
-    }
-  }
+  void write_slopes(const coordinates& along, index_t count, bool uses_base, double scale);
 
   /// Coordinates and steps of `count` coordinates: all upper sides, then (central) all lower ones.
-  void pose_probes(const coordinates& along, index_t count) {
-    const auto probes = static_cast<std::size_t>(count * along.sides());
-    memory_.rows.resize(probes);
-    memory_.weights.resize(probes);
-    for (std::size_t j = 0; j < probes; ++j) {
-      const index_t i = along.coordinate(static_cast<index_t>(j) % count);
-      const int side = static_cast<int>(static_cast<index_t>(j) / count);
-      memory_.rows[j] = i;
-      memory_.weights[j] = along.moved(0, i, side) - problem_.x[i];
-    }
-    kind_ = kind::probes;
-  }
+  void pose_probes(const coordinates& along, index_t count);
   /// Gradients from the differences that were answered.
-  void write_rises(const coordinates& along, index_t count, double scale) {
-    const bool central = along.sides() == 2;
-    for (index_t k = 0; k < count; ++k) {
-      const auto upper = static_cast<std::size_t>(k), lower = static_cast<std::size_t>(count + k);
-      write_slope(0, memory_.rows[upper], scale,
-                  detail::quotient(memory_.answers[upper], central ? memory_.answers[lower] : 0,
-                                   static_cast<double>(memory_.weights[upper]),
-                                   central ? static_cast<double>(memory_.weights[lower]) : 0));
-    }
-  }
+  void write_rises(const coordinates& along, index_t count, double scale);
 
   // The end --------------------------------------------------------------------------------------
 
   /// Ends a part of `slopes` slopes a row. `complete`: all its questions were asked. Losses are
   /// f(x) or the means of the answers; gradients are means over the slopes that are left
   /// (`rescale`), or zeros.
-  void close(index_t slopes, bool uses_base, bool rescale, bool complete) {
-    unsigned faults = 0;
-    double first_loss = 0;
-    index_t enough = 0;
-    for (index_t b = 0; b < problem_.rows; ++b) {
-      if (complete && rescale) end_row(b, slopes);
-      const auto row = static_cast<std::size_t>(b);
-      const double loss = uses_base ? memory_.base[row]
-                                    : detail::mean_of(memory_.sums[row], memory_.small_sums[row],
-                                                      memory_.counts[row]);
-      if (problem_.losses != nullptr) problem_.losses[b] = loss;
-      if (b == 0) first_loss = loss;
-      faults |= memory_.faults[row];
-      enough += memory_.survivors[row] >= (drops() ? 1 : slopes) ? 1 : 0;
-    }
-    const bool ok = complete && (drops() ? enough > 0 : enough == problem_.rows);
-    if (!ok) {
-      clear_gradients();
-      if (result_.ok) {
-        result_.why = detail::flaw_of((faults & detail::step_is_lost) != 0,
-                                      (faults & detail::beyond_range) != 0,
-                                      result_.failed - failed_before_ + missing_);
-      }
-    }
-    result_.ok = result_.ok && ok;
-    if (parts_++ == 0) result_.value = first_loss;
-  }
+  void close(index_t slopes, bool uses_base, bool rescale, bool complete);
   /// Whether a part of the estimate that has ended makes none.
   bool failed_so_far() const { return !result_.ok; }
   /// Zeroes what must not be used: the gradient of an estimate of several parts of which one
@@ -480,11 +377,7 @@ class machine {
   std::pair<double, estimate_result> value_result() const { return {base(0), result_}; }
   /// Whether all steps left finite numbers; those of this machine say so at once.
   static bool finite() { return true; }
-  std::uint64_t print(const T* x, index_t count) const {
-    return detail::fingerprint()
-        .add(std::span<const T>(x, static_cast<std::size_t>(count)))
-        .value();
-  }
+  std::uint64_t print(const T* x, index_t count) const;
   /// x, where the host can read it.
   std::span<const T> readable(const T* x, index_t count) const {
     return {x, static_cast<std::size_t>(count)};
@@ -498,94 +391,18 @@ class machine {
   bool drops() const { return failures_ == on_failure::drop || dropped_; }
   const double* answers() const { return memory_.answers.data() + round_.base; }
 
-  void ask_points() {
-    memory_.answers.assign(static_cast<std::size_t>(round_.count()), detail::failed_query);
-    const index_t before = answerer_->queries;
-    try {
-      detail::ask_all(others_, memory_.answers, [&](index_t first, std::span<double> mine) {
-        answerer_->ask(round_, first, mine);
-      });
-    } catch (...) {
-      if (others_ == nullptr) take_base();  // else not all processes know it
-      throw;
-    }
-    result_.queries += others_ == nullptr ? answerer_->queries - before : round_.count();
-    take_answers();
-  }
+  void ask_points();
 
-  void take_answers() {
-    std::vector<double>& all = memory_.answers;
-    for (std::size_t j = 0; j < all.size(); ++j) {
-      if (detail::is_finite(all[j])) continue;
-      if (!dropped_ || !detail::is_nan(all[j]))
-        note_failure(static_cast<index_t>(j), all[j]);
-      else
-        ++missing_;
-      all[j] = detail::failed_query;
-    }
-    take_base();
-  }
-  void take_base() {
-    for (index_t b = 0; b < round_.base; ++b) {
-      const double f = memory_.answers[static_cast<std::size_t>(b)];
-      memory_.base[static_cast<std::size_t>(b)] = detail::is_finite(f) ? f : detail::failed_query;
-    }
-  }
+  void take_answers();
+  void take_base();
 
-  void ask_prepare() {
-    const std::span<const T> x(problem_.x, static_cast<std::size_t>(problem_.dimension));
-    double value = detail::ask_everywhere(others_, options_.step, [&] {
-      const double asked = answerer_->prepare(x);
-      return detail::is_finite(asked) ? asked : detail::failed_query;
-    });
-    ++result_.queries;
-    round_ = {problem_.x, problem_.dimension, 1, 1, 1, 0, nullptr};
-    if (detail::is_nan(value)) note_failure(0, value);
-    memory_.base[0] = value;
-  }
+  void ask_prepare();
 
-  void ask_probes() {
-    memory_.answers.assign(memory_.rows.size(), detail::failed_query);
-    result_.queries += detail::probe_all<T>(
-        others_, memory_.rows, memory_.weights, memory_.answers,
-        [&](index_t i) { return answerer_->cost(i); },
-        [&](std::span<const index_t> these, std::span<const T> steps,
-            std::span<double> differences) { return answerer_->probe(these, steps, differences); });
-    for (std::size_t k = 0; k < memory_.answers.size(); ++k) {
-      if (!detail::is_finite(memory_.answers[k])) note_failed_probe(k);
-    }
-  }
+  void ask_probes();
 
-  void note_failure(index_t question, double answer) {
-    ++result_.failed;
-    if (result_.failure != nullptr) return;
-    auto failure = std::make_shared<query_failure>();
-    describe_failure(*failure, question, answer);
-    if (problem_.dimension <= most_reported) {
-      std::vector<T> point(static_cast<std::size_t>(problem_.dimension));
-      round_.write_whole(question, point.data());
-      failure->point.assign(point.begin(), point.end());
-    }
-    failure->row = round_.row(question);
-    result_.failure = std::move(failure);
-  }
-  void note_failed_probe(std::size_t k) {
-    ++result_.failed;
-    if (result_.failure != nullptr) return;
-    auto failure = std::make_shared<query_failure>();
-    describe_failure(*failure, 0, memory_.answers[k]);
-    if (problem_.dimension <= most_reported) {
-      failure->point.assign(problem_.x, problem_.x + problem_.dimension);
-      failure->point[static_cast<std::size_t>(memory_.rows[k])] +=
-          static_cast<double>(memory_.weights[k]);
-    }
-    result_.failure = std::move(failure);
-  }
-  void describe_failure(query_failure& failure, index_t question, double answer) const {
-    failure.step = options_.step;
-    failure.why = answerer_->thrown.of(question);
-    if (failure.why.empty()) failure.why = "the answer is " + detail::text_of(answer);
-  }
+  void note_failure(index_t question, double answer);
+  void note_failed_probe(std::size_t k);
+  void describe_failure(query_failure& failure, index_t question, double answer) const;
 
   void add_fault(index_t row, unsigned fault) {
     if (fault == 0) return;
@@ -609,19 +426,7 @@ class machine {
   }
 
   // The mean over the directions that are left; zeros where it is no number.
-  void end_row(index_t b, index_t slopes) {
-    index_t& good = memory_.survivors[static_cast<std::size_t>(b)];
-    unsigned& faults = memory_.faults[static_cast<std::size_t>(b)];
-    T* const g = problem_.gradients + b * problem_.dimension;
-    if (faults == 0 && good > 0 && good < slopes) {
-      const T factor = detail::rescaling<T>(slopes, good);
-      for (index_t i = 0; i < problem_.dimension; ++i) g[i] *= factor;
-      if (!detail::all_finite(problem_.dimension, g)) faults = detail::beyond_range;
-    }
-    if (faults == 0) return;
-    good = 0;
-    std::fill_n(g, problem_.dimension, T(0));
-  }
+  void end_row(index_t b, index_t slopes);
 
   template <distribution D>
   void find_factors(const directions<D>& along, index_t first, index_t count) {
@@ -664,5 +469,9 @@ class machine {
   index_t missing_ = 0;        // answers nobody waited for
   int parts_ = 0;
 };
+
+// Compiled in src/machine.cpp.
+extern template class machine<float>;
+extern template class machine<double>;
 
 }  // namespace zo

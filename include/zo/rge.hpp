@@ -124,4 +124,22 @@ class rge {
   rge_options options_;
 };
 
+namespace detail {
+
+// Compiled in src/estimators.cpp.
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, forward>>;
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, forward>>;
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, central>>;
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, central>>;
+extern template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, central>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, forward>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, forward>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, forward>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, central>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, central>>;
+extern template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, central>>;
+
+}  // namespace detail
+
 }  // namespace zo

@@ -208,7 +208,7 @@ class minimize_run {
   minimize_run& operator=(const minimize_run&) = delete;
 
   // Takes the answers of what was posed and poses the next questions; false at the end.
-  bool pose() {
+  [[gnu::noinline]] bool pose() {
     for (;;) {
       switch (phase_) {
         case phase::step:
@@ -551,6 +551,10 @@ class minimize_run {
   bool x_is_good_ = true;             // f(x) is a number, or nobody knows better
   double last_value_ = failed_query;  // f(x) before the last step
 };
+
+// Compiled in src/estimators.cpp.
+extern template class minimize_run<machine<float>>;
+extern template class minimize_run<machine<double>>;
 
 // Runs to the end, asking the machine.
 template <class M>

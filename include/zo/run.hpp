@@ -262,6 +262,7 @@ class minimize_run {
   const run_state& begun() const { return begun_; }
   std::uint64_t times_begun() const { return times_begun_; }
   void resume(const run_state& from, bool answered) {
+    begun_ = from;
     phase_ = from.phase;
     after_value_ = from.after_value;
     next_step_ = from.next_step;
@@ -286,7 +287,7 @@ class minimize_run {
         why == status::budget_spent || why == status::steps_done || why == status::target_reached;
     if (phase_ == phase::done && planned && !reaches_target()) {
       phase_ = phase::step;
-      asked_at_the_end_ = false;
+      asked_at_the_end_ = asked_at_the_end_ && value_known_;
     }
     if (phase_ == phase::begin && !answered) phase_ = phase::step;
   }
@@ -351,6 +352,7 @@ class minimize_run {
     note_begin();
     const estimate_options place = now();
     phase_ = phase::estimate;
+    asked_at_the_end_ = false;
     agree_on_estimate<T>(
         machine_.others(), dimension_, 1, [this](fingerprint& print) { how_.describe(print); },
         place, [this] { return machine_.print(x_, dimension_); });

@@ -28,7 +28,7 @@ template <class T>
 concept scalar = std::same_as<T, float> || std::same_as<T, double>;
 
 inline constexpr int version_major = 0;
-inline constexpr int version_minor = 2;
+inline constexpr int version_minor = 3;
 inline constexpr int version_patch = 0;
 
 namespace detail {

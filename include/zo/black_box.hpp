@@ -19,6 +19,30 @@
 #include "zo/objective.hpp"
 #include "zo/outcome.hpp"
 
+namespace zo {
+
+/// Points that are described and not stored, for machine::pose: candidates in the order of
+/// zo/candidate.hpp. What an estimator of your own derives from, if none of the machine's are its.
+template <class T>
+class point_source {
+ public:
+  point_source() = default;
+  point_source(const point_source&) = default;
+  point_source& operator=(const point_source&) = default;
+  virtual ~point_source() = default;
+
+  /// Turns coordinates at … at+count-1 into those of candidate j; `to` points at the first of them.
+  /// From several threads.
+  virtual void write(index_t j, index_t at, index_t count, T* to) const = 0;
+  /// Whether a buffer stays a copy of x, in which restore(j) undoes what write(j) did.
+  virtual bool moves_a_copy() const { return false; }
+  virtual void restore(index_t /*j*/, T* /*buffer*/) const {}
+  /// Coordinates to write before a second thread is worth it.
+  virtual index_t worth_a_thread() const = 0;
+};
+
+}  // namespace zo
+
 namespace zo::detail {
 
 inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
@@ -46,24 +70,6 @@ void parallel_tiles(const execution_policy auto& policy, index_t rows, index_t l
     }
   });
 }
-
-// Points that are described and not stored: candidates in the order of zo/candidate.hpp.
-template <class T>
-class point_source {
- public:
-  point_source() = default;
-  point_source(const point_source&) = default;
-  point_source& operator=(const point_source&) = default;
-  virtual ~point_source() = default;
-
-  // Turns coordinates at … at+count-1 into those of candidate j; `to` points at the first of them.
-  virtual void write(index_t j, index_t at, index_t count, T* to) const = 0;
-  // Whether a buffer stays a copy of x, in which restore(j) undoes what write(j) did.
-  virtual bool moves_a_copy() const { return false; }
-  virtual void restore(index_t /*j*/, T* /*buffer*/) const {}
-  // Coordinates to write before a second thread is worth it.
-  virtual index_t worth_a_thread() const = 0;
-};
 
 // Questions that are asked together: rows of x themselves, and candidates after them.
 template <class T>

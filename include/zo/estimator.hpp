@@ -49,7 +49,8 @@ concept estimate_run = requires(R& run, const row_problem<typename M::value_type
 ///   start(machine)       its run
 ///   asks                 zo::asks: static, what it needs of an objective
 /// Optional: describe(print), which adds to a fingerprint what makes its estimates differ, for
-/// processes that share them; queries(dimension, step), where steps differ in price.
+/// processes that share them; queries(dimension, step), where steps differ in price; failures(),
+/// the policy of a run (zo::on_failure::stop without it).
 template <class E, class M>
 concept estimator_on = detail::rule(
     requires(const std::remove_cvref_t<E>& how) {

@@ -135,7 +135,7 @@ class machine {
   // Questions. Posed by an estimator, asked by whoever runs it ------------------------------------
 
   /// Candidates of a source, after the rows of x themselves if `with_base`.
-  void pose(const detail::point_source<T>& source, index_t candidates, int sides, bool with_base) {
+  void pose(const point_source<T>& source, index_t candidates, int sides, bool with_base) {
     round_ = {problem_.x,
               problem_.dimension,
               problem_.rows,
@@ -170,6 +170,8 @@ class machine {
     return std::ranges::any_of(memory_.survivors, [](index_t good) { return good > 0; });
   }
 
+  /// Answers to the candidates of the last round, NaN where one failed.
+  const double* answers() const { return memory_.answers.data() + round_.base; }
   /// No row's f(x) is known, as far as this machine knows at once.
   bool base_missing() const { return !base_answered(); }
   /// f(x) of some row is known.
@@ -184,7 +186,7 @@ class machine {
 
   /// Candidates of directions; number 0 of `from` is the first direction of row 0.
   template <distribution D>
-  class directions final : public detail::point_source<T> {
+  class directions final : public point_source<T> {
    public:
     directions() = default;
     directions(const row_problem<T>& problem, const stream& from, index_t per_row, int sides,
@@ -292,7 +294,7 @@ class machine {
 
   /// Candidates that differ from x in one coordinate. With one row a buffer stays a copy of x in
   /// which a single coordinate is moved and put back.
-  class coordinates final : public detail::point_source<T> {
+  class coordinates final : public point_source<T> {
    public:
     coordinates() = default;
     coordinates(const row_problem<T>& problem, const detail::chosen_coordinates& chosen, int sides,
@@ -362,6 +364,15 @@ class machine {
   /// f(x) or the means of the answers; gradients are means over the slopes that are left
   /// (`rescale`), or zeros.
   void close(index_t slopes, bool uses_base, bool rescale, bool complete);
+  /// The same of a part whose gradient its estimator has written itself.
+  void close(double value, flaw why) {
+    if (why != flaw::none && result_.ok) {
+      result_.ok = false;
+      result_.why = why;
+    }
+    if (!result_.ok) clear_gradients();
+    if (parts_++ == 0) result_.value = value;
+  }
   /// Whether a part of the estimate that has ended makes none.
   bool failed_so_far() const { return !result_.ok; }
   /// Zeroes what must not be used: the gradient of an estimate of several parts of which one
@@ -389,7 +400,6 @@ class machine {
 
   const detail::thread_count& threads() const { return threads_; }
   bool drops() const { return failures_ == on_failure::drop || dropped_; }
-  const double* answers() const { return memory_.answers.data() + round_.base; }
 
   void ask_points();
 

@@ -499,4 +499,246 @@ TEST(minimize, numbers_beyond_the_scalar_type_are_refused_before_the_budget) {
                        "chunk_bytes"));
 }
 
+// ---- estimates that fail and runs that go on
+
+// Fails in the calls whose numbers are given.
+struct fails_at {
+  std::vector<index_t> bad;
+  index_t asked = 0;
+  double operator()(std::span<const double> x) {
+    if (std::ranges::count(bad, asked++) > 0) throw std::runtime_error("node 7 is gone");
+    return smooth_loss(x);
+  }
+};
+
+TEST(minimize, a_failed_estimate_is_skipped_and_its_step_undone) {
+  const rge how({.directions = 2, .failures = on_failure::drop});
+  // Three queries an estimate: f(x) of the third one fails.
+  fails_at f{{6}};
+  auto x = ramp<double>(4), y = x;
+  std::vector<std::uint64_t> steps;
+  const auto r = minimize(zo::seq, f, x, how, zo::sgd(),
+                          {.max_queries = 1000, .max_steps = 4, .on_step = [&](const auto& at) {
+                             steps.push_back(at.step);
+                             return zo::verdict::go_on;
+                           }});
+  EXPECT_EQ(r.why, status::steps_done);
+  EXPECT_EQ(r.skipped, 1);
+  EXPECT_EQ(r.failed, 1);
+  EXPECT_EQ(r.steps, 4u) << "without the one that was undone";
+  EXPECT_EQ(r.next_step, 6u);
+  EXPECT_EQ(r.queries, f.asked);
+  EXPECT_EQ(steps, (std::vector<std::uint64_t>{0, 1, 3, 4, 5}));
+  ASSERT_NE(r.failure, nullptr);
+  EXPECT_EQ(r.failure->why, "node 7 is gone");
+  EXPECT_EQ(r.failure->step, 2u);
+  // The same by hand: step 1 is made and undone, and directions of step 2 are never seen again.
+  std::vector<double> g(4);
+  auto good = [](std::span<const double> v) { return smooth_loss(v); };
+  for (const std::uint64_t step : {0, 3, 4, 5}) {
+    zo::estimate(zo::seq, good, y, g, how, {.step = step});
+    zo::sgd().start<double>(4).step(zo::seq, std::span(y), std::span<const double>(g));
+  }
+  EXPECT_TRUE(same_bits(x, y));
+  EXPECT_EQ(r.value, smooth_loss(std::span<const double>(y)));
+}
+
+TEST(minimize, a_point_known_to_be_good_is_kept_when_an_estimate_is_skipped) {
+  // All slopes of the second estimate fail, and f(x) does not.
+  fails_at f{{4, 5}};
+  auto x = ramp<double>(4), y = x;
+  const rge how({.directions = 2, .failures = on_failure::drop});
+  const auto r = minimize(zo::seq, f, x, how, zo::sgd(), {.max_queries = 1000, .max_steps = 2});
+  EXPECT_EQ(r.skipped, 1);
+  EXPECT_EQ(r.steps, 2u);
+  EXPECT_EQ(r.next_step, 3u);
+  std::vector<double> g(4);
+  auto good = [](std::span<const double> v) { return smooth_loss(v); };
+  for (const std::uint64_t step : {0, 2}) {
+    zo::estimate(zo::seq, good, y, g, how, {.step = step});
+    zo::sgd().start<double>(4).step(zo::seq, std::span(y), std::span<const double>(g));
+  }
+  EXPECT_TRUE(same_bits(x, y));
+}
+
+TEST(minimize, a_run_that_only_fails_ends_after_max_failed_steps) {
+  auto f = [](std::span<const double>) { return not_a_number; };
+  for (const int most : {0, 1, 7}) {
+    const auto x = ramp<double>(4);
+    for (const bool both : {false, true}) {
+      auto y = x;
+      const minimize_options options{.max_queries = 1000, .max_failed_steps = most};
+      const auto r =
+          both ? minimize(zo::seq, f, y, cge({.failures = on_failure::drop}, central{}), zo::sgd(),
+                          options)
+               : minimize(zo::seq, f, y, rge({.failures = on_failure::drop}), zo::sgd(), options);
+      EXPECT_EQ(r.why, status::query_failed);
+      EXPECT_EQ(r.skipped, most);
+      EXPECT_EQ(r.steps, 0u);
+      EXPECT_EQ(r.next_step, static_cast<std::uint64_t>(most));
+      EXPECT_TRUE(same_bits(x, y));
+      EXPECT_TRUE(std::isnan(r.value));
+      EXPECT_TRUE(std::isnan(r.best));
+    }
+  }
+  // One that succeeds in between is a new beginning.
+  index_t asked = 0;
+  auto often = [&](std::span<const double> x) {
+    return asked++ / 2 % 3 == 0 ? smooth_loss(x) : not_a_number;
+  };
+  auto x = ramp<double>(4);
+  const auto r = minimize(zo::seq, often, x, rge({.failures = on_failure::drop}), zo::sgd(),
+                          {.max_queries = 301, .max_failed_steps = 2});
+  EXPECT_EQ(r.why, status::budget_spent);
+  EXPECT_GT(r.skipped, 90);
+}
+
+TEST(minimize, a_run_with_skips_resumes_at_next_step_with_the_same_bits) {
+  // Fails by the point alone, so that a whole run and its parts see the same.
+  auto f = [](std::span<const double> x) {
+    return std::sin(1e5 * x[1]) > 0.3 ? not_a_number : smooth_loss(x);
+  };
+  const auto check = [&](const auto& how) {
+    int compared = 0;
+    for (const std::uint64_t cut : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u}) {
+      auto whole = ramp<double>(9), parts = whole;
+      auto long_run = zo::adam({.rate = 0.05}).start<double>(9), kept = long_run;
+      const auto all = minimize(zo::seq, f, whole, how, long_run,
+                                {.max_queries = 100000, .max_steps = 14, .seed = 4});
+      const auto first = minimize(zo::seq, f, parts, how, kept,
+                                  {.max_queries = 100000, .max_steps = cut, .seed = 4});
+      const auto second = minimize(zo::seq, f, parts, how, kept,
+                                   {.max_queries = 100000,
+                                    .max_steps = 14 - first.steps,
+                                    .seed = 4,
+                                    .first_step = first.next_step});
+      EXPECT_GT(all.skipped, 0);
+      // The last step of the first part may be one that the whole run finds bad, and undoes.
+      if (std::isnan(first.value)) continue;
+      ++compared;
+      EXPECT_EQ(first.steps + second.steps, all.steps);
+      EXPECT_TRUE(same_bits(whole, parts)) << cut;
+      EXPECT_EQ(second.next_step, all.next_step);
+      EXPECT_EQ(first.skipped + second.skipped, all.skipped);
+    }
+    EXPECT_GT(compared, 3);
+  };
+  check(rge({.directions = 3, .failures = on_failure::drop}));
+  check(cge({.coordinates = zo::random_coordinates{4}, .failures = on_failure::drop}, central{}));
+}
+
+TEST(minimize, what_is_left_of_a_finished_run_ends_at_once) {
+  auto f = [](std::span<const double>) -> double { throw std::logic_error("asked"); };
+  auto x = ramp<double>(3);
+  const auto before = x;
+  auto r = minimize(zo::seq, f, x, rge(), zo::adam(), {.max_queries = 0, .first_step = 12});
+  EXPECT_EQ(r.why, status::budget_spent);
+  EXPECT_TRUE(std::isnan(r.value));
+  EXPECT_EQ(r.queries, 0);
+  EXPECT_EQ(r.next_step, 12u);
+  r = minimize(zo::seq, f, x, rge(), zo::adam(), {.max_queries = 0, .max_steps = 0});
+  EXPECT_EQ(r.why, status::steps_done);
+  r = minimize(zo::seq, f, x, cge({}, central{}), zo::adam(),
+               {.max_queries = 0, .target = 1.0, .return_best = true});
+  EXPECT_EQ(r.why, status::budget_spent);
+  EXPECT_TRUE(same_bits(x, before));
+}
+
+TEST(minimize, an_updater_that_is_further_than_first_step_is_refused) {
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  auto x = ramp<double>(3);
+  auto kept = zo::adam().start<double>(3);
+  minimize(zo::seq, f, x, rge(), kept, {.max_queries = 21});
+  EXPECT_EQ(kept.steps(), 10u);
+  const auto before = x;
+  const auto said = complaint(
+      [&] { minimize(zo::seq, f, x, rge(), kept, {.max_queries = 21, .first_step = 9}); });
+  EXPECT_TRUE(contains(said, "the updater has made 10 steps and first_step is 9")) << said;
+  EXPECT_TRUE(contains(said, "next_step of the run before"));
+  EXPECT_TRUE(same_bits(x, before));
+  EXPECT_EQ(minimize(zo::seq, f, x, rge(), kept, {.max_queries = 3, .first_step = 10}).steps, 1u);
+  // Steps that were skipped have numbers and were not made: also by an updater that made none.
+  auto fresh = zo::adam().start<double>(3);
+  EXPECT_EQ(minimize(zo::seq, f, x, rge(), fresh, {.max_queries = 3, .first_step = 2}).steps, 1u);
+}
+
+// ---- the best point
+
+TEST(minimize, returns_the_best_point_of_the_run) {
+  // A rate so large that steps overshoot.
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  const auto check = [&](const auto& how) {
+    for (const index_t budget : {0, 1, 5, 40, 203}) {
+      std::vector<double> seen;  // f at the points of the run
+      auto x = ramp<double>(6), last = x;
+      std::vector<std::vector<double>> at{x};
+      const auto collect = [&](const zo::step_report& report) {
+        at.push_back(copy_of(report.x.template as<double>()));
+        EXPECT_EQ(report.x.template as<float>().size(), 0u);
+        EXPECT_EQ(report.x.size(), 6);
+        return zo::verdict::go_on;
+      };
+      const zo::sgd rough({.rate = 0.6});
+      const auto r = minimize(zo::seq, f, x, how, rough,
+                              {.max_queries = budget, .return_best = true, .on_step = collect});
+      EXPECT_LE(r.queries, budget);
+      if (budget == 0) {
+        EXPECT_TRUE(std::isnan(r.best));
+        continue;
+      }
+      for (const auto& point : at) seen.push_back(smooth_loss(std::span<const double>(point)));
+      const auto best = std::ranges::min_element(seen) - seen.begin();
+      EXPECT_EQ(r.best, seen[static_cast<std::size_t>(best)]);
+      EXPECT_EQ(r.value, r.best);
+      EXPECT_TRUE(same_bits(x, at[static_cast<std::size_t>(best)]));
+      if (budget == 203) {
+        EXPECT_LT(r.best, seen.back()) << "else this shows nothing";
+      }
+    }
+  };
+  check(rge({.directions = 2}));
+  check(rge({.directions = 2}, zo::rademacher{}, central{}));
+  check(cge());
+}
+
+TEST(minimize, says_the_best_value_also_when_the_last_point_is_returned) {
+  auto f = [](std::span<const double> x) { return smooth_loss(x); };
+  auto x = ramp<double>(6);
+  double lowest = infinity;
+  const auto r = minimize(zo::seq, f, x, rge({.directions = 2}), zo::sgd({.rate = 0.6}),
+                          {.max_queries = 100, .on_step = [&](const zo::step_report& at) {
+                             lowest = std::min(lowest, at.value);
+                             EXPECT_EQ(at.best, lowest);
+                             EXPECT_GE(at.seconds, 0);
+                             EXPECT_EQ(at.failed, 0);
+                             return zo::verdict::go_on;
+                           }});
+  EXPECT_EQ(r.best, std::min(lowest, r.value));
+}
+
+// ---- interrupts
+
+struct stop_request : zo::interrupted {
+  using zo::interrupted::interrupted;
+};
+
+TEST(minimize, an_interrupt_passes_every_failure_policy) {
+  for (const auto failures : {on_failure::stop, on_failure::drop}) {
+    const auto check = [&](const auto& how) {
+      index_t asked = 0;
+      auto f = [&](std::span<const double> x) {
+        if (++asked == 8) throw stop_request("ctrl-c");
+        return smooth_loss(x);
+      };
+      auto x = ramp<double>(4), y = x;
+      EXPECT_THROW(minimize(zo::seq, f, x, how, zo::sgd(), {.max_queries = 1000}), stop_request);
+      auto good = [](std::span<const double> v) { return smooth_loss(v); };
+      minimize(zo::seq, good, y, how, zo::sgd(), {.max_queries = 1000, .max_steps = 1});
+      EXPECT_TRUE(same_bits(x, y)) << "x is the last good point";
+    };
+    check(cge({.failures = failures}));
+    check(rge({.directions = 4, .failures = failures}));
+  }
+}
+
 }  // namespace

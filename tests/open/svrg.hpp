@@ -2,8 +2,7 @@
 // `every` steps the point is kept, with an estimate of many directions there; in between, the
 // difference of two estimates by the same directions and the same sample corrects it:
 //   g = ĝ(x) - ĝ(kept) + ĝ_many(kept)
-// An estimate of which a part fails asks no more; the next one keeps its point anew if the
-// estimate of many directions is not known.
+// Where an estimate that keeps its point fails, the next one keeps its own.
 #pragma once
 
 #include <cstdint>
@@ -59,13 +58,12 @@ class svrg_run {
       if (part_ == 0 ? many_.pose() : few_.pose()) return true;
       part_ == 0 ? many_.end() : few_.end();
       ++part_;
-      if (machine_.failed_so_far()) return false;
       start_part();
     }
     return false;
   }
   void end() {
-    if (keeps_) lost_ = part_ == 1 ? T(1) : T(0);
+    if (keeps_) lost_ = machine_.failed_so_far() ? T(1) : T(0);
     machine_.each(size_, correction<T>{at_kept_.data(), mean_.data(), problem_.gradients});
     machine_.zero_if_failed(problem_.gradients, size_);
   }
@@ -103,7 +101,7 @@ class svrg_run {
   zo::estimate_options options_;
   zo::index_t size_ = 0;
   bool keeps_ = false;
-  T lost_ = 0;  // 1: the estimate of many directions failed
+  T lost_ = 0;  // 1: there is no mean
   int part_ = 0;
 };
 

@@ -151,8 +151,9 @@ class updater {
   updater(Rule rule, index_t dimension) : rule_(std::move(rule)), dimension_(dimension) {
     detail::check_dimension("zo::updater", dimension);
     detail::check_rule<Rule, T>(rule_, dimension);
-    state_.resize(static_cast<std::size_t>(rule_.state_vectors()),
-                  std::vector<T>(static_cast<std::size_t>(dimension)));
+    for (int k = 0; k < rule_.state_vectors(); ++k) {
+      state_.emplace_back(static_cast<std::size_t>(dimension));
+    }
   }
 
   /// Moves x by one step against `gradient` (both d numbers). The same bits for every policy. False

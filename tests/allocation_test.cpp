@@ -13,8 +13,10 @@ namespace {
 std::atomic<long> allocations{0};
 std::atomic<long> bytes_now{0};
 std::atomic<long> bytes_at_most{0};
+std::atomic<long> allowed{-1};  // allocations before memory is short; never where negative
 
 void* counted(std::size_t size) {
+  if (allowed >= 0 && allowed-- == 0) throw std::bad_alloc();
   void* const memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
   ++allocations;
@@ -154,6 +156,73 @@ TEST(memory, of_parallel_estimates_is_one_point_a_thread) {
     ask();
     EXPECT_LE(measure(ask).peak_bytes, threads * 80000 + 200000);
   }
+}
+
+// Tensors of a network: normal numbers of a standard deviation, from directions.
+struct tensors {
+  std::vector<std::vector<float>> all;
+
+  tensors(index_t count, index_t size, float deviation) {
+    for (index_t k = 0; k < count; ++k) {
+      const std::vector<float> zeros(static_cast<std::size_t>(size));
+      all.push_back(zeros);
+      zo::perturb(zo::seq, zo::gaussian{}, {.number = static_cast<std::uint32_t>(k)}, zeros,
+                  deviation, all.back());
+    }
+  }
+  std::vector<std::span<float>> spans() { return {all.begin(), all.end()}; }
+  double sum() const {
+    double sum = 0;
+    for (const auto& one : all) sum += static_cast<double>(one[1]);
+    return sum;
+  }
+};
+
+// Most bytes of an object for steps in place and of two of its steps, over those of x.
+template <class Rule>
+double share_in_place(tensors at, const Rule& rule) {
+  const rge how({.directions = 2, .smoothing = 1e-3}, zo::gaussian{}, central{});
+  const auto step = [&] {
+    zo::in_place steps(at.spans(), how, rule);
+    for (std::uint64_t t = 0; t < 2; ++t) {
+      EXPECT_TRUE(steps(zo::par.with_threads(2), [&] { return at.sum(); }, {.step = t}).ok);
+    }
+  };
+  step();
+  const double bytes = 4.0 * static_cast<double>(at.all.size() * at.all[0].size());
+  return static_cast<double>(measure(step).peak_bytes) / bytes;
+}
+
+TEST(memory, of_steps_in_place_is_some_numbers_of_a_hundred) {
+  const zo::sgd plain({.rate = 1e-6});
+  const auto network = [](float deviation) { return tensors(16, 60'001, deviation); };
+  EXPECT_LT(share_in_place(network(0.02f), plain), 0.04);  // less than any of its tensors
+  EXPECT_LT(share_in_place(network(0.0f), zo::sgd({.rate = 0})), 0.01);
+  EXPECT_LT(share_in_place(network(1e-6f), plain), 1.02);  // nothing comes back by itself
+  EXPECT_LT(share_in_place(network(0.02f), zo::sgd({.momentum = 0.9})), 1.04);
+  EXPECT_LT(share_in_place(network(0.02f), zo::adam({.rate = 1e-6})), 2.04);
+}
+
+TEST(memory, that_is_short_in_a_step_in_place_costs_no_weight) {
+  tensors at(3, 5000, 1e-4f);
+  const auto before = at.all;
+  zo::in_place steps(at.spans(), rge({.directions = 2}), zo::sgd());
+  const auto f = [&] { return at.sum(); };
+  int times_short = 0;
+  for (long granted = 0;; ++granted) {
+    allowed = granted;
+    try {
+      const bool made = steps(zo::seq, f).ok;
+      allowed = -1;
+      EXPECT_TRUE(made);
+      break;
+    } catch (const std::bad_alloc&) {
+      allowed = -1;
+      ++times_short;
+      EXPECT_EQ(at.all, before);
+    }
+  }
+  EXPECT_GE(times_short, 2 * 8);  // once a tile and candidate
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
 set(concepts random bfloat16 candidate direction direction_lane lazy rge cge objective failure execution boundary
-    optimizer proximal minimize ask error team rounding)
+    optimizer proximal minimize ask error team rounding perturb in_place)
 find_package(Eigen3 QUIET)
 if(TARGET Eigen3::Eigen)
   list(APPEND concepts eigen)

@@ -14,6 +14,7 @@
 #include "zo/estimate.hpp"       // IWYU pragma: export
 #include "zo/estimator.hpp"      // IWYU pragma: export
 #include "zo/execution.hpp"      // IWYU pragma: export
+#include "zo/in_place.hpp"       // IWYU pragma: export
 #include "zo/law.hpp"            // IWYU pragma: export
 #include "zo/lazy.hpp"           // IWYU pragma: export
 #include "zo/machine.hpp"        // IWYU pragma: export
@@ -21,6 +22,7 @@
 #include "zo/objective.hpp"      // IWYU pragma: export
 #include "zo/optimizer.hpp"      // IWYU pragma: export
 #include "zo/outcome.hpp"        // IWYU pragma: export
+#include "zo/perturb.hpp"        // IWYU pragma: export
 #include "zo/proximal.hpp"       // IWYU pragma: export
 #include "zo/random.hpp"         // IWYU pragma: export
 #include "zo/rge.hpp"            // IWYU pragma: export

@@ -14,3 +14,9 @@ inline constexpr std::uint32_t k = 0;
 std::string my_key(std::span<const double> point);
 inline std::map<std::string, double> my_answers;
 void my_write_question(std::span<const double> point);
+
+inline constexpr double mu = 1e-3;
+inline std::vector<double> moved(3), weights(4);
+inline std::vector<float> numbers(12);
+inline std::span<float> weight(numbers.data(), 8), bias(numbers.data() + 8, 4);
+double my_loss_of_the_network();

@@ -1,4 +1,5 @@
-// Gray boxes on LibTorch tensors: zo::boundary for a latent tensor and a black box of tensors.
+// LibTorch tensors: zo::boundary for a latent tensor and a black box of tensors, and the parameters
+// of a module for zo::in_place.
 // Optional: include it only where LibTorch is linked; no other header of zo includes it.
 #pragma once
 
@@ -89,6 +90,28 @@ tensor_boundary boundary(const Policy& policy, F&& f, const torch::Tensor& z, co
     return detail::boundary_of<double>(policy, f, z, how, options);
   }
   return detail::boundary_of<float>(policy, f, z, how, options);
+}
+
+/// The numbers of each tensor, for zo::in_place: zo::parameter_spans<float>(module->parameters()).
+/// Tensors of the CPU that hold T and lie densely in memory, whose order is that of coordinates;
+/// the spans are valid as long as the tensors. Throws std::invalid_argument for others.
+template <scalar T>
+std::vector<std::span<T>> parameter_spans(const std::vector<torch::Tensor>& tensors) {
+  constexpr const char* who = "zo::parameter_spans: tensor ";
+  std::vector<std::span<T>> spans;
+  for (const torch::Tensor& one : tensors) {
+    const std::size_t k = spans.size();
+    detail::require(one.defined(), who, k, " is undefined");
+    detail::require(one.scalar_type() == torch::CppTypeToScalarType<T>::value, who, k, " holds ",
+                    torch::toString(one.scalar_type()), ", not ",
+                    torch::toString(torch::CppTypeToScalarType<T>::value));
+    detail::require(one.device().is_cpu(), who, k, " is on ", one.device().str(),
+                    "; zo::in_place moves tensors of the CPU");
+    detail::require(one.layout() == torch::kStrided && one.is_non_overlapping_and_dense(), who, k,
+                    " has gaps in memory; give a contiguous one");
+    spans.emplace_back(one.template data_ptr<T>(), static_cast<std::size_t>(one.numel()));
+  }
+  return spans;
 }
 
 }  // namespace zo

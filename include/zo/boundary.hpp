@@ -58,7 +58,8 @@ void check_rows(const char* who, const points<T>& z, const estimate_options& opt
 template <execution_policy Policy, class F, class T, class How>
 requires(detail::rule(rowwise_objective<F, T> || row_objective<F, T>,
                       "zo: a black box at a boundary is called as f(zo::points<T>, "
-                      "std::span<const zo::index> rows, std::span<double> losses)"))
+                      "std::span<const zo::index_t> rows, std::span<double> losses), or as "
+                      "f(std::span<const T> point, zo::index_t row) -> loss"))
     boundary_result<T> boundary(const Policy& policy, F&& f, points<T> z, const How& how,
                                 const estimate_options& options = {}) {
   detail::check_rows("zo::boundary", z, options);

@@ -37,12 +37,23 @@ enum class asks {
 /// must save. It is saved between begin and end, and the estimate begun again from it: until end,
 /// only what begin or pose write anew may change.
 template <class R, class M>
-concept estimate_run = requires(R& run, const row_problem<typename M::value_type>& problem,
-                                const estimate_options& options) {
-  run.begin(problem, options);
-  { run.pose() } -> std::same_as<bool>;
-  run.end();
-};
+concept estimate_run = detail::rule(
+    requires(R& run, const row_problem<typename M::value_type>& problem,
+             const estimate_options& options) { run.begin(problem, options); },
+    "zo: the run of an estimator has begin(problem, options): see zo/estimator.hpp") &&
+    detail::rule(
+        requires(R& run) {
+          { run.pose() } -> std::same_as<bool>;
+        },
+        "zo: the run of an estimator has bool pose(): see zo/estimator.hpp") &&
+    detail::rule(
+        requires(R& run) { run.end(); },
+        "zo: the run of an estimator has end(): see zo/estimator.hpp");
+
+namespace detail {
+template <class E, class M>
+using run_of = decltype(std::declval<const std::remove_cvref_t<E>&>().start(std::declval<M&>()));
+}
 
 /// An estimator on a machine `M`:
 ///   queries(dimension)   that one estimate costs at most
@@ -53,14 +64,25 @@ concept estimate_run = requires(R& run, const row_problem<typename M::value_type
 /// the policy of a run (zo::on_failure::stop without it).
 template <class E, class M>
 concept estimator_on = detail::rule(
-    requires(const std::remove_cvref_t<E>& how) {
-      { how.queries(index_t{}) } -> std::same_as<index_t>;
-      { std::remove_cvref_t<E>::asks } -> std::convertible_to<asks>;
-    },
+    requires(const std::remove_cvref_t<E>& how) { how.queries(index_t{}); } ||
+        requires { typename detail::run_of<E, M>; },
     "zo: an estimator is wanted here, such as zo::rge() or zo::cge(); in zo::minimize "
-    "it stands before the optimizer") && requires(const std::remove_cvref_t<E>& how, M& machine) {
-  { how.start(machine) } -> estimate_run<M>;
-};
+    "it stands before the optimizer") &&
+    detail::rule(
+        requires(const std::remove_cvref_t<E>& how) {
+          { how.queries(index_t{}) } -> std::same_as<index_t>;
+        },
+        "zo: an estimator says what one estimate costs: zo::index_t queries(zo::index_t) const") &&
+    detail::rule(
+        requires {
+          { std::remove_cvref_t<E>::asks } -> std::convertible_to<asks>;
+        },
+        "zo: an estimator says what it asks: static constexpr zo::asks asks = "
+        "zo::asks::points") &&
+    detail::rule(
+        requires { typename detail::run_of<E, M>; },
+        "zo: an estimator makes its run: start(machine) const") &&
+    estimate_run<detail::run_of<E, M>, M>;
 
 /// An estimator `E` that can ask the objective `F` over scalars `T`.
 template <class E, class F, class T>

@@ -46,7 +46,9 @@ class fingerprint {
       std::memcpy(&word, values.data() + i, sizeof word);
       mix(word);
     }
-    for (; i < values.size(); ++i) add(values[i]);
+    if constexpr (at_once > 1) {
+      for (; i < values.size(); ++i) add(values[i]);
+    }
     return *this;
   }
 

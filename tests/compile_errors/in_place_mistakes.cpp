@@ -7,7 +7,7 @@
 void run(std::vector<double>& x, const std::vector<double>& constant) {
   const zo::rge how;
   const zo::adam rule;
-  const zo::projected ends(rule, zo::box(0, 1));
+  const auto ends = zo::projected(rule, zo::box(0, 1));
   auto f = [](std::span<const double> at) { return at[0]; };
   const std::vector<std::span<double>> tensors{x};
   zo::in_place a(tensors, zo::cge(), rule);  // error: its estimator is zo::rge

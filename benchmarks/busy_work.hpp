@@ -3,8 +3,9 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <span>
+
+#include "measure.hpp"
 
 namespace bench {
 
@@ -18,11 +19,9 @@ class busy_work {
     constexpr long trial = 1 << 20;
     volatile double value = 1;  // unknown to the compiler, so that the work stays where it is timed
     double fastest = 1;
+    const stopwatch clock = stopwatch_of(timing::thread);
     for (int repetition = 0; repetition < 5; ++repetition) {
-      const auto start = std::chrono::steady_clock::now();
-      value = chain(value, trial);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      fastest = std::min(fastest, took.count());
+      fastest = std::min(fastest, clock([&] { value = chain(value, trial); }));
     }
     return busy_work(std::max(1L, static_cast<long>(seconds / fastest * double{trial})));
   }

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "measure.hpp"
+#include "zo/direction.hpp"
 
 namespace bench {
 
@@ -14,6 +17,8 @@ namespace bench {
 struct outcome {
   double ours = 0, peer = 0;
   double ratio = 0, low = 0, high = 0;  // median of the pairs, and their quartiles
+  double most = std::numeric_limits<double>::infinity();  // where the peer is a limit: the ratio
+                                                          // of what reaches it
   int pairs = 0;
   std::string note;     // what a reader of the row should know
   std::string skipped;  // why nothing was measured; the bar is then not judged
@@ -22,12 +27,25 @@ struct outcome {
 
 enum class bar { at_least, at_most, above, none };  // none: for information
 
+/// What a ratio is held against: one number, or one by the instruction set that zo uses.
+struct bar_value {
+  bar_value(double on_any) : avx512(on_any), avx2(on_any) {}  // NOLINT: most bars are one number
+  bar_value(double on_avx512, double on_avx2) : avx512(on_avx512), avx2(on_avx2) {}
+
+  double here() const {
+    return zo::instruction_set() == std::string_view("avx512") ? avx512 : avx2;
+  }
+  bool depends() const { return avx512 != avx2; }
+
+  double avx512, avx2;
+};
+
 struct claim {
   std::string name;
   std::string peer;  // the peer or the limit that `ratio` refers to
   std::string unit;
   bar kind;
-  double limit;
+  bar_value limit;
   std::function<outcome(const effort&)> measure;  // throws where a result is wrong
 };
 

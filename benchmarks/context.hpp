@@ -13,4 +13,8 @@ using facts = std::vector<std::pair<std::string, std::string>>;
 /// kernels.
 facts context();
 
+/// Where ZO_INSTRUCTION_SET gives zo less than the machine has, those peers get no more that ask
+/// the environment: says so, or nothing. To be called before any of them.
+std::string limit_peers();
+
 }  // namespace bench

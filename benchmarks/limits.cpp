@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <vector>
+#include <zo/zo.hpp>
 
 #include "peers/limits.hpp"
 #include "registered.hpp"
@@ -15,7 +16,8 @@ using benchmark::Counter;
 void multiply_adds(benchmark::State& state) {
   float value = 0.5f;
   double made = 0;
-  for (auto _ : state) made += static_cast<double>(peers::multiply_adds(1000, &value));
+  for (auto _ : state)
+    made += static_cast<double>(peers::multiply_adds(zo::instruction_set(), 1000, &value));
   benchmark::DoNotOptimize(value);
   state.counters["fma/s"] = Counter(made, Counter::kIsRate);
 }

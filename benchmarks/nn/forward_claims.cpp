@@ -80,12 +80,12 @@ outcome against_peak(zo::index_t count, int threads, const effort& how) {
   our_pass ours(what, threads);
   const double multiplications = static_cast<double>(what.count * what.net.multiplications());
   float alive[64] = {0.5F};
-  const auto made = static_cast<double>(peers::multiply_adds(1, alive));
+  const auto made = static_cast<double>(peers::multiply_adds(zo::instruction_set(), 1, alive));
   const auto rounds = static_cast<std::int64_t>(multiplications / made / threads);
   const auto peak = [&] {
     zo::detail::parallel_for(zo::par.with_threads(threads), threads, [&](zo::index_t item, int) {
       float value = 0.5F;
-      peers::multiply_adds(rounds, &value);
+      peers::multiply_adds(zo::instruction_set(), rounds, &value);
       keep(value);
       static_cast<void>(item);
     });
@@ -95,6 +95,7 @@ outcome against_peak(zo::index_t count, int threads, const effort& how) {
                      multiplications);
   const double needed = static_cast<double>(inner_multiplications(what.net)) /
                         static_cast<double>(what.net.multiplications());
+  o.most = 1 / needed;
   o.note += (o.note.empty() ? "" : "; ") + std::string("without those by padding zeros: ratio ") +
             std::to_string(o.ratio * needed).substr(0, 5);
   return o;
@@ -112,15 +113,19 @@ std::vector<claim> forward_claims() {
   for (const zo::index_t count : {32, 512}) {
     for (const int threads : {1, 2}) {
       const std::string name = times(count, threads);
-      claims.push_back({name, "LibTorch", "GFLOP/s", bar::at_least, count == 32 ? 1.6 : 2.2,
-                        [=](const effort& how) {
+      claims.push_back({name, "LibTorch", "GFLOP/s", bar::at_least,
+                        count == 32 ? bar_value(1.6, 1.3) : bar_value(2.2), [=](const effort& how) {
                           return against_torch(count, threads, peers::layout::usual, how);
                         }});
       claims.push_back(
           {name, "LibTorch, channels_last", "GFLOP/s", bar::above, 1, [=](const effort& how) {
              return against_torch(count, threads, peers::layout::channels_last, how);
            }});
-      claims.push_back({name, "multiply-adds on registers", "GFLOP/s", bar::at_least, 0.55,
+      claims.push_back({name,
+                        "multiply-adds on registers",
+                        "GFLOP/s",
+                        bar::at_least,
+                        {0.55, 0.4},
                         [=](const effort& how) { return against_peak(count, threads, how); }});
     }
   }

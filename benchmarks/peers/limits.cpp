@@ -4,17 +4,44 @@
 
 namespace peers {
 
-std::int64_t multiply_adds(std::int64_t rounds, float* keep_alive) {
-  constexpr int lanes = 16, chains = 12;  // enough chains to hide the latency
-  typedef float pack __attribute__((vector_size(lanes * sizeof(float))));
-  pack sums[chains];
-  for (int c = 0; c < chains; ++c) sums[c] = pack{} + static_cast<float>(c);  // no two alike
-  const pack factor = pack{} + *keep_alive, term = factor * 0.5f;
+namespace {
+
+typedef float pack_of_16 __attribute__((vector_size(64)));
+typedef float pack_of_8 __attribute__((vector_size(32)));
+typedef float pack_of_4 __attribute__((vector_size(16)));
+
+// Enough chains to hide the latency, and few enough that they stay in 16 registers with both
+// operands.
+template <class Pack>
+[[gnu::always_inline]] inline std::int64_t multiply_adds(std::int64_t rounds, float* keep_alive) {
+  constexpr int chains = 12;
+  Pack sums[chains];
+  for (int c = 0; c < chains; ++c) sums[c] = Pack{} + static_cast<float>(c);  // no two alike
+  const Pack factor = Pack{} + *keep_alive, term = factor * 0.5f;
   for (std::int64_t round = 0; round < rounds; ++round) {
-    for (pack& sum : sums) sum = sum * factor + term;
+    for (Pack& sum : sums) sum = sum * factor + term;
   }
-  for (const pack& sum : sums) *keep_alive += sum[0] * 1e-30f;
-  return rounds * lanes * chains;
+  for (const Pack& sum : sums) *keep_alive += sum[0] * 1e-30f;
+  return rounds * chains * static_cast<std::int64_t>(sizeof(Pack) / sizeof(float));
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx512f")]] std::int64_t avx512(std::int64_t rounds, float* keep_alive) {
+  return multiply_adds<pack_of_16>(rounds, keep_alive);
+}
+[[gnu::target("avx2,fma")]] std::int64_t avx2(std::int64_t rounds, float* keep_alive) {
+  return multiply_adds<pack_of_8>(rounds, keep_alive);
+}
+#endif
+
+}  // namespace
+
+std::int64_t multiply_adds(std::string_view set, std::int64_t rounds, float* keep_alive) {
+#if defined(__x86_64__)
+  if (set == "avx512") return avx512(rounds, keep_alive);
+  if (set == "avx2") return avx2(rounds, keep_alive);
+#endif
+  return multiply_adds<pack_of_4>(rounds, keep_alive);
 }
 
 void stored_product(const float* directions, std::int64_t q, std::int64_t d, const float* weights,

@@ -18,13 +18,13 @@
 #include <string>
 #include <vector>
 
+#include "activation/activation.hpp"
 #include "common/cifar.hpp"
 #include "common/fashion_mnist.hpp"
 #include "common/number.hpp"
 #include "common/output.hpp"
 #include "common/safetensors.hpp"
 #include "peers/backpropagation.hpp"
-#include "zo/nn/activation.hpp"
 #include "zo/nn/weights.hpp"
 #include "zo/zo.hpp"
 
@@ -259,8 +259,8 @@ int run(const settings& s) {
                  yardstick);
     return 1;
   }
-  const nn::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
-                                                  nn::norm_mode::train, threads);
+  const deepzero::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
+                                                        nn::norm_mode::train, threads);
   std::vector<float> found(gradient.size());
   for (const nn::view& v : p.net.parameters()) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(v.node)];
@@ -270,9 +270,9 @@ int run(const settings& s) {
           static_cast<float>(gradient[static_cast<std::size_t>(i)]);
     }
   }
-  const nn::activation_options options{
+  const deepzero::activation_options options{
       .directions = s.directions,
-      .shares = s.share == "even" ? nn::share::even : nn::share::by_sensitivity};
+      .shares = s.share == "even" ? deepzero::share::even : deepzero::share::by_sensitivity};
   std::printf("%s, %s, batch %ld, %ld directions by %s, norms %s: loss %.4f\n", s.network.c_str(),
               s.state.c_str(), static_cast<long>(s.batch), static_cast<long>(s.directions),
               s.share.c_str(), s.coupling.c_str(), estimator.value());

@@ -6,10 +6,10 @@
 #include <utility>
 #include <zo/any_estimator.hpp>
 #include <zo/estimate.hpp>
-#include <zo/nn/activation.hpp>
 #include <zo/nn/forward.hpp>
 #include <zo/nn/objective.hpp>
 
+#include "activation/activation.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "device.hpp"
@@ -101,9 +101,8 @@ class activations_estimator : public estimator {
   activations_estimator(const network& net, const settings& s) : net_(net), s_(s), pass_(net) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
-    const zo::nn::activation_estimator<float> ask(net_, asked.batch, asked.parameters,
-                                                  asked.statistics, zo::nn::norm_mode::train,
-                                                  s_.threads);
+    const activation_estimator<float> ask(net_, asked.batch, asked.parameters, asked.statistics,
+                                          zo::nn::norm_mode::train, s_.threads);
     if (!std::isfinite(ask.value())) refuse_estimate(asked.step, ask.value(), s_);
     const zo::stream from{app::seed_for(s_.seed, "activations"),
                           static_cast<std::uint64_t>(asked.step)};

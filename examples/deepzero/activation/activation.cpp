@@ -1,19 +1,28 @@
-// Questions about activations, and the way from their answers to weights.
-#include "zo/nn/activation.hpp"
+#include "activation.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <zo/direction.hpp>
+#include <zo/execution.hpp>
 
-#include "zo/direction.hpp"
-#include "zo/execution.hpp"
-#include "zo/finite.hpp"
+namespace deepzero {
 
-namespace zo::nn {
-
+using zo::index_t;
+using zo::stream;
 using zo::detail::require;
+using zo::nn::coupling;
+using zo::nn::difference_pass;
+using zo::nn::forward_pass;
+using zo::nn::mixes;
+using zo::nn::network;
+using zo::nn::node;
+using zo::nn::norm_mode;
+using zo::nn::norm_sums;
+using zo::nn::operation;
+using zo::nn::view;
 
 namespace {
 
@@ -144,7 +153,7 @@ void correlate(const node& n, index_t count, index_t channel, const std::vector<
 
 activation_chain chain_of(const network& net, index_t layer) {
   require(layer >= 0 && layer < static_cast<index_t>(net.nodes().size()),
-          "zo::nn::chain_of: value ", layer, " is not in 0 … ", net.nodes().size() - 1);
+          "deepzero::chain_of: value ", layer, " is not in 0 … ", net.nodes().size() - 1);
   activation_chain chain{{layer}};
   for (;;) {
     index_t users = 0, user = -1;
@@ -161,33 +170,29 @@ activation_chain chain_of(const network& net, index_t layer) {
   }
 }
 
-template <class T, class Loss>
-activation_estimator<T, Loss>::activation_estimator(const network& net,
-                                                    const minibatch<T, Loss>& batch,
-                                                    std::span<const T> parameters,
-                                                    std::span<const T> statistics, norm_mode mode,
-                                                    int threads)
+template <class T>
+activation_estimator<T>::activation_estimator(const network& net, const zo::nn::minibatch<T>& batch,
+                                              std::span<const T> parameters,
+                                              std::span<const T> statistics, norm_mode mode,
+                                              int threads)
     : parameters_(parameters.begin(), parameters.end()),
       mode_(mode),
-      threads_(detail::check_threads("zo::nn::activation_estimator", threads)),
+      threads_(std::min(threads, zo::detail::most_threads)),
       loss_(batch.loss),
       pass_(net) {
   // The number of a direction holds both.
   require(batch.count < (index_t{1} << 20),
-          "zo::nn::activation_estimator: at most 2^20 samples, got ", batch.count);
-  require(net.nodes().size() <= 4096, "zo::nn::activation_estimator: at most 4096 values, got ",
+          "deepzero::activation_estimator: at most 2^20 samples, got ", batch.count);
+  require(net.nodes().size() <= 4096, "deepzero::activation_estimator: at most 4096 values, got ",
           net.nodes().size());
   for (const node& n : net.nodes()) {
     require(n.out.size() <= std::numeric_limits<std::int32_t>::max(),
-            "zo::nn::activation_estimator: ", text_of(n.out),
+            "deepzero::activation_estimator: ", zo::nn::text_of(n.out),
             " are more numbers of a sample than 31 bits count");
   }
   pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
   value_ = loss_.template prepare<T>(pass_.outputs());
   std::vector<double> sensitivities = loss_.sensitivities();
-  require(static_cast<index_t>(sensitivities.size()) == batch.count,
-          "zo::nn::activation_estimator: the batch has ", batch.count, " samples, and its loss ",
-          sensitivities.size());
   // Such a batch has no value, and any order will do.
   for (double& s : sensitivities) s = std::isfinite(s) ? s : 0;
   order_.resize(static_cast<std::size_t>(batch.count));
@@ -220,10 +225,10 @@ activation_estimator<T, Loss>::activation_estimator(const network& net,
 
 // Directions of each sample: shares of directions x count, at least 1, at most what is active; and
 // all of that where the average would do. Through batch norms insensitive samples matter more.
-template <class T, class Loss>
-std::vector<index_t> activation_estimator<T, Loss>::shared_out(const activation_options& options,
-                                                               const std::vector<index_t>& active,
-                                                               bool coupled) const {
+template <class T>
+std::vector<index_t> activation_estimator<T>::shared_out(const activation_options& options,
+                                                         const std::vector<index_t>& active,
+                                                         bool coupled) const {
   const auto count = static_cast<double>(order_.size());
   const double mean = std::accumulate(sensitivities_.begin(), sensitivities_.end(), 0.0) / count;
   std::vector<index_t> shares;
@@ -233,7 +238,7 @@ std::vector<index_t> activation_estimator<T, Loss>::shared_out(const activation_
       shares.push_back(active[b]);
       continue;
     }
-    const bool even = options.shares == share::even || mean <= 0 || !zo::detail::is_finite(mean);
+    const bool even = options.shares == share::even || mean <= 0 || !std::isfinite(mean);
     const double part = even ? 1 : (sensitivities_[b] / mean + floor) / (1 + floor);
     const double wanted = std::round(part * static_cast<double>(options.directions));
     const bool all = wanted >= static_cast<double>(active[b]);
@@ -243,9 +248,9 @@ std::vector<index_t> activation_estimator<T, Loss>::shared_out(const activation_
 }
 
 // What one unit of sums of differences does to the loss, through batch norms after `point`.
-template <class T, class Loss>
-std::vector<typename activation_estimator<T, Loss>::effect>
-activation_estimator<T, Loss>::effects_after(index_t point, std::span<const T> gradient) const {
+template <class T>
+std::vector<typename activation_estimator<T>::effect> activation_estimator<T>::effects_after(
+    index_t point, std::span<const T> gradient) const {
   std::vector<effect> effects(net().nodes().size());
   for (index_t id = point + 1; id < static_cast<index_t>(net().nodes().size()); ++id) {
     const node& n = at(net(), id);
@@ -269,12 +274,13 @@ activation_estimator<T, Loss>::effects_after(index_t point, std::span<const T> g
 
 // Slopes along `units` numbers of each sample, of which active[b] matter: samples x units. Moving
 // one of them by h adds to the change of the point what move(b, unit, h, change) says.
-template <class T, class Loss>
+template <class T>
 template <class Move>
-std::vector<T> activation_estimator<T, Loss>::ask(
-    index_t layer, index_t units, const std::vector<std::vector<std::int32_t>>& active,
-    const activation_options& options, const stream& from, std::span<const T> gradient,
-    activation_result& result, const Move& move) const {
+std::vector<T> activation_estimator<T>::ask(index_t layer, index_t units,
+                                            const std::vector<std::vector<std::int32_t>>& active,
+                                            const activation_options& options, const stream& from,
+                                            std::span<const T> gradient, activation_result& result,
+                                            const Move& move) const {
   const index_t count = pass_.count(), size = at(net(), result.point).out.size();
   std::vector<index_t> numbers;
   for (const auto& list : active) numbers.push_back(static_cast<index_t>(list.size()));
@@ -283,16 +289,15 @@ std::vector<T> activation_estimator<T, Loss>::ask(
       std::ranges::any_of(effects, [](const effect& e) { return !e.of_mean.empty(); });
   const std::vector<index_t> shares = shared_out(options, numbers, coupled);
   result.active = std::accumulate(numbers.begin(), numbers.end(), index_t{0});
-  result.most_active = *std::ranges::max_element(numbers);
   result.questions = std::accumulate(shares.begin(), shares.end(), index_t{0});
 
   std::vector<T> signs(static_cast<std::size_t>(count * units));
   each(threads_, count, [&](index_t b, int) {
     stream own = from;
     own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
-    fill_direction(rademacher{}, own,
-                   std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
-                                               static_cast<std::size_t>(units)));
+    zo::fill_direction(zo::rademacher{}, own,
+                       std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
+                                                   static_cast<std::size_t>(units)));
   });
   const index_t rounds = *std::ranges::max_element(shares);
   std::vector<std::unique_ptr<difference_pass<T>>> makers;
@@ -344,12 +349,12 @@ std::vector<T> activation_estimator<T, Loss>::ask(
   return slopes;
 }
 
-template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate(index_t layer,
-                                                          const activation_options& options,
-                                                          const stream& from,
-                                                          std::span<T> gradient) const {
-  constexpr const char* who = "zo::nn::activation_estimator";
+template <class T>
+activation_result activation_estimator<T>::estimate(index_t layer,
+                                                    const activation_options& options,
+                                                    const stream& from,
+                                                    std::span<T> gradient) const {
+  constexpr const char* who = "deepzero::activation_estimator";
   require(options.directions >= 1, who, ": directions must be at least 1, got ",
           options.directions);
   require(options.smoothing > 0, who, ": smoothing must be above 0, got ", options.smoothing);
@@ -368,11 +373,11 @@ activation_result activation_estimator<T, Loss>::estimate(index_t layer,
 }
 
 // Each sample has its own beta and gamma, and their derivatives add up.
-template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate_norm(index_t id,
-                                                               const activation_options& options,
-                                                               const stream& from,
-                                                               std::span<T> gradient) const {
+template <class T>
+activation_result activation_estimator<T>::estimate_norm(index_t id,
+                                                         const activation_options& options,
+                                                         const stream& from,
+                                                         std::span<T> gradient) const {
   const node& n = at(net(), id);
   const index_t channels = n.in.channels, area = n.in.area(), count = pass_.count();
   const std::vector<T> input = pass_.value(n.first);
@@ -408,11 +413,11 @@ activation_result activation_estimator<T, Loss>::estimate_norm(index_t id,
   return result;
 }
 
-template <class T, class Loss>
-activation_result activation_estimator<T, Loss>::estimate_weights(index_t layer,
-                                                                  const activation_options& options,
-                                                                  const stream& from,
-                                                                  std::span<T> gradient) const {
+template <class T>
+activation_result activation_estimator<T>::estimate_weights(index_t layer,
+                                                            const activation_options& options,
+                                                            const stream& from,
+                                                            std::span<T> gradient) const {
   const activation_chain chain = chain_of(net(), layer);
   const index_t point = chain.point(), size = at(net(), point).out.size(), count = pass_.count();
   const auto samples = static_cast<std::size_t>(count);
@@ -505,9 +510,7 @@ activation_result activation_estimator<T, Loss>::estimate_weights(index_t layer,
   return result;
 }
 
-template class activation_estimator<float, cross_entropy>;
-template class activation_estimator<double, cross_entropy>;
-template class activation_estimator<float, squared_error>;
-template class activation_estimator<double, squared_error>;
+template class activation_estimator<float>;
+template class activation_estimator<double>;
 
-}  // namespace zo::nn
+}  // namespace deepzero

@@ -1,12 +1,14 @@
 // Gradients of weights from questions about activations: a layer's outputs are moved, each sample
 // in a direction of its own, and one pass from there on answers for all samples at once.
 //
-// The outputs z of a layer are followed as far as every number stays by itself (batch norm, ReLU,
-// sum, pools), and moved there, at the `point`: after a ReLU only what is above zero matters, after
-// a pool there is less of it. What is found out about the point goes back to z through the
-// derivatives of those operations, and from z to the weights by the layer's own correlation with
-// its input: one short stretch of back-propagation, that ends at the point. Layers after the point
-// answer questions and are not differentiated.
+// This is no black-box method. Only what comes after the moved value is asked; what comes before it
+// is differentiated, by formulas that know its layers. The outputs z of a layer are followed as far
+// as every number stays by itself, and moved there, at the `point`: after a ReLU only what is above
+// zero matters, after a pool there is less of it. The slopes found there go back to z through the
+// transposed Jacobians of the layers between (batch norm, with its sums over the batch; ReLU; max,
+// average and global average pool; sum; subsampling), and from z to the weights through that of the
+// convolution or linear map itself, the correlation with its input. That is one short stretch of
+// back-propagation, which needs their values and kinds; it never reaches an earlier layer.
 //
 // Directions. The n active numbers of a sample are dealt out to its q directions, each with a
 // random sign: direction k moves every q-th number by +-mu. So directions are orthogonal, the
@@ -23,18 +25,16 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
+#include <zo/config.hpp>
+#include <zo/nn/difference_pass.hpp>
+#include <zo/nn/forward.hpp>
+#include <zo/nn/loss.hpp>
+#include <zo/nn/network.hpp>
+#include <zo/nn/objective.hpp>
+#include <zo/random.hpp>
 
-#include "zo/config.hpp"
-#include "zo/nn/difference_pass.hpp"
-#include "zo/nn/forward.hpp"
-#include "zo/nn/loss.hpp"
-#include "zo/nn/network.hpp"
-#include "zo/nn/objective.hpp"
-#include "zo/random.hpp"
-
-namespace zo::nn {
+namespace deepzero {
 
 /// How the directions are shared out among the samples.
 enum class share : std::uint8_t {
@@ -46,37 +46,36 @@ enum class share : std::uint8_t {
 };
 
 struct activation_options {
-  index_t directions = 64;  ///< a sample, on average; at least 1
-  double smoothing = 1e-4;  ///< mu: by how much one number moves
+  zo::index_t directions = 64;  ///< a sample, on average; at least 1
+  double smoothing = 1e-4;      ///< mu: by how much one number moves
   share shares = share::by_sensitivity;
 };
 
 /// What an estimate did.
 struct activation_result {
-  index_t point = -1;           ///< the value that was moved
-  index_t active = 0;           ///< numbers of it that mattered, all samples together
-  index_t most_active = 0;      ///< of one sample: as many directions are exact
-  index_t questions = 0;        ///< (sample, direction) pairs asked
-  index_t multiplications = 0;  ///< of the differences
+  zo::index_t point = -1;           ///< the value that was moved
+  zo::index_t active = 0;           ///< numbers of it that mattered, all samples together
+  zo::index_t questions = 0;        ///< (sample, direction) pairs asked
+  zo::index_t multiplications = 0;  ///< of the differences
 };
 
 /// Where a layer's outputs are moved, and what lies between.
 struct activation_chain {
-  std::vector<index_t> nodes;  ///< from the layer itself to the point
-  index_t point() const { return nodes.back(); }
+  std::vector<zo::index_t> nodes;  ///< from the layer itself to the point
+  zo::index_t point() const { return nodes.back(); }
 };
-activation_chain chain_of(const network& net, index_t layer);
+activation_chain chain_of(const zo::nn::network& net, zo::index_t layer);
 
 /// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch, and
 /// keeps nothing of the caller's. Memory: one pass, and for an estimate a few times the values of
 /// the layer and its point. Throws std::invalid_argument for a batch that a forward_pass would
-/// refuse, and for a loss of other samples.
-template <class T, class Loss = cross_entropy>
+/// refuse.
+template <class T>
 class activation_estimator {
  public:
-  activation_estimator(const network& net, const minibatch<T, Loss>& batch,
-                       std::span<const T> parameters, std::span<const T> statistics, norm_mode mode,
-                       int threads = 1);
+  activation_estimator(const zo::nn::network& net, const zo::nn::minibatch<T>& batch,
+                       std::span<const T> parameters, std::span<const T> statistics,
+                       zo::nn::norm_mode mode, int threads = 1);
 
   /// The loss of the batch.
   double value() const { return value_; }
@@ -88,38 +87,38 @@ class activation_estimator {
   /// coordinates, or by going from the last value to the first here. The directions are pure
   /// functions of (seed, step, layer, sample); the same bits for any number of threads. Cost: as
   /// the result says. Throws std::invalid_argument.
-  activation_result estimate(index_t layer, const activation_options& options, const stream& from,
-                             std::span<T> gradient) const;
+  activation_result estimate(zo::index_t layer, const activation_options& options,
+                             const zo::stream& from, std::span<T> gradient) const;
 
  private:
   struct effect {
     std::vector<double> of_mean, of_variance;  // by channel
   };
 
-  activation_result estimate_norm(index_t id, const activation_options& options, const stream& from,
-                                  std::span<T> gradient) const;
-  activation_result estimate_weights(index_t layer, const activation_options& options,
-                                     const stream& from, std::span<T> gradient) const;
+  activation_result estimate_norm(zo::index_t id, const activation_options& options,
+                                  const zo::stream& from, std::span<T> gradient) const;
+  activation_result estimate_weights(zo::index_t layer, const activation_options& options,
+                                     const zo::stream& from, std::span<T> gradient) const;
   template <class Move>
-  std::vector<T> ask(index_t layer, index_t units,
+  std::vector<T> ask(zo::index_t layer, zo::index_t units,
                      const std::vector<std::vector<std::int32_t>>& active,
-                     const activation_options& options, const stream& from,
+                     const activation_options& options, const zo::stream& from,
                      std::span<const T> gradient, activation_result& result,
                      const Move& move) const;
-  std::vector<effect> effects_after(index_t point, std::span<const T> gradient) const;
-  std::vector<index_t> shared_out(const activation_options& options,
-                                  const std::vector<index_t>& active, bool coupled) const;
+  std::vector<effect> effects_after(zo::index_t point, std::span<const T> gradient) const;
+  std::vector<zo::index_t> shared_out(const activation_options& options,
+                                      const std::vector<zo::index_t>& active, bool coupled) const;
 
-  const network& net() const { return pass_.net(); }
+  const zo::nn::network& net() const { return pass_.net(); }
 
   std::vector<T> parameters_;
-  norm_mode mode_;
+  zo::nn::norm_mode mode_;
   int threads_;
-  Loss loss_;
+  zo::nn::cross_entropy loss_;
   double value_ = 0;
   std::vector<double> sensitivities_;  // descending
-  std::vector<index_t> order_;         // the samples, most sensitive first
-  forward_pass<T> pass_;               // in that order, with the statistics of the batch
+  std::vector<zo::index_t> order_;     // the samples, most sensitive first
+  zo::nn::forward_pass<T> pass_;       // in that order, with the statistics of the batch
 };
 
-}  // namespace zo::nn
+}  // namespace deepzero

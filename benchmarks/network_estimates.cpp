@@ -5,26 +5,28 @@
 //
 // Asks about the activations of every layer. Rows are layers; the last ones are the whole network,
 // beside estimates in the space of weights: RGE of as many forward passes, and CGE of a tenth of
-// the coordinates. The true gradient is back-propagation (peers/backpropagation.cpp), checked
-// against dense differences of single weights in the same run.
+// the coordinates. The true gradient is back-propagation by LibTorch, checked against dense
+// differences of single weights in the same run.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "activation/activation.hpp"
 #include "common/cifar.hpp"
+#include "common/command_line.hpp"
 #include "common/fashion_mnist.hpp"
-#include "common/number.hpp"
+#include "common/file.hpp"
 #include "common/output.hpp"
 #include "common/safetensors.hpp"
-#include "peers/backpropagation.hpp"
+#include "first_order.hpp"
 #include "zo/nn/weights.hpp"
 #include "zo/zo.hpp"
 
@@ -35,53 +37,36 @@ namespace nn = zo::nn;
 
 struct settings {
   std::string network = "cnn", state = "init", share = "sensitivity", coupling = "known";
-  std::string data, json;
-  index_t batch = 256, directions = 32, threads = 1, seed = 1;
+  std::filesystem::path data, json;
+  index_t batch = 256, directions = 32;
+  int threads = 1;
+  std::uint64_t seed = 1;
 };
-
-constexpr const char* help =
-    "zo_network_estimates [--network cnn|resnet20] [--state init|trained] [--batch N]\n"
-    "  [--directions N] [--share even|sensitivity] [--coupling known|estimated|ignored]\n"
-    "  [--threads N] [--seed N] [--data DIR] [--json FILE]\n";
 
 settings read(int count, char** values) {
   settings s;
-  const std::vector<std::pair<std::string, std::string*>> texts{
-      {"--network", &s.network},   {"--state", &s.state}, {"--share", &s.share},
-      {"--coupling", &s.coupling}, {"--data", &s.data},   {"--json", &s.json}};
-  const std::vector<std::pair<std::string, index_t*>> numbers{{"--batch", &s.batch},
-                                                              {"--directions", &s.directions},
-                                                              {"--threads", &s.threads},
-                                                              {"--seed", &s.seed}};
-  for (int k = 1; k < count; k += 2) {
-    const std::string name = values[k];
-    const std::string value = k + 1 < count ? values[k + 1] : "";
-    const auto same = [&](const auto& option) { return option.first == name; };
-    const auto text = std::ranges::find_if(texts, same);
-    const auto number = std::ranges::find_if(numbers, same);
-    if (text != texts.end() && !value.empty()) {
-      *text->second = value;
-    } else if (number != numbers.end() && !value.empty()) {
-      constexpr index_t most = 1'000'000'000;
-      *number->second = app::whole_number<index_t>(value).value_or(0);
-      if (*number->second < 1 || *number->second > most) {
-        throw std::invalid_argument(name + " takes a whole number from 1 to " +
-                                    std::to_string(most) + ", got " + value);
-      }
-    } else {
-      throw std::invalid_argument(name + " is no option, or lacks its value\n" + help);
-    }
-  }
-  const auto one_of = [](const char* name, const std::string& value,
-                         std::initializer_list<const char*> known) {
-    if (std::ranges::find(known, value) == known.end()) {
-      throw std::invalid_argument(std::string(name) + " cannot be " + value + "\n" + help);
-    }
+  const auto command =
+      app::make_command("zo_network_estimates",
+                        "How near estimates of a network's gradient come to it, and what "
+                        "they cost.");
+  const auto choice = [&](const char* name, std::string& to, std::vector<std::string> known,
+                          const char* help) {
+    command->add_option(name, to, help)
+        ->check(CLI::IsMember(std::move(known)))
+        ->capture_default_str();
   };
-  one_of("--network", s.network, {"cnn", "resnet20"});
-  one_of("--state", s.state, {"init", "trained"});
-  one_of("--share", s.share, {"even", "sensitivity"});
-  one_of("--coupling", s.coupling, {"known", "estimated", "ignored"});
+  choice("--network", s.network, {"cnn", "resnet20"}, "On Fashion-MNIST, or on CIFAR-10");
+  choice("--state", s.state, {"init", "trained"}, "Of the weights");
+  choice("--share", s.share, {"even", "sensitivity"}, "How directions are shared out");
+  choice("--coupling", s.coupling, {"known", "estimated", "ignored"},
+         "Where the gradients of batch norms come from");
+  app::add_number(*command, "--batch", s.batch, app::at_least_one, "Images");
+  app::add_number(*command, "--directions", s.directions, app::at_least_one, "A layer and image");
+  app::add_number(*command, "--threads", s.threads, app::some_threads, "Of the estimates");
+  app::add_number(*command, "--seed", s.seed, app::any_seed, "Of weights and directions");
+  app::add_path(*command, "--data", s.data, "The folder of CIFAR-10 and trained weights");
+  app::add_path(*command, "--json", s.json, "Write the results there, too");
+  if (!app::read_command_line(*command, count, values)) throw app::help_wanted{command->help()};
   return s;
 }
 
@@ -100,51 +85,51 @@ struct problem {
   nn::network net;
   std::vector<float> parameters, statistics;
   std::function<nn::minibatch<float>(index_t)> batch;
-  std::function<std::vector<index_t>(index_t)> targets;
 };
+
+// The yardstick.
+std::vector<float> back_propagated(const problem& p, const nn::minibatch<float>& batch,
+                                   const settings& s) {
+  deepzero::settings how;
+  how.threads = s.threads;
+  std::vector<float> gradient(p.parameters.size());
+  (*deepzero::make_first_order(p.net, how))({p.parameters, p.statistics, batch}, gradient);
+  return gradient;
+}
 
 problem make(const settings& s) {
   const bool small = s.network == "cnn";
   auto images =
       std::make_shared<app::image_set>(small ? app::load_fashion_mnist(app::split::train, s.data)
                                              : app::load_cifar10(app::split::train, s.data));
-  problem p{small ? cnn() : nn::resnet(20), {}, {}, {}, {}};
+  problem p{small ? cnn() : nn::resnet(20), {}, {}, {}};
   p.parameters.resize(static_cast<std::size_t>(p.net.parameter_count()));
   p.statistics.resize(static_cast<std::size_t>(p.net.statistic_count()));
   nn::initialize<float>(
       p.net, small ? nn::initialization::kaiming_uniform : nn::initialization::kaiming_normal,
-      static_cast<std::uint64_t>(s.seed), p.parameters);
+      s.seed, p.parameters);
   nn::initialize_statistics<float>(p.net, p.statistics);
-  p.targets = [images, s](index_t number) {
-    std::vector<index_t> targets;
-    for (index_t k = 0; k < s.batch; ++k) {
-      targets.push_back(
-          images->labels[static_cast<std::size_t>((number * s.batch + k) % images->count)]);
-    }
-    return targets;
-  };
-  p.batch = [images, s, small, targets = p.targets](index_t number) {
+  p.batch = [images, s, small](index_t number) {
     constexpr float means[3] = {0.485F, 0.456F, 0.406F}, deviations[3] = {0.229F, 0.224F, 0.225F};
     std::vector<float> x;
+    std::vector<index_t> targets;
     for (index_t k = 0; k < s.batch; ++k) {
-      const auto image = images->image((number * s.batch + k) % images->count);
+      const index_t at = (number * s.batch + k) % images->count;
+      const auto image = images->image(at);
+      targets.push_back(images->labels[static_cast<std::size_t>(at)]);
       for (std::size_t i = 0; i < image.size(); ++i) {
         const float v = static_cast<float>(image[i]) / 255.0F;
         const std::size_t c = i / 1024 % 3;
         x.push_back(small ? (v - 0.2860F) / 0.3530F : (v - means[c]) / deviations[c]);
       }
     }
-    return nn::minibatch<float>{std::move(x), s.batch, nn::cross_entropy(targets(number), 10)};
+    return nn::minibatch<float>{std::move(x), s.batch, nn::cross_entropy(targets, 10)};
   };
   if (s.state == "trained" && small) {
     // By the yardstick, so that the state needs no file: 600 steps of gradient descent.
-    nn::forward_pass<float> pass(p.net);
     for (index_t step = 1; step <= 600; ++step) {
-      pass.run(p.parameters, p.statistics, p.batch(step).inputs, s.batch, nn::norm_mode::train,
-               static_cast<int>(s.threads));
-      const auto g = bench::back_propagate(p.net, pass, p.parameters, p.targets(step),
-                                           static_cast<int>(s.threads));
-      for (std::size_t i = 0; i < g.size(); ++i) p.parameters[i] -= 0.1F * static_cast<float>(g[i]);
+      const std::vector<float> g = back_propagated(p, p.batch(step), s);
+      for (std::size_t i = 0; i < g.size(); ++i) p.parameters[i] -= 0.1F * g[i];
     }
   } else if (s.state == "trained") {
     const char* const folder = std::getenv("ZO_DATA_DIR");
@@ -210,8 +195,10 @@ double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) 
 }
 
 // The yardstick against single weights moved by 1e-6: relative error over three of each tensor.
-double error_of_yardstick(const problem& p, nn::forward_pass<float>& pass,
-                          nn::minibatch<float>& batch, const std::vector<double>& gradient) {
+double error_of_yardstick(const problem& p, nn::minibatch<float>& batch,
+                          const std::vector<double>& gradient, int threads) {
+  nn::forward_pass<float> pass(p.net);
+  pass.run(p.parameters, p.statistics, batch.inputs, batch.count, nn::norm_mode::train, threads);
   pass.prepare_differences();
   nn::difference_pass<float> follow(pass);
   batch.loss.prepare<float>(pass.outputs());
@@ -241,23 +228,25 @@ products compare(const nn::network& net, index_t node, const std::vector<float>&
   return own;
 }
 
-int run(const settings& s) {
+void write_json(const settings& s, nlohmann::ordered_json found) {
+  nlohmann::ordered_json all{{"network", s.network}, {"state", s.state},
+                             {"batch", s.batch},     {"directions", s.directions},
+                             {"share", s.share},     {"coupling", s.coupling},
+                             {"seed", s.seed}};
+  all.update(found);
+  app::write_atomically(s.json, all.dump(2) + "\n");
+}
+
+void run(const settings& s) {
   problem p = make(s);
-  const int threads = static_cast<int>(s.threads);
+  const int threads = s.threads;
   nn::minibatch<float> batch = p.batch(0);
-  std::vector<double> gradient;
-  double yardstick = 0;
-  {
-    nn::forward_pass<float> pass(p.net);
-    pass.run(p.parameters, p.statistics, batch.inputs, batch.count, nn::norm_mode::train, threads);
-    gradient = bench::back_propagate(p.net, pass, p.parameters, p.targets(0), threads);
-    yardstick = error_of_yardstick(p, pass, batch, gradient);
-  }
+  const std::vector<float> exact = back_propagated(p, batch, s);
+  const std::vector<double> gradient(exact.begin(), exact.end());
+  const double yardstick = error_of_yardstick(p, batch, gradient, threads);
   if (!(yardstick < 1e-2)) {
-    std::fprintf(stderr,
-                 "zo_network_estimates: the yardstick is off by %.1e, so nothing is measured\n",
-                 yardstick);
-    return 1;
+    throw std::runtime_error("the yardstick is off by " + app::shortest(yardstick) +
+                             " of its norm, so nothing is measured");
   }
   const deepzero::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
                                                         nn::norm_mode::train, threads);
@@ -266,8 +255,7 @@ int run(const settings& s) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(v.node)];
     if (n.what != nn::operation::batch_norm || s.coupling != "known") continue;
     for (index_t i = v.offset; i < v.offset + v.size; ++i) {
-      found[static_cast<std::size_t>(i)] =
-          static_cast<float>(gradient[static_cast<std::size_t>(i)]);
+      found[static_cast<std::size_t>(i)] = exact[static_cast<std::size_t>(i)];
     }
   }
   const deepzero::activation_options options{
@@ -279,7 +267,7 @@ int run(const settings& s) {
   std::printf("yardstick against single weights: relative error %.1e\n", yardstick);
   std::printf("%-24s %8s %8s %9s %9s %8s\n", "layer", "weights", "active", "questions", "passes",
               "cosine");
-  std::string rows;
+  auto rows = nlohmann::ordered_json::array();
   products whole;
   double passes = 0;
   const double per_pass = static_cast<double>(p.net.multiplications() * batch.count);
@@ -287,8 +275,7 @@ int run(const settings& s) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(layer)];
     const bool norm = n.what == nn::operation::batch_norm;
     if (n.weight < 0 || (norm && s.coupling != "estimated")) continue;
-    const auto did =
-        estimator.estimate(layer, options, {.seed = static_cast<std::uint64_t>(s.seed)}, found);
+    const auto did = estimator.estimate(layer, options, {.seed = s.seed}, found);
     const nn::view& v = p.net.parameters()[static_cast<std::size_t>(n.weight)];
     const products own = compare(p.net, layer, found, gradient);
     whole.add(own);
@@ -300,42 +287,44 @@ int run(const settings& s) {
     std::printf("%-24s %8ld %8.0f %9.1f %9.2f %8.3f\n", v.name.c_str(), static_cast<long>(v.size),
                 of_sample(did.active), of_sample(did.questions), cost, own.cosine());
     std::fflush(stdout);
-    rows += (rows.empty() ? "" : ",\n") + std::string("  {\"layer\": \"") + v.name +
-            "\", \"weights\": " + std::to_string(v.size) +
-            ", \"active\": " + std::to_string(of_sample(did.active)) +
-            ", \"questions\": " + std::to_string(of_sample(did.questions)) +
-            ", \"passes\": " + std::to_string(cost) +
-            ", \"cosine\": " + std::to_string(own.cosine()) + "}";
+    rows.push_back({{"layer", v.name},
+                    {"weights", v.size},
+                    {"active", of_sample(did.active)},
+                    {"questions", of_sample(did.questions)},
+                    {"passes", cost},
+                    {"cosine", own.cosine()}});
   }
   const auto rge_passes = std::max<index_t>(1, std::llround(passes));
-  const double rge = cosine_of_rge(gradient, rge_passes, static_cast<std::uint64_t>(s.seed));
-  const double tenth = cosine_of_tenth(gradient, static_cast<std::uint64_t>(s.seed));
+  const double rge = cosine_of_rge(gradient, rge_passes, s.seed);
+  const double tenth = cosine_of_tenth(gradient, s.seed);
   std::printf("all layers%55.2f %8.3f\n", passes, whole.cosine());
   std::printf("RGE over the weights%45ld %8.3f\n", static_cast<long>(rge_passes), rge);
   std::printf("CGE of a tenth of the weights, %ld queries %31.3f\n",
               static_cast<long>(p.net.parameter_count() / 10), tenth);
-  if (s.json.empty()) return 0;
-  std::ofstream(s.json) << "{\"network\": \"" << s.network << "\", \"state\": \"" << s.state
-                        << "\", \"batch\": " << s.batch << ", \"directions\": " << s.directions
-                        << ", \"share\": \"" << s.share << "\", \"coupling\": \"" << s.coupling
-                        << "\", \"seed\": " << s.seed << ", \"passes\": " << passes
-                        << ", \"cosine\": " << whole.cosine() << ", \"rge\": " << rge
-                        << ", \"tenth\": " << tenth << ", \"layers\": [\n"
-                        << rows << "]}\n";
-  return 0;
+  if (s.json.empty()) return;
+  write_json(s, {{"passes", passes},
+                 {"cosine", whole.cosine()},
+                 {"rge", rge},
+                 {"tenth", tenth},
+                 {"layers", rows}});
 }
 
 }  // namespace
 
 int main(int count, char** values) {
-  const bool asks_for_help = count == 2 && std::strcmp(values[1], "--help") == 0;
-  if (asks_for_help) std::fputs(help, stdout);
   try {
-    const int code = asks_for_help ? 0 : run(read(count, values));
+    try {
+      run(read(count, values));
+    } catch (const app::help_wanted& help) {
+      std::fputs(help.text.c_str(), stdout);
+    }
     app::require_printed();
-    return code;
+    return 0;
+  } catch (const app::usage_error& error) {
+    std::fprintf(stderr, "zo_network_estimates: %s (see --help)\n", error.what());
+    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "zo_network_estimates: %s\n", error.what());
-    return 2;
+    return 1;
   }
 }

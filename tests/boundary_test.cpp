@@ -1,6 +1,8 @@
 // The gray-box boundary: rows with losses and gradients of their own.
 #include "zo/boundary.hpp"
 
+#include <thread>
+
 #include "support.hpp"
 
 namespace {
@@ -300,6 +302,67 @@ TEST(boundary, a_row_that_is_too_large_has_no_gradient) {
     const auto expected =
         zo::boundary(zo::seq, f, points<double>{sound, 3, 2}, rge({.directions = 4}));
     for (const std::size_t i : {0, 1, 4, 5}) EXPECT_EQ(r.gradients[i], expected.gradients[i]);
+  }
+}
+
+// ---- one row at a time
+
+TEST(rows, asked_one_at_a_time_have_the_bits_of_a_batch) {
+  const index_t rows = 5, d = 30;
+  const auto z = batch(rows, d);
+  std::atomic<index_t> counted{0};
+  const auto one = [&](std::span<const double> v, index_t row) {
+    ++counted;
+    return static_cast<double>(row + 1) * smooth_loss(v);
+  };
+  const auto check = [&](const auto& how) {
+    const points<double> at{z, rows, d};
+    const auto expected = zo::boundary(zo::seq, row_losses{}, at, how, {.seed = 3});
+    for (const int threads : {1, 2, 7}) {
+      counted = 0;
+      const auto r = zo::boundary(zo::par.with_threads(threads), one, at, how, {.seed = 3});
+      EXPECT_TRUE(same_bits(r.gradients, expected.gradients));
+      EXPECT_TRUE(same_bits(r.losses, expected.losses));
+      EXPECT_EQ(r.queries, counted);
+      EXPECT_EQ(r.queries, rows * how.queries(d));
+    }
+  };
+  check(rge({.directions = 7}));
+  check(rge({.directions = 7}, zo::sphere{}, central{}));
+  check(cge());
+  check(cge({.coordinates = zo::random_coordinates{9}}, central{}));
+}
+
+// Two rows that wait for each other: they are asked at the same time.
+TEST(rows, are_asked_in_parallel) {
+  const auto z = batch(2, 3);
+  std::atomic<int> waiting{0};
+  const auto meets = [&](std::span<const double> v, index_t) {
+    const int round = waiting++ / 2;
+    while (waiting < 2 * (round + 1)) std::this_thread::yield();
+    return v[0];
+  };
+  const auto r = zo::boundary(zo::par.with_threads(2), meets, points<double>{z, 2, 3}, rge());
+  EXPECT_TRUE(r.ok);
+}
+
+TEST(rows, that_fail_are_named) {
+  const auto z = batch(4, 3);
+  const auto f = [](std::span<const double> v, index_t row) {
+    if (row >= 2) throw std::runtime_error("no answer for row " + std::to_string(row));
+    return smooth_loss(v);
+  };
+  const points<double> at{z, 4, 3};
+  EXPECT_THROW(zo::boundary(zo::seq, f, at, rge()), std::runtime_error);
+  for (const int threads : {1, 3}) {
+    const auto r = zo::boundary(zo::par.with_threads(threads), f, at,
+                                rge({.directions = 2, .failures = on_failure::drop}));
+    EXPECT_TRUE(r.ok);
+    EXPECT_EQ(r.failed, 6);
+    ASSERT_NE(r.failure, nullptr);
+    EXPECT_EQ(r.failure->why, "no answer for row 2");
+    EXPECT_EQ(r.failure->row, 2);
+    EXPECT_EQ(r.failure->point, copy_of(row_of(z, 2, 3)));
   }
 }
 

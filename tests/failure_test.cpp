@@ -268,4 +268,118 @@ TEST(drop, gives_the_same_bits_for_every_number_of_threads) {
   }
 }
 
+// ---- reports
+
+TEST(reports, name_the_first_failed_query_and_its_point) {
+  const auto x = ramp<double>(dimension);
+  const auto report = [&](const auto& how, auto f, const auto& policy) {
+    std::vector<double> g(x.size());
+    const auto r = zo::estimate(policy, f, x, g, how, {.seed = 2, .step = 5});
+    EXPECT_GT(r.failed, 0);
+    EXPECT_NE(r.failure, nullptr);
+    return *r.failure;
+  };
+  // Two points fail: the text and the place are those of the lower query.
+  const auto throws = [&](std::span<const double> v) {
+    if (v[2] != x[2]) throw std::runtime_error("disk full");
+    if (v[4] != x[4]) throw std::runtime_error("no licence");
+    return smooth_loss(v);
+  };
+  for (const int threads : {1, 4}) {
+    const auto found =
+        report(cge({.failures = on_failure::drop}), throws, zo::par.with_threads(threads));
+    EXPECT_EQ(found.why, "disk full");
+    EXPECT_EQ(found.step, 5u);
+    EXPECT_EQ(found.row, 0);
+    auto where = x;
+    where[2] += 1e-3;
+    EXPECT_EQ(found.point, where);
+  }
+  const auto answers = [&](double what) {
+    return [what](std::span<const double>) { return what; };
+  };
+  EXPECT_EQ(report(rge(), answers(not_a_number), zo::seq).why, "the answer is nan");
+  EXPECT_EQ(report(rge(), answers(-infinity), zo::seq).why, "the answer is -inf");
+  EXPECT_EQ(report(rge(), answers(infinity), zo::seq).point, x) << "f(x) itself";
+  const auto lower = report(rge({}, zo::gaussian{}, central{}), answers(infinity), zo::seq);
+  const auto u = direction<double>(zo::gaussian{}, {2, 5, 0}, dimension);
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(lower.point[i], x[i] + 1e-3 * u[i], 1e-15);
+}
+
+TEST(reports, of_good_estimates_are_none_and_of_long_points_short) {
+  std::vector<double> x(4096, 1.0), g(x.size());
+  const auto report = [&](auto f) {
+    return zo::estimate(zo::seq, f, x, g, rge({.failures = on_failure::drop})).failure;
+  };
+  EXPECT_EQ(report([](std::span<const double> v) { return v[0]; }), nullptr);
+  EXPECT_EQ(report([](std::span<const double>) { return not_a_number; })->point.size(), 4096u);
+  x.resize(4097);
+  g.resize(4097);
+  const auto found = report([](std::span<const double>) { return not_a_number; });
+  EXPECT_TRUE(found->point.empty());
+  EXPECT_EQ(found->why, "the answer is nan");
+}
+
+TEST(reports, of_probes_name_the_coordinate_by_its_step) {
+  const std::vector<double> x(4, 1.0);
+  std::vector<double> g(4);
+  failing_probe f{fault::infinite, false, 2};
+  const auto r = zo::estimate(zo::seq, f, x, g,
+                              cge({.smoothing = 0.125, .failures = on_failure::drop}, central{}));
+  EXPECT_EQ(r.failed, 2);
+  ASSERT_NE(r.failure, nullptr);
+  EXPECT_EQ(r.failure->why, "the answer is inf");
+  EXPECT_EQ(r.failure->point, (std::vector<double>{1, 1, 1.125, 1}));
+  failing_probe throws{fault::exception, true, -1};
+  const auto prepared = zo::estimate(zo::seq, throws, x, g, cge({.failures = on_failure::drop}));
+  ASSERT_NE(prepared.failure, nullptr);
+  EXPECT_EQ(prepared.failure->why, "query failed");
+  EXPECT_EQ(prepared.failure->point, x);
+}
+
+TEST(reports, of_a_chunk_that_threw_are_those_of_its_first_point) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  index_t calls = 0;
+  auto f = [&](zo::points<double> at, std::span<double> losses) {
+    if (++calls == 2) throw std::runtime_error("timeout");
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = smooth_loss(at[k]);
+  };
+  const auto r = zo::estimate(zo::seq, f, x, g, cge({.failures = on_failure::drop}),
+                              {.chunk_bytes = 3 * dimension * index_t{sizeof(double)}});
+  ASSERT_NE(r.failure, nullptr);
+  EXPECT_EQ(r.failure->why, "timeout");
+  auto where = x;
+  where[2] += 1e-3;  // f(x), 0 and 1 were the first call
+  EXPECT_EQ(r.failure->point, where);
+}
+
+// ---- interrupts
+
+TEST(interrupts, pass_every_policy_from_every_kind_of_objective) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  const zo::interrupted enough("ctrl-c");
+  const auto point = [&](std::span<const double>) -> double { throw enough; };
+  const auto batch = [&](zo::points<double>, std::span<double>) { throw enough; };
+  struct {
+    bool early;
+    double prepare(std::span<const double>, zo::sample_id) {
+      if (early) throw zo::interrupted("ctrl-c");
+      return 1;
+    }
+    void probe(std::span<const index_t>, std::span<const double>, std::span<double>) {
+      throw zo::interrupted("ctrl-c");
+    }
+  } early{true}, late{false};
+  for (const auto failures : {on_failure::stop, on_failure::drop}) {
+    const rge how({.directions = 3, .failures = failures});
+    EXPECT_THROW(zo::estimate(zo::seq, point, x, g, how), zo::interrupted);
+    EXPECT_THROW(zo::estimate(zo::par.with_threads(3), point, x, g, how), zo::interrupted);
+    EXPECT_THROW(zo::estimate(zo::seq, batch, x, g, how), zo::interrupted);
+    EXPECT_THROW(zo::estimate(zo::seq, early, x, g, cge({.failures = failures})), zo::interrupted);
+    EXPECT_THROW(zo::estimate(zo::seq, late, x, g, cge({.failures = failures})), zo::interrupted);
+  }
+}
+
 }  // namespace

@@ -22,19 +22,19 @@ TEST(recipe, warms_up_linearly_then_follows_a_cosine) {
   s.rate = 0.4;
   const zo::nn::network net = zo::nn::mlp({4, 3, 10});
   const zo::sgd rule = recipe("cge", net, 50, s);
-  EXPECT_NEAR(rule.numbers(0).rate, 0.4 / 100, 1e-15);
-  EXPECT_NEAR(rule.numbers(49).rate, 0.2, 1e-15);
-  EXPECT_NEAR(rule.numbers(99).rate, 0.4, 1e-15);
+  EXPECT_NEAR(rule.rate(0), 0.4 / 100, 1e-15);
+  EXPECT_NEAR(rule.rate(49), 0.2, 1e-15);
+  EXPECT_NEAR(rule.rate(99), 0.4, 1e-15);
   for (const std::uint64_t step : {100U, 217U, 300U, 499U}) {
     const double t = (static_cast<double>(step) - 100) / 400;
-    EXPECT_NEAR(rule.numbers(step).rate, 0.2 * (1 + std::cos(std::numbers::pi * t)), 1e-12);
+    EXPECT_NEAR(rule.rate(step), 0.2 * (1 + std::cos(std::numbers::pi * t)), 1e-12);
   }
-  EXPECT_NEAR(rule.numbers(500).rate, 0, 1e-15);
+  EXPECT_NEAR(rule.rate(500), 0, 1e-15);
   const auto d = static_cast<double>(net.parameter_count());
   s.directions = 32;
-  EXPECT_NEAR(recipe("rge", net, 50, s).numbers(99).rate, 0.4 * 32 / (32 + d + 1), 1e-15);
+  EXPECT_NEAR(recipe("rge", net, 50, s).rate(99), 0.4 * 32 / (32 + d + 1), 1e-15);
   s.directions.reset();
-  EXPECT_NEAR(recipe("rge", net, 50, s).numbers(99).rate, 0.4 * d / (2 * d + 1), 1e-15);
+  EXPECT_NEAR(recipe("rge", net, 50, s).rate(99), 0.4 * d / (2 * d + 1), 1e-15);
 }
 
 // v = 0.9 v + g + 0.01 x; x -= rate v, in numbers.

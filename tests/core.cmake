@@ -80,6 +80,11 @@ zo_warnings(random_oracles)
 add_test(NAME random_oracles COMMAND random_oracles 100000)
 set_tests_properties(random_oracles PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 
+if(TARGET ask_and_tell)
+  add_test(NAME ask.after_kill
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/ask_after_kill.sh $<TARGET_FILE:ask_and_tell> 100 1)
+endif()
+
 # Every header compiles alone, and all of them link together twice over.
 file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
      ${PROJECT_SOURCE_DIR}/include/zo/*.hpp ${PROJECT_SOURCE_DIR}/include/zo/rule/*.hpp

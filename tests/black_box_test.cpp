@@ -14,7 +14,7 @@ using zo::on_failure;
 using namespace zo::detail;
 
 // Candidate j is x with its first coordinate replaced by 10 + j.
-class numbered final : public point_source<double> {
+class numbered final : public zo::point_source<double> {
  public:
   numbered(const std::vector<double>& x, index_t rows, bool copies)
       : x_(x), dimension_(static_cast<index_t>(x.size()) / rows), rows_(rows), copies_(copies) {}

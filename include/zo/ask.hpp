@@ -18,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -32,6 +31,7 @@
 #include "zo/objective.hpp"
 #include "zo/outcome.hpp"
 #include "zo/run.hpp"
+#include "zo/shared.hpp"
 
 namespace zo {
 
@@ -426,7 +426,7 @@ class held final : public held_updater<T> {
   std::optional<std::uint64_t> steps() const override { return steps_of(updater_); }
   void put(saved_bytes& to) override {
     if constexpr (has_state) {
-      to.put_text(typeid(Updater).name());
+      to.put_text(type_name<Updater>());
       to.put(static_cast<std::uint64_t>(updater_.steps()));
       for (const std::span<T> one : updater_.state()) to.put_all(std::span<const T>(one));
     } else {
@@ -437,7 +437,7 @@ class held final : public held_updater<T> {
   }
   void get(saved_bytes& from, bool wanted) override {
     if constexpr (has_state) {
-      require(from.get_text() == typeid(Updater).name(),
+      require(from.get_text() == type_name<Updater>(),
               "zo::ask: the saved run has another optimizer");
       const auto steps = from.get<std::uint64_t>();
       if (wanted) updater_.resume_at(steps);
@@ -476,14 +476,15 @@ std::unique_ptr<held_updater<T>> hold(Optimizer&& optimizer, index_t dimension) 
 /// same ends. All functions may be called from any thread. Steps are made in the call of tell that
 /// answers the last question of an estimate.
 ///
-/// save() writes all of it: numbers of O(d), and the answers of the open estimate. A run made with
-/// the same estimator, optimizer and seed and load()ed with that goes on where it was, in whatever
-/// process; open questions are due again, under the same ids. Budget and target may be other ones:
-/// with more of them a run that has ended goes on. Queries: those of zo::minimize, counted when
-/// their estimate ends. Memory: that of zo::minimize and 9 bytes for each query of an estimate.
-/// Throws std::invalid_argument for bad options, an answer told twice, an unknown id, a point that
-/// was not asked, a file that is damaged or of another run; nothing has changed then. An exception
-/// of on_step or of the updater leaves tell and ends the run: load() brings a saved one back.
+/// save() writes all of it, for programs of the same compiler: numbers of O(d), and the answers of
+/// the open estimate. A run made with the same estimator, optimizer and seed and load()ed with that
+/// goes on where it was, in whatever process; open questions are due again, under the same ids.
+/// Budget and target may be other ones: with more of them a run that has ended goes on. Queries:
+/// those of zo::minimize, counted when their estimate ends. Memory: that of zo::minimize and 9
+/// bytes for each query of an estimate. Throws std::invalid_argument for bad options, an answer
+/// told twice, an unknown id, a point that was not asked, a file that is damaged or of another run;
+/// nothing has changed then. An exception of on_step or of the updater leaves tell and ends the
+/// run: load() brings a saved one back.
 template <scalar T>
 class ask_and_tell : public detail::desk<T> {
   using desk = detail::desk<T>;

@@ -8,7 +8,6 @@
 #include <functional>
 #include <span>
 #include <string_view>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -27,10 +26,16 @@ team* team_of(const Policy& policy) {
 
 inline index_t ranks_of(team* others) { return others == nullptr ? 1 : others->ranks(); }
 
+// A type in words, also in a program without type information: those of one compiler.
+template <class T>
+constexpr std::string_view type_name() {
+  return __PRETTY_FUNCTION__;
+}
+
 // What identifies an estimator beside its type: how.describe(print), where it has that.
 template <class How>
 void describe(const How& how, fingerprint& print) {
-  print.add(std::string_view(typeid(How).name()));
+  print.add(type_name<How>());
   if constexpr (requires { how.describe(print); }) how.describe(print);
 }
 

@@ -17,14 +17,14 @@ struct rule {
 struct heavy : moves {
   std::vector<double> all;
 };
-struct of_heavy : rule {
+struct full : rule {
   heavy at(std::uint64_t, double*, double* const*) const;
 };
-struct host_end : rule {
+struct ends : rule {
   template <zo::execution_policy Policy>
   void prox(const Policy&, std::span<double>, std::uint64_t) const {}
 };
-struct host_updater {
+struct mover {
   void step(const zo::execution_policy auto&, std::span<double>, std::span<const double>);
 };
 }  // namespace elsewhere
@@ -32,10 +32,7 @@ struct host_updater {
 using namespace elsewhere;
 
 static_assert(zo::cuda::optimizer_rule<rule, double>);
-static_assert(zo::cuda::optimizer_rule<of_heavy, double>);  // error: optimizer_rule: the element of
-                                                            // a rule is copied
-static_assert(zo::optimizer_rule<host_end, double>);
-static_assert(
-    zo::cuda::optimizer_rule<host_end, double>);  // error: optimizer_rule: on the device prox
-static_assert(zo::cuda::updater_for<host_updater, double>);  // error: updater_for: an updater moves
-                                                             // x by step.const zo::cuda
+static_assert(zo::cuda::optimizer_rule<full, double>);  // error: optimizer_rule: the element of
+static_assert(zo::optimizer_rule<ends, double>);
+static_assert(zo::cuda::optimizer_rule<ends, double>);  // error: optimizer_rule: on the device prox
+static_assert(zo::cuda::updater_for<mover, double>);    // error: updater_for: an updater moves

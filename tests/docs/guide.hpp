@@ -1,7 +1,5 @@
 // What docs/guide.md takes for granted.
 #include <algorithm>
-#include <map>
-#include <string>
 #include <vector>
 #include <zo/zo.hpp>
 
@@ -10,10 +8,6 @@ inline auto f = [](std::span<const double> at) { return at[0]; };
 inline const zo::rge how({.directions = 8});
 inline constexpr std::uint64_t t = 0;
 inline constexpr std::uint32_t k = 0;
-
-std::string my_key(std::span<const double> point);
-inline std::map<std::string, double> my_answers;
-void my_write_question(std::span<const double> point);
 
 inline constexpr double mu = 1e-3;
 inline std::vector<double> moved(3), weights(4);

@@ -8,11 +8,13 @@
 #include <utility>
 
 #include "zo/black_box.hpp"
+#include "zo/cge.hpp"  // IWYU pragma: export
 #include "zo/error.hpp"
 #include "zo/estimator.hpp"
 #include "zo/machine.hpp"
 #include "zo/objective.hpp"
 #include "zo/outcome.hpp"
+#include "zo/rge.hpp"  // IWYU pragma: export
 #include "zo/shared.hpp"
 
 namespace zo {

@@ -197,7 +197,7 @@ void machine<T>::note_failure(index_t question, double answer) {
   if (result_.failure != nullptr) return;
   auto failure = std::make_shared<query_failure>();
   describe_failure(*failure, question, answer);
-  if (problem_.dimension <= most_reported) {
+  if (problem_.dimension <= detail::most_reported) {
     std::vector<T> point(static_cast<std::size_t>(problem_.dimension));
     round_.write_whole(question, point.data());
     failure->point.assign(point.begin(), point.end());
@@ -212,7 +212,7 @@ void machine<T>::note_failed_probe(std::size_t k) {
   if (result_.failure != nullptr) return;
   auto failure = std::make_shared<query_failure>();
   describe_failure(*failure, 0, memory_.answers[k]);
-  if (problem_.dimension <= most_reported) {
+  if (problem_.dimension <= detail::most_reported) {
     failure->point.assign(problem_.x, problem_.x + problem_.dimension);
     failure->point[static_cast<std::size_t>(memory_.rows[k])] +=
         static_cast<double>(memory_.weights[k]);

@@ -462,8 +462,6 @@ class machine {
                             });
   }
 
-  static constexpr index_t most_reported = 4096;
-
   detail::black_box<T>* answerer_;
   detail::team* others_;
   detail::buffers<T>& memory_;

@@ -90,6 +90,8 @@ struct estimate_result {
 
 namespace detail {
 
+inline constexpr index_t most_reported = 4096;  // coordinates of a failed point
+
 ZO_HD constexpr flaw flaw_of(bool lost, bool beyond, index_t failed) {
   if (beyond) return flaw::out_of_range;
   if (lost) return flaw::smoothing_lost;

@@ -23,8 +23,10 @@
 #include "zo/optimizer.hpp"      // IWYU pragma: export
 #include "zo/outcome.hpp"        // IWYU pragma: export
 #include "zo/perturb.hpp"        // IWYU pragma: export
+#include "zo/pullback.hpp"       // IWYU pragma: export
 #include "zo/proximal.hpp"       // IWYU pragma: export
 #include "zo/random.hpp"         // IWYU pragma: export
 #include "zo/rge.hpp"            // IWYU pragma: export
 #include "zo/run.hpp"            // IWYU pragma: export
 #include "zo/schedule.hpp"       // IWYU pragma: export
+#include "zo/vector_map.hpp"     // IWYU pragma: export

@@ -1,0 +1,4 @@
+// What docs/vector-answers.md takes for granted.
+#include <cmath>
+#include <vector>
+#include <zo/zo.hpp>

@@ -96,9 +96,20 @@ inline constexpr bool asked_by_chunks =
 template <class T>
 double pairing(index_t count, const T* v, const T* y, const T* base);
 
+// NaN where an answer is to be written: everywhere, or, in long ones, at every 64th number and the
+// last, because more would cost as much as a fast map itself.
+template <class T>
+void mark_unwritten(std::span<T> y) {
+  constexpr std::size_t whole = 4096, apart = 64;
+  const std::size_t by = y.size() <= whole ? 1 : apart;
+  for (std::size_t i = 0; i < y.size(); i += by) y[i] = std::numeric_limits<T>::quiet_NaN();
+  y.back() = std::numeric_limits<T>::quiet_NaN();
+}
+
 // A map asked as an objective of rows. `use` has
-//   T* place(row)        where the answer is to be written; null: into a buffer
-//   double take(row, y)  what the answer is worth; NaN: the query failed
+//   T* place(question)        where the answer is to be written; null: into a buffer
+//   double take(question, y)  what the answer is worth; NaN: the query failed
+//   row_of(question)          the row of x that the map is told
 // and is called from several threads.
 template <class T, class F, class Use>
 class asked_map {
@@ -106,32 +117,35 @@ class asked_map {
   asked_map(F& f, index_t outputs, sample_id sample, const Use& use)
       : f_(f), outputs_(outputs), sample_(sample), use_(use) {}
 
-  double operator()(std::span<const T> x, index_t row) requires(!asked_by_chunks<F, T>) {
+  double operator()(std::span<const T> x, index_t question) requires(!asked_by_chunks<F, T>) {
     if constexpr (returning_map<F, T> && !writing_map<F, T>) {
       const auto answer = f_(x);
       const auto numbers = static_cast<index_t>(std::ranges::size(answer));
       check_size(numbers);
-      return use_.take(row, std::span<const T>(std::ranges::data(answer), size()));
+      return use_.take(question, std::span<const T>(std::ranges::data(answer), size()));
     } else {
-      lease buffer(*this, use_.place(row));
+      lease buffer(*this, use_.place(question));
       const std::span<T> y(buffer.data(), size());
-      std::ranges::fill(y, std::numeric_limits<T>::quiet_NaN());
+      mark_unwritten(y);
       if constexpr (row_map<F, T>) {
-        f_(x, row, y);
+        f_(x, use_.row_of(question), y);
       } else if constexpr (sampled_map<F, T>) {
         f_(x, y, sample_);
       } else {
         f_(x, y);
       }
-      return use_.take(row, y);
+      return use_.take(question, y);
     }
   }
 
-  void operator()(points<T> candidates, std::span<const index_t> rows,
+  void operator()(points<T> candidates, std::span<const index_t> questions,
                   std::span<double> worth) requires(asked_by_chunks<F, T>) {
     answers_.assign(static_cast<std::size_t>(candidates.count * outputs_),
                     std::numeric_limits<T>::quiet_NaN());
     const std::span<T> ys(answers_);
+    rows_.resize(questions.size());
+    std::ranges::transform(questions, rows_.begin(), [&](index_t q) { return use_.row_of(q); });
+    const std::span<const index_t> rows(rows_);
     if constexpr (difference_map<F, T>) {
       f_.differences(candidates, rows, ys);
     } else if constexpr (rowwise_map<F, T>) {
@@ -140,7 +154,7 @@ class asked_map {
       f_(candidates, ys);
     }
     for (std::size_t k = 0; k < worth.size(); ++k) {
-      worth[k] = use_.take(rows[k], ys.subspan(k * size(), size()));
+      worth[k] = use_.take(questions[k], ys.subspan(k * size(), size()));
     }
   }
 
@@ -189,6 +203,7 @@ class asked_map {
   std::mutex mutex_;
   std::vector<std::vector<T>> unused_;
   std::vector<T> answers_;
+  std::vector<index_t> rows_;
 };
 
 // Bytes for candidates so that they and their answers together take `bytes`.
@@ -202,10 +217,10 @@ template <class T, execution_policy Policy, class F, class Use>
 class map_box {
  public:
   map_box(const Policy& policy, F& f, index_t outputs, const Use& use,
-          const estimate_options& options, on_failure failures)
+          const estimate_options& options, on_failure failures, std::vector<T>& buffer)
       : asked_(f, outputs, options.sample.value_or(options.step), use),
         one_{asked_},
-        box_(policy, objective(), buffer_, rows_) {
+        box_(policy, objective(), buffer, rows_) {
     box_.begin(options, failures);
   }
   map_box(const map_box&) = delete;
@@ -235,7 +250,6 @@ class map_box {
 
   asked asked_;
   one_by_one one_;
-  std::vector<T> buffer_;
   std::vector<index_t> rows_;
   local_black_box<T, shape, Policy> box_;
 };
@@ -263,18 +277,21 @@ std::vector<double> reported_point(std::span<const T> x) {
   return {x.begin(), x.end()};
 }
 
-// Answers kept, one after another; those of a failed query become NaN.
+// Answers kept, one after another. If they are looked at, those of a failed query become NaN.
 template <class T>
 struct kept_answers {
   T* answers = nullptr;  // of row `first` and those after it
   index_t outputs = 0;
   index_t first = 0;
+  bool of_one_row = false;  // several questions about a single row of x
+  bool looked_at = true;
 
-  T* place(index_t row) const { return answers + (row - first) * outputs; }
-  double take(index_t row, std::span<const T> y) const {
-    T* const to = place(row);
+  index_t row_of(index_t question) const { return of_one_row ? 0 : question; }
+  T* place(index_t question) const { return answers + (question - first) * outputs; }
+  double take(index_t question, std::span<const T> y) const {
+    T* const to = place(question);
     if (y.data() != to) std::ranges::copy(y, to);
-    if (all_finite(outputs, to)) return 0;
+    if (!looked_at || all_finite(outputs, to)) return 0;
     std::fill_n(to, outputs, std::numeric_limits<T>::quiet_NaN());
     return failed_query;
   }
@@ -321,18 +338,19 @@ void ask_at_rows(const Policy& policy, F& f, const points<T>& x, index_t outputs
       std::ranges::fill(why, error.what());
     }
   } else {
+    std::fill_n(y, x.count * outputs, std::numeric_limits<T>::quiet_NaN());
     const kept_answers<T> kept{y, outputs, 0};
     ask_vectors(team_of(policy), x.count, outputs, y, [&](index_t first, index_t count) {
-      map_box<T, Policy, F, kept_answers<T>> box(policy, f, outputs, kept, options, failures);
+      std::vector<T> buffer;
+      map_box<T, Policy, F, kept_answers<T>> box(policy, f, outputs, kept, options, failures,
+                                                 buffer);
       std::vector<double> worth(static_cast<std::size_t>(count));
       box.ask({x.data.data(), x.dimension, x.count, 1, x.count, 0, nullptr}, first, worth);
       for (index_t b = first; b < first + count; ++b) {
         why[static_cast<std::size_t>(b)] = box.thrown(b);
-      }
-      for (std::size_t k = 0; k < worth.size(); ++k) {  // a call that threw wrote no answer
-        if (is_nan(worth[k]))
-          std::fill_n(kept.place(first + static_cast<index_t>(k)), outputs,
-                      std::numeric_limits<T>::quiet_NaN());
+        if (is_nan(worth[static_cast<std::size_t>(b - first)])) {  // which a throw left as it was
+          std::fill_n(kept.place(b), outputs, std::numeric_limits<T>::quiet_NaN());
+        }
       }
     });
   }

@@ -6,6 +6,7 @@
 #include "zo/ask.hpp"            // IWYU pragma: export
 #include "zo/boundary.hpp"       // IWYU pragma: export
 #include "zo/cge.hpp"            // IWYU pragma: export
+#include "zo/coloring.hpp"       // IWYU pragma: export
 #include "zo/config.hpp"         // IWYU pragma: export
 #include "zo/coordinate.hpp"     // IWYU pragma: export
 #include "zo/difference.hpp"     // IWYU pragma: export
@@ -15,6 +16,7 @@
 #include "zo/estimator.hpp"      // IWYU pragma: export
 #include "zo/execution.hpp"      // IWYU pragma: export
 #include "zo/in_place.hpp"       // IWYU pragma: export
+#include "zo/jacobian.hpp"       // IWYU pragma: export
 #include "zo/law.hpp"            // IWYU pragma: export
 #include "zo/lazy.hpp"           // IWYU pragma: export
 #include "zo/machine.hpp"        // IWYU pragma: export

@@ -36,6 +36,44 @@ bool machine<T>::find_faults(const detail::step_check<T>& check) {
 }
 
 template <class T>
+void machine<T>::weigh(const listed_directions& along, index_t count, bool uses_base) {
+  const index_t rows = problem_.rows;
+  memory_.weights.resize(static_cast<std::size_t>(count * rows));
+  for (index_t k = 0; k < count; ++k) {
+    const double* const answers = this->answers() + k * along.sides() * rows;
+    for (index_t b = 0; b < rows; ++b) {
+      const auto row = static_cast<std::size_t>(b);
+      for (int p = 0; p < along.sides(); ++p) add_to_mean(row, answers[p * rows + b]);
+      const double lower = uses_base ? memory_.base[row] : answers[rows + b];
+      const double slope =
+          memory_.faults[row] == 0
+              ? detail::slope_along(answers[b], lower, uses_base, along.smoothing())
+              : detail::failed_query;
+      bool good = false;
+      memory_.weights[static_cast<std::size_t>(b * count + k)] =
+          detail::weight_of<T>(along.weight(k), slope, 1, good);
+      memory_.survivors[row] += good ? 1 : 0;
+    }
+  }
+}
+
+template <class T>
+void machine<T>::combine(const listed_directions& along, index_t count) {
+  detail::parallel_tiles(threads(), problem_.rows, problem_.dimension, index_t{1} << 14,
+                         [&](index_t b, index_t first, index_t length) {
+                           T* const to = problem_.gradients + b * problem_.dimension + first;
+                           for (index_t k = 0; k < count; ++k) {
+                             const T weight =
+                                 memory_.weights[static_cast<std::size_t>(b * count + k)];
+                             const T* const u = along.numbers(k) + first;
+                             for (index_t i = 0; i < length; ++i)
+                               to[i] = detail::fused(weight, u[i], to[i]);
+                           }
+                           if (!detail::all_finite(length, to)) add_fault(b, detail::beyond_range);
+                         });
+}
+
+template <class T>
 void machine<T>::write_slopes(const coordinates& along, index_t count, bool uses_base,
                               double scale) {
   const index_t rows = problem_.rows;
@@ -87,7 +125,7 @@ void machine<T>::close(index_t slopes, bool uses_base, bool rescale, bool comple
   double first_loss = 0;
   index_t enough = 0;
   for (index_t b = 0; b < problem_.rows; ++b) {
-    if (complete && rescale) end_row(b, slopes);
+    if (complete) end_row(b, slopes, rescale);
     const auto row = static_cast<std::size_t>(b);
     const double loss = uses_base ? memory_.base[row]
                                   : detail::mean_of(memory_.sums[row], memory_.small_sums[row],
@@ -228,11 +266,11 @@ void machine<T>::describe_failure(query_failure& failure, index_t question, doub
 }
 
 template <class T>
-void machine<T>::end_row(index_t b, index_t slopes) {
+void machine<T>::end_row(index_t b, index_t slopes, bool rescale) {
   index_t& good = memory_.survivors[static_cast<std::size_t>(b)];
   unsigned& faults = memory_.faults[static_cast<std::size_t>(b)];
   T* const g = problem_.gradients + b * problem_.dimension;
-  if (faults == 0 && good > 0 && good < slopes) {
+  if (rescale && faults == 0 && good > 0 && good < slopes) {
     const T factor = detail::rescaling<T>(slopes, good);
     for (index_t i = 0; i < problem_.dimension; ++i) g[i] *= factor;
     if (!detail::all_finite(problem_.dimension, g)) faults = detail::beyond_range;

@@ -290,6 +290,54 @@ class machine {
                            });
   }
 
+  // Slopes along given directions ----------------------------------------------------------------
+
+  /// Candidates along directions of a table (count x dimension), the same for every row.
+  class listed_directions final : public point_source<T> {
+   public:
+    listed_directions() = default;
+    listed_directions(const row_problem<T>& problem, const T* table, const double* weights,
+                      int sides, double smoothing)
+        : problem_(problem),
+          table_(table),
+          weights_(weights),
+          sides_(sides),
+          smoothing_(smoothing) {}
+
+    void start_at(index_t first) { first_ = first; }
+    int sides() const { return sides_; }
+    double smoothing() const { return smoothing_; }
+    /// Direction k of this group.
+    const T* numbers(index_t k) const { return table_ + (first_ + k) * problem_.dimension; }
+    double weight(index_t k) const { return weights_[first_ + k]; }
+
+    void write(index_t j, index_t at, index_t count, T* to) const override {
+      const detail::candidate c = detail::candidate_of(j, problem_.rows, sides_);
+      const T* const u = numbers(c.item) + at;
+      const T* const x = problem_.x + c.row * problem_.dimension + at;
+      const auto h = static_cast<T>(detail::side(c.side) * smoothing_);
+      for (index_t i = 0; i < count; ++i) to[i] = detail::fused(h, u[i], x[i]);
+    }
+    index_t worth_a_thread() const override { return index_t{1} << 16; }
+
+   private:
+    row_problem<T> problem_;
+    const T* table_ = nullptr;
+    const double* weights_ = nullptr;
+    int sides_ = 1;
+    double smoothing_ = 0;
+    index_t first_ = 0;
+  };
+
+  /// `table` and `weights` must live as long as what is returned.
+  listed_directions listed(const T* table, const double* weights, int sides,
+                           double smoothing) const {
+    return {problem_, table, weights, sides, smoothing};
+  }
+  void weigh(const listed_directions& along, index_t count, bool uses_base);
+  /// gradients += the weighted directions.
+  void combine(const listed_directions& along, index_t count);
+
   // Slopes along coordinates ---------------------------------------------------------------------
 
   /// Candidates that differ from x in one coordinate. With one row a buffer stays a copy of x in
@@ -435,8 +483,8 @@ class machine {
     memory_.survivors[static_cast<std::size_t>(row)] += 1;
   }
 
-  // The mean over the directions that are left; zeros where it is no number.
-  void end_row(index_t b, index_t slopes);
+  // The mean over the directions that are left (`rescale`); zeros where it is no number.
+  void end_row(index_t b, index_t slopes, bool rescale);
 
   template <distribution D>
   void find_factors(const directions<D>& along, index_t first, index_t count) {

@@ -30,6 +30,7 @@ enum class status {
   budget_spent,      ///< the next estimate would exceed max_queries
   steps_done,        ///< max_steps steps were made
   callback_stopped,  ///< on_step asked to stop
+  converged,         ///< nothing is left to gain (zo::least_squares)
   query_failed,      ///< an estimate or f(x) failed (on_failure)
   smoothing_lost,    ///< x has grown too large for the estimator's smoothing (flaw)
   out_of_range,      ///< the estimate, x or the optimizer's state left the finite numbers
@@ -45,6 +46,8 @@ inline constexpr std::string_view to_string(status why) {
       return "steps done";
     case status::callback_stopped:
       return "stopped by the callback";
+    case status::converged:
+      return "converged";
     case status::query_failed:
       return "a query failed";
     case status::smoothing_lost:

@@ -19,6 +19,7 @@
 #include "zo/jacobian.hpp"       // IWYU pragma: export
 #include "zo/law.hpp"            // IWYU pragma: export
 #include "zo/lazy.hpp"           // IWYU pragma: export
+#include "zo/least_squares.hpp"  // IWYU pragma: export
 #include "zo/machine.hpp"        // IWYU pragma: export
 #include "zo/minimize.hpp"       // IWYU pragma: export
 #include "zo/objective.hpp"      // IWYU pragma: export
@@ -27,6 +28,7 @@
 #include "zo/perturb.hpp"        // IWYU pragma: export
 #include "zo/pullback.hpp"       // IWYU pragma: export
 #include "zo/proximal.hpp"       // IWYU pragma: export
+#include "zo/quadrature.hpp"     // IWYU pragma: export
 #include "zo/random.hpp"         // IWYU pragma: export
 #include "zo/rge.hpp"            // IWYU pragma: export
 #include "zo/run.hpp"            // IWYU pragma: export

@@ -15,6 +15,7 @@
 #include "zo/estimate.hpp"       // IWYU pragma: export
 #include "zo/estimator.hpp"      // IWYU pragma: export
 #include "zo/execution.hpp"      // IWYU pragma: export
+#include "zo/find_sparsity.hpp"  // IWYU pragma: export
 #include "zo/in_place.hpp"       // IWYU pragma: export
 #include "zo/jacobian.hpp"       // IWYU pragma: export
 #include "zo/law.hpp"            // IWYU pragma: export

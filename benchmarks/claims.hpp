@@ -10,5 +10,6 @@ namespace bench {
 std::vector<claim> generation_claims();
 std::vector<claim> overhead_claims();
 std::vector<claim> peer_claims();
+std::vector<claim> vector_claims();
 
 }  // namespace bench

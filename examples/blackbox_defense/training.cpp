@@ -120,7 +120,7 @@ step_report query_step(const defended& front, const problem& p, const method& m,
                        [&](std::int64_t first, std::int64_t last) {
                          const auto part = candidates.slice(0, first, last);
                          const auto images = m.autoencoder ? p.decoder.forward(part) : part;
-                         return cross_entropy_of_rows(classifier.logits(images) / s.temperature,
+                         return cross_entropy_of_rows(classifier.answers(images) / s.temperature,
                                                       targets.slice(0, first, last));
                        });
   };

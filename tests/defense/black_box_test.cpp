@@ -20,7 +20,7 @@ TEST(BlackBox, CountsEveryImageWhateverTheBatch) {
       },
       4);
   const torch::Tensor images = torch::rand({10, 1, 28, 28});
-  EXPECT_TRUE(torch::equal(box.logits(images), images.flatten(1).slice(1, 0, 10)));
+  EXPECT_TRUE(torch::equal(box.answers(images), images.flatten(1).slice(1, 0, 10)));
   EXPECT_EQ(box.queries(), 10);
   box.classes(images.slice(0, 0, 3));
   EXPECT_EQ(box.queries(), 13);
@@ -32,7 +32,7 @@ TEST(BlackBox, NoGradientPasses) {
   network.module->eval();
   black_box box(network.forward);
   const torch::Tensor images = torch::rand({2, 1, 28, 28}).requires_grad_();
-  const torch::Tensor answer = box.logits(images);
+  const torch::Tensor answer = box.answers(images);
   EXPECT_FALSE(answer.requires_grad());
   EXPECT_FALSE(answer.grad_fn());
   EXPECT_THROW(answer.sum().backward(), c10::Error);
@@ -41,7 +41,7 @@ TEST(BlackBox, NoGradientPasses) {
 
 TEST(BlackBox, AServiceThatAnswersTooLittleIsNamed) {
   black_box box([](const torch::Tensor&) { return torch::zeros({1, 10}); });
-  EXPECT_THROW(box.logits(torch::zeros({3, 1, 28, 28})), std::runtime_error);
+  EXPECT_THROW(box.answers(torch::zeros({3, 1, 28, 28})), std::runtime_error);
 }
 
 }  // namespace

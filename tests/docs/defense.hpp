@@ -5,7 +5,7 @@
 inline torch::nn::Sequential encoder, denoiser, decoder;
 inline torch::Tensor noisy, answers, z;
 struct black_box {
-  torch::Tensor logits(const torch::Tensor& images) const;
+  torch::Tensor answers(const torch::Tensor& images) const;
 };
 inline const black_box classifier;
 torch::Tensor cross_entropy_of_rows(const torch::Tensor& logits, const torch::Tensor& answers);

@@ -21,13 +21,6 @@ namespace defense {
 
 namespace {
 
-// One minibatch: images, the same with noise, and the classifier's answers to the clean ones.
-struct minibatch {
-  torch::Tensor clean;
-  torch::Tensor noisy;
-  torch::Tensor targets;
-};
-
 // numbers_of(first, last), one number a row, for the rows 0 … count-1 in the batches that the
 // classifier is shown at a time. What a network answers to an image may depend on the batch around
 // it, so processes share whole batches.
@@ -49,21 +42,6 @@ torch::Tensor shared_rows(const app::processes& all, const black_box& classifier
     rows.slice(0, first, first + size).copy_(batches_of(first, first + size));
   });
   return rows;
-}
-
-minibatch draw(const problem& p, black_box& classifier, const settings& s,
-               const app::processes& all, std::int64_t step) {
-  const auto at = static_cast<std::uint64_t>(step);
-  const torch::Device device = p.train.pixels.device();
-  const auto rows =
-      random_rows(app::seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
-  const auto clean = p.train.batch(rows.to(device));
-  const auto noise = normal(app::seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
-  const torch::Tensor answers =
-      shared_rows(all, classifier, s.batch, [&](std::int64_t first, std::int64_t last) {
-        return classifier.classes(clean.slice(0, first, last));
-      });
-  return {clean, clean + s.noise * noise.to(device), answers.to(device, torch::kInt64)};
 }
 
 // The part of the loss that needs no classifier, per image.
@@ -146,6 +124,21 @@ step_report white_box_step(const defended& front, const problem& p, const miniba
 
 }  // namespace
 
+minibatch draw(const problem& p, black_box& classifier, const settings& s,
+               const app::processes& all, std::int64_t step) {
+  const auto at = static_cast<std::uint64_t>(step);
+  const torch::Device device = p.train.pixels.device();
+  const auto rows =
+      random_rows(app::seed_for(s.seed, "defense batch"), at, s.batch, p.train.count());
+  const auto clean = p.train.batch(rows.to(device));
+  const auto noise = normal(app::seed_for(s.seed, "defense noise"), at, 0, clean.sizes());
+  const torch::Tensor answers =
+      shared_rows(all, classifier, s.batch, [&](std::int64_t first, std::int64_t last) {
+        return classifier.classes(clean.slice(0, first, last));
+      });
+  return {clean, clean + s.noise * noise.to(device), answers.to(device, torch::kInt64)};
+}
+
 defended::defended(const problem& p, const method& m, const settings& s) {
   if (!m.trained) return;
   const torch::Device device(s.device);
@@ -199,17 +192,25 @@ stage_report train_defense(defended& front, const problem& p, const method& m,
     for (const auto& parameter : module->parameters()) training.trained.push_back(parameter);
   }
   front.train(true);
+  const stage_report report =
+      run_stage(training, s, all, gradient_of(front, p, m, classifier, s, all));
+  front.train(false);
+  return report;
+}
+
+std::function<step_report(std::int64_t step)> gradient_of(const defended& front, const problem& p,
+                                                          const method& m, black_box& classifier,
+                                                          const settings& s,
+                                                          const app::processes& all) {
   const std::uint64_t directions = app::seed_for(s.seed, "directions");
-  boundary_asker boundary;
-  const stage_report report = run_stage(training, s, all, [&](std::int64_t step) {
+  const auto boundary = std::make_shared<boundary_asker>();
+  return [&, directions, boundary](std::int64_t step) {
     const minibatch batch = draw(p, classifier, s, all, step);
     const zo::estimate_options options{.seed = directions,
                                        .step = static_cast<std::uint64_t>(step)};
     return m.white_box ? white_box_step(front, p, batch, s)
-                       : query_step(front, p, m, classifier, boundary, batch, options, s, all);
-  });
-  front.train(false);
-  return report;
+                       : query_step(front, p, m, classifier, *boundary, batch, options, s, all);
+  };
 }
 
 std::vector<std::string> defense_options(const settings& s) {

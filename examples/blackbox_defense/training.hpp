@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <memory>
 
 #include "black_box.hpp"
@@ -39,6 +40,24 @@ class defended {
   network encoder_;
   network decoder_;
 };
+
+/// Images, the same with noise, and the classifier's own answers to the clean ones.
+struct minibatch {
+  torch::Tensor clean;
+  torch::Tensor noisy;
+  torch::Tensor targets;
+};
+
+/// The minibatch of a step, for all methods the same: s.batch queries.
+minibatch draw(const problem& p, black_box& classifier, const settings& s,
+               const app::processes& all, std::int64_t step);
+
+/// What a step of the method does before the optimizer's: for programs with stages of their own.
+/// The arguments must outlive it.
+std::function<step_report(std::int64_t step)> gradient_of(const defended& front, const problem& p,
+                                                          const method& m, black_box& classifier,
+                                                          const settings& s,
+                                                          const app::processes& all);
 
 /// Trains `front` by the method; queries are those `classifier` was asked. White-box methods
 /// differentiate p.classifier instead. Loss (ZO-AE-DS, eq. 2): cross entropy of the answer to the

@@ -149,6 +149,23 @@ void correlate(const node& n, index_t count, index_t channel, const std::vector<
   }
 }
 
+// The cross entropy of the classes that the network itself tells apart.
+template <class T>
+class class_losses : public sample_losses<T> {
+ public:
+  explicit class_losses(zo::nn::cross_entropy loss) : loss_(std::move(loss)) {}
+
+  double prepare(std::span<const T> outputs) override { return loss_.prepare(outputs); }
+  std::vector<double> sensitivities() const override { return loss_.sensitivities(); }
+  void differences(std::span<const index_t> samples, std::span<const T> changes,
+                   std::span<double> parts) const override {
+    loss_.differences(samples, changes, parts);
+  }
+
+ private:
+  zo::nn::cross_entropy loss_;
+};
+
 }  // namespace
 
 activation_chain chain_of(const network& net, index_t layer) {
@@ -175,14 +192,25 @@ activation_estimator<T>::activation_estimator(const network& net, const zo::nn::
                                               std::span<const T> parameters,
                                               std::span<const T> statistics, norm_mode mode,
                                               int threads)
+    : activation_estimator(net, batch.inputs, batch.count,
+                           std::make_unique<class_losses<T>>(batch.loss), parameters, statistics,
+                           mode, threads) {}
+
+template <class T>
+activation_estimator<T>::activation_estimator(const network& net, std::span<const T> inputs,
+                                              index_t count,
+                                              std::unique_ptr<sample_losses<T>> losses,
+                                              std::span<const T> parameters,
+                                              std::span<const T> statistics, norm_mode mode,
+                                              int threads)
     : parameters_(parameters.begin(), parameters.end()),
       mode_(mode),
       threads_(std::min(threads, zo::detail::most_threads)),
-      loss_(batch.loss),
+      losses_(std::move(losses)),
       pass_(net) {
   // The number of a direction holds both.
-  require(batch.count < (index_t{1} << 20),
-          "deepzero::activation_estimator: at most 2^20 samples, got ", batch.count);
+  require(count < (index_t{1} << 20), "deepzero::activation_estimator: at most 2^20 samples, got ",
+          count);
   require(net.nodes().size() <= 4096, "deepzero::activation_estimator: at most 4096 values, got ",
           net.nodes().size());
   for (const node& n : net.nodes()) {
@@ -190,12 +218,12 @@ activation_estimator<T>::activation_estimator(const network& net, const zo::nn::
             "deepzero::activation_estimator: ", zo::nn::text_of(n.out),
             " are more numbers of a sample than 31 bits count");
   }
-  pass_.run(parameters, statistics, batch.inputs, batch.count, mode, threads);
-  value_ = loss_.template prepare<T>(pass_.outputs());
-  std::vector<double> sensitivities = loss_.sensitivities();
+  pass_.run(parameters, statistics, inputs, count, mode, threads);
+  value_ = losses_->prepare(pass_.outputs());
+  std::vector<double> sensitivities = losses_->sensitivities();
   // Such a batch has no value, and any order will do.
   for (double& s : sensitivities) s = std::isfinite(s) ? s : 0;
-  order_.resize(static_cast<std::size_t>(batch.count));
+  order_.resize(static_cast<std::size_t>(count));
   std::iota(order_.begin(), order_.end(), index_t{0});
   std::ranges::stable_sort(order_, [&](index_t a, index_t b) {
     return sensitivities[static_cast<std::size_t>(a)] > sensitivities[static_cast<std::size_t>(b)];
@@ -212,14 +240,13 @@ activation_estimator<T>::activation_estimator(const network& net, const zo::nn::
       of(n.running_var)[c] = static_cast<T>(pass_.variances(id)[static_cast<std::size_t>(c)]);
     }
   }
-  std::vector<T> inputs;
+  std::vector<T> ordered;
   const index_t size = at(net, 0).out.size();
   for (const index_t b : order_) {
     sensitivities_.push_back(sensitivities[static_cast<std::size_t>(b)]);
-    inputs.insert(inputs.end(), batch.inputs.begin() + b * size,
-                  batch.inputs.begin() + (b + 1) * size);
+    ordered.insert(ordered.end(), inputs.begin() + b * size, inputs.begin() + (b + 1) * size);
   }
-  pass_.run(parameters, frozen, inputs, batch.count, norm_mode::eval, threads);
+  pass_.run(parameters, frozen, ordered, count, norm_mode::eval, threads);
   pass_.prepare_differences();
 }
 
@@ -327,8 +354,7 @@ std::vector<T> activation_estimator<T>::ask(index_t layer, index_t units,
     auto& maker = *makers[static_cast<std::size_t>(worker)];
     const std::span<const T> outputs = maker.from(result.point, change, coupling::frozen);
     std::vector<double> parts(static_cast<std::size_t>(some));
-    loss_.template differences<T>(std::span(order_).first(static_cast<std::size_t>(some)), outputs,
-                                  parts);
+    losses_->differences(std::span(order_).first(static_cast<std::size_t>(some)), outputs, parts);
     for (const norm_sums& sums : maker.sums()) {
       const effect& e = effects[static_cast<std::size_t>(sums.node)];
       const auto channels = e.of_mean.size();

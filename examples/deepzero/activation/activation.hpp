@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 #include <zo/config.hpp>
@@ -66,6 +67,21 @@ struct activation_chain {
 };
 activation_chain chain_of(const zo::nn::network& net, zo::index_t layer);
 
+/// The loss of a batch as a mean of parts, one of each sample. The network's outputs may go on to
+/// whoever answers.
+template <class T>
+class sample_losses {
+ public:
+  virtual ~sample_losses() = default;
+  /// The loss at these outputs, samples x outputs, from which later differences are taken.
+  virtual double prepare(std::span<const T> outputs) = 0;
+  /// How strongly the loss depends on the outputs of each sample; all alike where nobody knows.
+  virtual std::vector<double> sensitivities() const = 0;
+  /// As zo::nn::cross_entropy::differences. Called by several threads at once.
+  virtual void differences(std::span<const zo::index_t> samples, std::span<const T> changes,
+                           std::span<double> parts) const = 0;
+};
+
 /// One minibatch, and estimates of its gradient layer by layer. Makes two passes of the batch, and
 /// keeps nothing of the caller's. Memory: one pass, and for an estimate a few times the values of
 /// the layer and its point. Throws std::invalid_argument for a batch that a forward_pass would
@@ -76,6 +92,11 @@ class activation_estimator {
   activation_estimator(const zo::nn::network& net, const zo::nn::minibatch<T>& batch,
                        std::span<const T> parameters, std::span<const T> statistics,
                        zo::nn::norm_mode mode, int threads = 1);
+  /// Of `count` inputs whose outputs `losses` judges. It is asked for the outputs of the batch at
+  /// once, and then for differences.
+  activation_estimator(const zo::nn::network& net, std::span<const T> inputs, zo::index_t count,
+                       std::unique_ptr<sample_losses<T>> losses, std::span<const T> parameters,
+                       std::span<const T> statistics, zo::nn::norm_mode mode, int threads = 1);
 
   /// The loss of the batch.
   double value() const { return value_; }
@@ -114,7 +135,7 @@ class activation_estimator {
   std::vector<T> parameters_;
   zo::nn::norm_mode mode_;
   int threads_;
-  zo::nn::cross_entropy loss_;
+  std::unique_ptr<sample_losses<T>> losses_;
   double value_ = 0;
   std::vector<double> sensitivities_;  // descending
   std::vector<zo::index_t> order_;     // the samples, most sensitive first

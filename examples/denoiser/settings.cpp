@@ -24,7 +24,7 @@ settings defaults() {
   s.base.depth = 4;
   s.base.width = 8;
   s.base.batch = 32;
-  s.base.steps = 400;
+  s.base.steps = 200;
   s.base.images = 100;
   s.base.n = 1000;
   return s;
@@ -141,7 +141,7 @@ bool asks(const std::string& method) { return !method.starts_with("fo-"); }
 
 double rate_of(const std::string& method, const settings& s) {
   if (s.rate) return *s.rate;
-  constexpr std::array rates = {3e-3, 3e-3, 3e-3, 3e-3, 3e-3, 1e-3, 1e-3};
+  constexpr std::array rates = {3e-4, 1e-3, 1e-4, 1e-3, 3e-4, 1e-4, 1e-4};
   static_assert(rates.size() == 7);
   const auto place = std::ranges::find(method_names(), method) - method_names().begin();
   return rates[static_cast<std::size_t>(place)];

@@ -165,11 +165,11 @@ defense::step_report stepper::operator()(std::int64_t step, torch::Tensor& count
   return report;
 }
 
-// ZO-GraSP on the start: 25 images of noise a class, on average, as many directions as the paper.
+// ZO-GraSP on the start, by as many images and directions as the paper.
 void stepper::score(torch::Tensor& counts) {
   defense::settings scored = base_;
   scored.seed = app::seed_for(base_.seed, "scored images");
-  scored.batch = 250;
+  scored.batch = std::min<std::int64_t>(250, 8 * base_.batch);
   const auto drawn =
       batch_of(defense::draw(task_.problem, classifier_, scored, all_, 0), image_of(task_));
   const weights w = weights_of(trained_.net(), trained_.denoiser());

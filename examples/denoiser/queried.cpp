@@ -41,7 +41,7 @@ std::vector<double> classifier_losses<T>::logits_of(const std::vector<T>& images
   const torch::Tensor asked =
       torch::from_blob(const_cast<T*>(images.data()), {count, channels, height, width},
                        std::is_same_v<T, double> ? torch::kFloat64 : torch::kFloat32);
-  const torch::Tensor answers = classifier_.logits(asked).to(torch::kFloat64).contiguous();
+  const torch::Tensor answers = classifier_.answers(asked).to(torch::kFloat64).contiguous();
   return {answers.data_ptr<double>(), answers.data_ptr<double>() + answers.numel()};
 }
 

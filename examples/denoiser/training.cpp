@@ -179,7 +179,7 @@ void stepper::score(torch::Tensor& counts) {
       drawn.image, {drawn.noisy.begin(), drawn.noisy.end()}, drawn.targets};
   // Second differences are lost in float; the classifier takes what images are made of.
   defense::black_box rounding(
-      [&](const torch::Tensor& images) { return classifier_.logits(images.to(torch::kFloat32)); },
+      [&](const torch::Tensor& images) { return classifier_.answers(images.to(torch::kFloat32)); },
       classifier_.batch());
   const classifier_losses<double> losses(batch, rounding);
   zo::nn::forward_pass<double> pass(trained_.net());

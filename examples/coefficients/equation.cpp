@@ -22,7 +22,7 @@ namespace {
   throw std::runtime_error(
       "The reference solution is missing: there is no " + what.file + where +
       ". Take the .mat files of github.com/maziarraissi/PINNs and github.com/lululxvi/deepxde, "
-      "convert them as docs/coefficients.md shows, and name the folder with --data or in "
+      "store them as docs/coefficients.md says, and name the folder with --data or in "
       "ZO_DATA_DIR.");
 }
 

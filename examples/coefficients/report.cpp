@@ -154,6 +154,9 @@ app::chart errors_of(const equation_result& r) {
       const auto error = over_seeds(m, [&](const discovery& d) {
         return std::log10(std::max(1e-16, worst_error(*r.what, d.curve[k])));
       });
+      constexpr double apart = 1.12;  // markers further apart than they are wide
+      const bool seen = k == 0 || k + 1 == steps || calls.mean >= apart * line.x.back();
+      if (!seen) continue;
       line.x.push_back(calls.mean);
       line.y.push_back(error.mean);
       line.error.push_back(error.error);

@@ -17,7 +17,7 @@ namespace zo {
 
 namespace cuda::detail {
 
-inline void check_latents(const torch::Tensor& z) {
+inline void check_latents(const ::torch::Tensor& z) {
   zo::detail::check_latents(z);
   zo::detail::require(z.is_cuda(),
                       "zo::boundary: z is not in the memory of a GPU, where zo::cuda::on works; "
@@ -25,7 +25,7 @@ inline void check_latents(const torch::Tensor& z) {
 }
 
 // The stream as torch knows it. Throws where torch cannot work on it beside z.
-inline c10::cuda::CUDAStream torch_stream(const policy& on, const torch::Tensor& z) {
+inline c10::cuda::CUDAStream torch_stream(const policy& on, const ::torch::Tensor& z) {
   const cudaStream_t stream = on.stream();
   zo::detail::require(stream != cudaStreamLegacy && stream != cudaStreamPerThread,
                       "zo::boundary: torch has no name for cudaStreamLegacy and "
@@ -68,13 +68,14 @@ class torch_on_stream {
 };
 
 template <class T, class F, class How>
-tensor_boundary boundary_of(const policy& on, F& f, const torch::Tensor& z, const How& how,
+tensor_boundary boundary_of(const policy& on, F& f, const ::torch::Tensor& z, const How& how,
                             const estimate_options& options, workspace* memory) {
   const c10::cuda::CUDAStream stream = torch_stream(on, z);
   // Memory of the stream on which the caller goes on.
-  const torch::Tensor rows = z.detach().contiguous();
-  const torch::Tensor gradients = torch::empty(rows.sizes(), rows.options());
-  const torch::Tensor losses = torch::empty({rows.size(0)}, rows.options().dtype(torch::kFloat64));
+  const ::torch::Tensor rows = z.detach().contiguous();
+  const ::torch::Tensor gradients = ::torch::empty(rows.sizes(), rows.options());
+  const ::torch::Tensor losses =
+      ::torch::empty({rows.size(0)}, rows.options().dtype(::torch::kFloat64));
   const torch_on_stream here(stream);
   std::optional<workspace> own;
   if (memory == nullptr) memory = &own.emplace(on);
@@ -93,10 +94,11 @@ tensor_boundary boundary_of(const policy& on, F& f, const torch::Tensor& z, cons
 }
 
 template <class F, class How>
-tensor_boundary boundary_of_tensors(const policy& on, F& f, const torch::Tensor& z, const How& how,
-                                    const estimate_options& options, workspace* memory) {
+tensor_boundary boundary_of_tensors(const policy& on, F& f, const ::torch::Tensor& z,
+                                    const How& how, const estimate_options& options,
+                                    workspace* memory) {
   check_latents(z);
-  if (z.scalar_type() == torch::kFloat64) {
+  if (z.scalar_type() == ::torch::kFloat64) {
     return boundary_of<double>(on, f, z, how, options, memory);
   }
   return boundary_of<float>(on, f, z, how, options, memory);
@@ -114,13 +116,13 @@ tensor_boundary boundary_of_tensors(const policy& on, F& f, const torch::Tensor&
 /// next; without it, all is taken from the pool and given back. Throws std::invalid_argument also
 /// for a tensor that is not on a GPU, and for a stream of another one.
 template <class F, class How>
-tensor_boundary boundary(const cuda::policy& on, F&& f, const torch::Tensor& z, const How& how,
+tensor_boundary boundary(const cuda::policy& on, F&& f, const ::torch::Tensor& z, const How& how,
                          const estimate_options& options, cuda::workspace& memory) {
   return cuda::detail::boundary_of_tensors(on, f, z, how, options, &memory);
 }
 
 template <class F, class How>
-tensor_boundary boundary(const cuda::policy& on, F&& f, const torch::Tensor& z, const How& how,
+tensor_boundary boundary(const cuda::policy& on, F&& f, const ::torch::Tensor& z, const How& how,
                          const estimate_options& options = {}) {
   return cuda::detail::boundary_of_tensors(on, f, z, how, options, nullptr);
 }

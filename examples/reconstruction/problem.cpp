@@ -82,7 +82,8 @@ void measurement::scale_to(const defense::image_tensors& images) {
 }
 
 torch::Tensor measurement::operator()(const torch::Tensor& images) const {
-  const torch::Tensor back = torch::conv2d(images.reshape({-1, pixels, 1, 1}), weights_).view(images.sizes());
+  const torch::Tensor back =
+      torch::conv2d(images.reshape({-1, pixels, 1, 1}), weights_).view(images.sizes());
   return (back - least_) / (largest_ - least_);
 }
 

@@ -27,7 +27,8 @@ class measurement {
   torch::Tensor matrix() const { return weights_.view({weights_.size(0), -1}); }
 
  private:
-  torch::Tensor weights_;  // A Aᵀ as a convolution of single points: oneDNN's products, where BLAS is slow
+  // A Aᵀ as a convolution of single points: oneDNN computes those, a slow BLAS the products.
+  torch::Tensor weights_;
   double least_ = 0;
   double largest_ = 1;
 };

@@ -130,7 +130,8 @@ std::span<const T> difference_pass<T>::state::from(index_t node, std::span<const
   const index_t count = static_cast<index_t>(moved.size()) / s.size();
   require(count * s.size() == static_cast<index_t>(moved.size()) &&
               (count == base_->samples ||
-               (how == coupling::frozen && count >= 1 && count < base_->samples)),
+               ((how == coupling::frozen || base_->mode == norm_mode::eval) && count >= 1 &&
+                count < base_->samples)),
           "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
           " numbers for each of ", base_->samples,
           " samples (or fewer samples, where statistics are frozen), got ", moved.size());

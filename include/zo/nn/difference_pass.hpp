@@ -63,8 +63,8 @@ class difference_pass {
 
   /// Outputs after the values of `node` changed by `moved`, minus those before: samples x outputs,
   /// valid until the next call. `moved` is samples x values of the node, row-major by sample. With
-  /// coupling::frozen it may be of fewer samples than the base pass had: the first ones. Cost: a
-  /// forward pass of these samples from the node on.
+  /// coupling::frozen, or after a base pass in eval mode, it may be of fewer samples than that had:
+  /// the first ones. Cost: a forward pass of these samples from the node on.
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
 
   /// After from(…, coupling::frozen): each batch norm that the difference reached, in their order.

@@ -2,6 +2,7 @@
 #include "zo/vector_map.hpp"
 
 #include "zo/direction_lane.hpp"
+#include "zo/slope.hpp"
 
 namespace zo::detail {
 
@@ -13,9 +14,7 @@ double tile_pairing(index_t count, const T* v, const T* y, const T* base) {
   double sum[lanes] = {};
   index_t i = 0;
   const auto term = [&](index_t at, index_t lane) {
-    double rise = static_cast<double>(y[at]);
-    if constexpr (Based) rise -= static_cast<double>(base[at]);
-    sum[lane] += static_cast<double>(v[at]) * rise;
+    sum[lane] += paired(v[at], y[at], Based ? base[at] : T(0));
   };
   for (; i + lanes <= count; i += lanes) {
     for (index_t lane = 0; lane < lanes; ++lane) term(i + lane, lane);

@@ -12,6 +12,7 @@
 #include "zo/cuda/objective.hpp"    // IWYU pragma: export
 #include "zo/cuda/optimizer.hpp"    // IWYU pragma: export
 #include "zo/cuda/policy.hpp"       // IWYU pragma: export
+#include "zo/cuda/pullback.hpp"     // IWYU pragma: export
 #include "zo/cuda/workspace.hpp"    // IWYU pragma: export
 #include "zo/zo.hpp"                // IWYU pragma: export
 #if ZO_DEVICE_CODE

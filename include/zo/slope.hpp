@@ -38,6 +38,13 @@ ZO_HD T weight_of(double scale, double slope, double factor, bool& good) {
   return good ? weight : T(0);
 }
 
+// What one number of a vector answer adds to <v, y - from>: the difference comes before the
+// product.
+template <class T>
+ZO_HD double paired(T v, T y, T from) {
+  return static_cast<double>(v) * (static_cast<double>(y) - static_cast<double>(from));
+}
+
 // From a mean over all directions to one over those that are left.
 template <class T>
 ZO_HD T rescaling(index_t asked, index_t good) {

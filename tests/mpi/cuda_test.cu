@@ -64,6 +64,53 @@ TEST_F(mpi_gpu, rows) {
   EXPECT_TRUE(same_bits(losses.to_host(), host.losses));
 }
 
+template <class T>
+__global__ void squares_kernel(const T* x, zo::index_t dimension, zo::index_t outputs,
+                               zo::index_t count, T* ys) {
+  const zo::index_t k = static_cast<zo::index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (k >= count * outputs) return;
+  const T value = x[k / outputs * dimension + k % outputs];
+  ys[k] = value * value;
+}
+
+TEST_F(mpi_gpu, vectors) {
+  constexpr zo::index_t rows = 5, dimension = 33, outputs = 20;
+  const std::vector<double> x = ramp<double>(rows * dimension), v = ramp<double>(outputs);
+  const zo::rge how({.directions = 6, .smoothing = 1e-2});
+  const auto host = zo::pullback(
+      zo::seq,
+      [](std::span<const double> at, std::span<double> y) {
+        for (std::size_t k = 0; k < y.size(); ++k) y[k] = at[k] * at[k];
+      },
+      zo::points<double>{x, rows, dimension}, {v, 1, outputs}, how);
+  zo::index_t asked = 0;
+  const auto squares = [&](zo::cuda::points<double> at, zo::cuda::span<double> ys,
+                           cudaStream_t on_stream) {
+    asked += at.count;
+    cudaLaunchConfig_t config{};
+    config.stream = on_stream;
+    config.blockDim = dim3(64, 1, 1);
+    config.gridDim = dim3(static_cast<unsigned>((ys.size() + 63) / 64), 1, 1);
+    check(cudaLaunchKernelEx(&config, squares_kernel<double>, at.data.data(), at.dimension, outputs,
+                             at.count, ys.data()),
+          "launching squares");
+  };
+  const zo::cuda::policy policy = shared();
+  const zo::cuda::array<double> there(policy, x), along(policy, v);
+  zo::cuda::array<double> gradients(policy, rows * dimension), y(policy, rows * outputs);
+  zo::cuda::workspace memory(policy);
+  const auto r =
+      zo::pullback(policy, squares, zo::cuda::points<double>{there, rows, dimension},
+                   {along, 1, outputs}, how, {}, y, gradients, memory)
+          .get();
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.queries, host.queries);
+  EXPECT_TRUE(same_bits(gradients.to_host(), host.gradients));
+  EXPECT_TRUE(same_bits(y.to_host(), host.y));
+  std::atomic<zo::index_t> mine{asked};
+  EXPECT_EQ(over_all_ranks(mine), host.queries);
+}
+
 TEST_F(mpi_gpu, runs) {
   const std::vector<float> start = ramp<float>(50);
   const auto compare = [&](auto host_objective, auto device_objective, const auto& how) {

@@ -113,6 +113,13 @@ template <class T, class F, class Maker>
 void ask_lazily(const stream_context& at, const F& f, const Maker& maker, sample_id sample,
                 index_t first, index_t count, double* partial, double* losses);
 
+// An objective that needs memory of its own for each candidate of a call.
+template <class F>
+concept roomy = requires(F& f, workspace& memory, index_t candidates) {
+  { f.bytes_a_candidate() } -> std::same_as<index_t>;
+  f.reserve(memory, candidates);
+};
+
 }  // namespace detail
 
 template <class T, class F>
@@ -254,8 +261,7 @@ class machine {
       // Norms that are found together: some MiB of sums, and one candidate's place left beside
       // them.
       const index_t tiles = detail::tiles(problem_.dimension);
-      const index_t sums =
-          memory_.left_of(index_t{16} << 20, plain + bytes_of<T>(problem_.dimension));
+      const index_t sums = memory_.left_of(index_t{16} << 20, plain + bytes_of_candidate());
       norms_ = std::clamp(sums / (8 * tiles), index_t{1}, std::min(norms, detail::most_norms));
       slots_for(plain + 8 * norms_ * tiles);
       factors_ = memory_.take<double>(detail::room::factors, norms);
@@ -428,6 +434,13 @@ class machine {
     return 8 * (detail::tally::numbers(problem_.rows) + problem_.rows + 3);
   }
 
+  index_t bytes_of_candidate() const {
+    index_t bytes = bytes_of<T>(problem_.dimension);
+    if constexpr (rowwise_objective<F, T>) bytes += bytes_of<index_t>(1);
+    if constexpr (detail::roomy<F>) bytes += f_.bytes_a_candidate();
+    return bytes;
+  }
+
   // Candidates that fit at once beside `others` bytes of the estimate.
   void slots_for(index_t others) {
     if constexpr (lazy) {
@@ -435,9 +448,8 @@ class machine {
       const index_t bytes = bytes_of<double>(zo::detail::slices(problem_.dimension));
       slots_ = std::clamp(memory_.left_of(bytes_at_once, others) / bytes, index_t{1}, most_at_once);
     } else {
-      const index_t bytes =
-          bytes_of<T>(problem_.dimension) + (rowwise_objective<F, T> ? bytes_of<index_t>(1) : 0);
-      slots_ = std::max<index_t>(1, memory_.left_of(options_.chunk_bytes, others) / bytes);
+      slots_ = std::max<index_t>(
+          1, memory_.left_of(options_.chunk_bytes, others) / bytes_of_candidate());
     }
   }
   // Takes the memory for asking `count` candidates, before anything is asked.
@@ -452,6 +464,7 @@ class machine {
       if constexpr (rowwise_objective<F, T>) {
         rows_ = memory_.take<index_t>(detail::room::rows, slots_);
       }
+      if constexpr (detail::roomy<F>) f_.reserve(memory_, slots_);
     }
   }
 

@@ -6,9 +6,10 @@
 //   coordinate  f.prepare(x, loss, stream, sample),
 //               f.probe([known,] coordinates, steps, differences, stream)
 //   lazy        f.part(share) -> part of the loss
+//   map         f(points, [rows,] ys, stream[, sample]), for zo::pullback: ys is count x m
 //
-// The first three are plain C++: cuBLAS, cuDNN, LibTorch, or kernels of the user's. A lazy one is
-// device code (zo/lazy.hpp).
+// All but the lazy ones are plain C++: cuBLAS, cuDNN, LibTorch, or kernels of the user's. A lazy
+// one is device code (zo/lazy.hpp).
 #pragma once
 
 #include <span>
@@ -79,5 +80,30 @@ concept point_objective = batch_objective<F, T> || lazy_objective<F, T>;
 
 template <class F, class T>
 concept objective = point_objective<F, T> || coordinate_objective<F, T>;
+
+template <class F, class T>
+concept plain_batch_map = requires(F& f, points<T> candidates, span<T> ys, cudaStream_t stream) {
+  f(candidates, ys, stream);
+};
+template <class F, class T>
+concept sampled_batch_map = requires(F& f, points<T> candidates, span<T> ys, cudaStream_t stream,
+                                     sample_id sample) {
+  f(candidates, ys, stream, sample);
+};
+/// One call answers a chunk of candidates, m numbers each.
+template <class F, class T>
+concept batch_map = plain_batch_map<F, T> || sampled_batch_map<F, T>;
+
+/// Candidate j is a perturbed version of row rows[j].
+template <class F, class T>
+concept rowwise_map = requires(F& f, points<T> candidates, span<const index_t> rows, span<T> ys,
+                               cudaStream_t stream) {
+  f(candidates, rows, ys, stream);
+};
+
+/// A black box with vector answers: it writes all m numbers of each. What it does not write is NaN,
+/// a failed query.
+template <class F, class T>
+concept vector_map = batch_map<F, T> || rowwise_map<F, T>;
 
 }  // namespace zo::cuda

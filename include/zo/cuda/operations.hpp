@@ -269,6 +269,30 @@ void write_rises(const stream_context& at, index_t count, int sides, const index
 /// out[k] = (first + k) % rows.
 void write_rows(const stream_context& at, index_t first, index_t count, index_t rows, index_t* out);
 
+/// Answers of a vector map to `count` candidates, those of row b of x at y + b * outputs, and its
+/// cotangent at v + b * per_row.
+template <class T>
+struct vector_answers {
+  index_t count;
+  index_t outputs;
+  const index_t* rows;  // of the candidates
+  const T* answers;
+  const T* v;
+  index_t per_row;
+  const T* y;
+};
+/// worth[k] = <v, answer - y>, by lanes and tiles as zo::detail::pairing adds it.
+template <class T>
+void pair_answers(const stream_context& at, const vector_answers<T>& work, double* worth);
+
+/// Makes all of a row of y NaN where one number is not finite.
+template <class T>
+void spoil_failed(const stream_context& at, index_t rows, index_t outputs, T* y);
+/// Rows of y that are NaN count `each` failed queries less in the report, and one more if `asked`.
+template <class T>
+void count_rows(const stream_context& at, index_t rows, index_t outputs, index_t each, bool asked,
+                const T* y, report* out);
+
 /// Copies host numbers through kernel arguments: never waits, whatever memory they are in, and a
 /// captured graph holds them itself.
 void upload(const stream_context& at, const index_t* host, index_t count, index_t* out);

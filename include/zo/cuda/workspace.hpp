@@ -34,6 +34,8 @@ enum class room : std::size_t {
   tally,
   list,    // of coordinates
   steps,   // of probes
+  maps,    // answers of vector maps
+  mapped,  // rows of what they answer
   report,  // the last, see keep_report
   count
 };

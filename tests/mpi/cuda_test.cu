@@ -99,10 +99,9 @@ TEST_F(mpi_gpu, vectors) {
   const zo::cuda::array<double> there(policy, x), along(policy, v);
   zo::cuda::array<double> gradients(policy, rows * dimension), y(policy, rows * outputs);
   zo::cuda::workspace memory(policy);
-  const auto r =
-      zo::pullback(policy, squares, zo::cuda::points<double>{there, rows, dimension},
-                   {along, 1, outputs}, how, {}, y, gradients, memory)
-          .get();
+  const auto r = zo::pullback(policy, squares, zo::cuda::points<double>{there, rows, dimension},
+                              {along, 1, outputs}, how, {}, y, gradients, memory)
+                     .get();
   EXPECT_TRUE(r.ok);
   EXPECT_EQ(r.queries, host.queries);
   EXPECT_TRUE(same_bits(gradients.to_host(), host.gradients));

@@ -137,16 +137,63 @@ TEST(mpi_pullback, failures_are_everybodys) {
   });
 }
 
+// Fails wherever one rank asks.
+struct failing_on_a_rank {
+  int rank;
+  bool throws;
+  void operator()(std::span<const double> x, std::span<double> y) const {
+    smooth_map(x, y);
+    if (world_rank() != rank) return;
+    if (throws) throw std::runtime_error("no licence");
+    y[2] = not_a_number;
+  }
+};
+
+TEST(mpi_pullback, failures_of_one_rank_are_everybodys) {
+  const auto x = ramp<double>(n);
+  const auto v = cotangents(m);
+  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
+  const int last = world_size() - 1;
+  const std::string text = "zo::mpi: rank " + std::to_string(last) + " failed: no licence";
+  EXPECT_EQ(error_between_ranks([&] {
+              zo::pullback(policy, failing_on_a_rank{last, true}, x, v, cge());
+            }),
+            text);
+  EXPECT_EQ(error_between_ranks([&] {
+              zo::jacobian(policy, failing_on_a_rank{last, true}, x, m, cge());
+            }),
+            text);
+  const auto stopped = zo::pullback(policy, failing_on_a_rank{last, false}, x, v, cge());
+  EXPECT_FALSE(stopped.ok);
+  EXPECT_GE(stopped.failed, 1);
+  EXPECT_EQ(stopped.gradients, std::vector<double>(n, 0.0));
+  const auto j = zo::jacobian(policy, failing_on_a_rank{last, false}, x, m, cge());
+  EXPECT_FALSE(j.ok);
+  EXPECT_GE(j.failed, 1);
+}
+
 TEST(mpi_pullback, different_arguments_are_refused) {
   if (world_size() == 1) return;
-  const auto x = ramp<double>(n);
-  auto v = cotangents(m);
-  v[0] += world_rank();
   std::atomic<index_t> unused{0};
+  const writing_form<double> f{&unused};
   const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
-  EXPECT_NE(error_between_ranks(
-                [&] { zo::pullback(policy, writing_form<double>{&unused}, x, v, cge()); }),
-            "");
+  const auto x = ramp<double>(n), v = cotangents(m);
+  auto another_x = x, another_v = v;
+  another_x[0] += world_rank();
+  another_v[0] += world_rank();
+  const auto refused = [&](const auto& call, const char* what) {
+    const std::string text = error_between_ranks(call);
+    EXPECT_TRUE(contains(text, what)) << text;
+  };
+  refused([&] { zo::pullback(policy, f, another_x, v, cge()); },
+          "rank 1 has another x than rank 0");
+  refused([&] { zo::pullback(policy, f, x, another_v, cge()); },
+          "rank 1 has another x than rank 0");
+  refused([&] { zo::jacobian(policy, f, another_x, m, cge()); },
+          "rank 1 has another x than rank 0");
+  refused([&] { zo::jvp(policy, f, x, another_x, m); }, "rank 1 has another x than rank 0");
+  refused([&] { zo::pullback(policy, f, x, v, rge({.directions = 2 + world_rank()})); },
+          "rank 1 asks for another estimate than rank 0");
 }
 
 }  // namespace

@@ -168,11 +168,14 @@ void agree_on_pullback(const policy& on, const points<T>& x, const points<T>& v,
       options,
       [&] {
         zo::detail::fingerprint print;
-        for (const span<const T>& some : {x.data, v.data, known_y}) {
+        const auto add = [&](span<const T> some) {
           std::vector<T> host(static_cast<std::size_t>(some.size()));
           copy_to_host(on, some.data(), some.size() * static_cast<index_t>(sizeof(T)), host.data());
           print.add(std::span<const T>(host));
-        }
+        };
+        add(x.data);
+        add(v.data);
+        add(known_y);
         return print.value();
       });
 }

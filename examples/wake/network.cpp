@@ -15,6 +15,7 @@ using torch::indexing::Slice;
 constexpr std::int64_t inputs = 3;  // two velocities, and the viscosity
 constexpr std::int64_t outputs = 2;
 constexpr double slope = 0.2;
+constexpr double reach = 0.1;  // corrections are small: weights of the order of 1 make them so
 
 struct layer {
   std::int64_t in, out;
@@ -101,7 +102,8 @@ Tensor network::correction(const Tensor& weights, const Tensor& states,
     const Tensor inner = torch::leaky_relu(read.convolved(within, x), slope);
     x = torch::leaky_relu(x + read.convolved(within, inner), slope);
   }
-  return read.convolved(layers.back(), x).reshape({count, candidates, outputs, rows, columns});
+  return reach *
+         read.convolved(layers.back(), x).reshape({count, candidates, outputs, rows, columns});
 }
 
 }  // namespace wake

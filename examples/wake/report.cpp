@@ -44,17 +44,19 @@ const method_results* find(const results& found, const std::string& method) {
 std::string title_of(const std::string& method) {
   if (method == "src") return "SRC";
   if (method == "non") return "NON";
+  if (method == "cut") return "CUT";
   if (method == "chain") return "ZO";
   return method == "fo" ? "FO" : method;
 }
-const std::vector<std::string>& four() {
-  static const std::vector<std::string> methods = {"src", "non", "chain", "fo"};
+const std::vector<std::string>& compared() {
+  static const std::vector<std::string> methods = {"src", "non", "cut", "chain", "fo"};
   return methods;
 }
 
 std::string gradient_text(const std::string& method) {
   if (method == "src") return "no correction";
   if (method == "non") return "network alone, on pairs";
+  if (method == "cut") return "in the loop, not through the solver";
   if (method == "fo") return "through the solver";
   if (method == "sparse-cge" || method == "rge") return "whole pipeline";
   if (method == "suffix-rge") return "all later steps, as one loss";
@@ -95,7 +97,7 @@ app::table table_of(const results& found, const std::vector<std::string>& method
 // Methods of the first table from the largest error to the smallest.
 std::string order_text(const results& found) {
   std::vector<const method_results*> order;
-  for (const std::string& method : four()) {
+  for (const std::string& method : compared()) {
     if (const auto* r = find(found, method)) order.push_back(r);
   }
   if (order.size() < 2) return "";
@@ -191,7 +193,7 @@ app::chart by_calls(const results& found) {
   for (const method_results& r : found) {
     app::chart_series line;
     line.name = r.method;
-    if (only_asks(r.method) || r.method == "fo") {
+    if (only_asks(r.method) || r.method == "fo" || r.method == "cut") {
       for (std::size_t k = 1; k < r.trained[0].curve.size(); ++k) {
         std::vector<double> errors;
         for (const training_report& one : r.trained) errors.push_back(one.curve[k].error);
@@ -222,7 +224,7 @@ app::chart by_time(const results& found, const settings& s) {
   chart.x_label = "time, in diameters over inflow velocity";
   chart.y_label = "mean absolute error of the velocity";
   chart.y_min = 0;
-  for (const std::string& method : four()) {
+  for (const std::string& method : compared()) {
     const method_results* const r = find(found, method);
     if (r == nullptr) continue;
     app::chart_series line;
@@ -277,7 +279,7 @@ void draw_films(const problem& p, const results& found, const settings& s) {
     for (const std::int64_t t : steps) sheet.images.push_back(in_colors(values[t]));
   };
   add(flow, "reference", truth);
-  for (const std::string& method : four()) {
+  for (const std::string& method : compared()) {
     const method_results* const r = find(found, method);
     if (r == nullptr) continue;
     const auto& weights = r->trained.empty() ? std::vector<float>() : r->trained[0].weights;
@@ -342,8 +344,8 @@ std::string table_text(const results& found, const settings& s) {
                                [&](const auto& method) { return find(found, method) != nullptr; });
   };
   std::string text;
-  if (with_any(four()))
-    text += table_of(found, four(), "gradient", true).text() + order_text(found);
+  if (with_any(compared()))
+    text += table_of(found, compared(), "gradient", true).text() + order_text(found);
   if (with_any(asking_methods())) {
     text += (text.empty() ? "" : "\n") + std::string("Ways to ask the solver, at most ") +
             app::format_count(static_cast<double>(s.calls)) +

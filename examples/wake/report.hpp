@@ -24,7 +24,8 @@ using results = std::vector<method_results>;
 /// Tests the trained networks, and src where it is wanted, in the order of the table.
 results test_all(const problem& p, const std::vector<training_report>& trained, const settings& s);
 
-/// Two tables, of the four ways of the paper and of the ways to ask a solver, and the order.
+/// Two tables, of the four ways of the paper and CUT, and of the ways to ask a solver, and the
+/// order.
 std::string table_text(const results& found, const settings& s);
 
 /// Writes summary.json, curve.csv (a row per evaluation), simulations.csv (a row per test and

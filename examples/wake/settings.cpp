@@ -63,10 +63,12 @@ void add_training_options(CLI::App& app, settings& s) {
   add_number(app, "--unroll", s.unroll, range{1, 100'000},
              "Steps of the flow in a step of training");
   add_number(app, "--batch", s.batch, range{1, 100'000}, "Simulations in a step of training");
-  add_number(app, "--steps", s.steps, range{1, 1'000'000'000}, "Steps of training of non and fo");
+  add_number(app, "--steps", s.steps, range{1, 1'000'000'000},
+             "Steps of training of non, cut and fo");
   add_number(app, "--calls", s.calls, range{1, std::int64_t{1} << 50},
              "Solver calls of each of the methods that only ask the solver");
-  add_number(app, "--rate", s.rate, app::positive, "Highest rate of Adam (cosine to zero)");
+  add_number(app, "--rate", s.rate, app::positive,
+             "Highest rate of Adam, after a twentieth of the steps; then a cosine to zero");
   add_number(app, "--channels", s.channels, range{1, 4096}, "Of the network");
   add_number(app, "--kernel", s.kernel, range{1, 31}, "Width of its convolutions, an odd number");
   add_number(app, "--blocks", s.blocks, range{0, 100}, "Its residual blocks");
@@ -99,7 +101,7 @@ void check_effects(const settings& s, const CLI::App& given) {
     require_usable(used, std::string(option) + " is for " + CLI::detail::join(those, ", ") +
                              ", and --method names none of them: leave it out");
   };
-  for_some("--steps", {"non", "fo"});
+  for_some("--steps", {"non", "cut", "fo"});
   for_some("--calls", {"sparse-cge", "rge", "suffix-rge", "boundary-rge", "boundary-cge", "chain"});
   for_some("--sparsity", {"sparse-cge"});
   for_some("--directions", {"rge", "suffix-rge", "boundary-rge"});
@@ -143,14 +145,14 @@ double settings::largest_viscosity() const {
 }
 
 const std::vector<std::string>& method_names() {
-  static const std::vector<std::string> names = {"src",          "non",        "sparse-cge",
-                                                 "rge",          "suffix-rge", "boundary-rge",
-                                                 "boundary-cge", "chain",      "fo"};
+  static const std::vector<std::string> names = {
+      "src",        "non",          "cut",          "sparse-cge", "rge",
+      "suffix-rge", "boundary-rge", "boundary-cge", "chain",      "fo"};
   return names;
 }
 
 bool only_asks(const std::string& method) {
-  return method != "src" && method != "non" && method != "fo";
+  return method != "src" && method != "non" && method != "cut" && method != "fo";
 }
 
 settings defaults_for(bool paper) {

@@ -28,7 +28,7 @@ struct settings {
   std::vector<std::int64_t> reynolds = {80, 120, 180, 270, 405, 608};
   std::vector<std::int64_t> test_reynolds = {98, 147, 220, 331, 496};
   std::int64_t settling = 200;
-  std::int64_t frames = 120;
+  std::int64_t frames = 300;
   std::int64_t test_steps = 300;
   std::int64_t starts = 2;
 
@@ -48,7 +48,7 @@ struct settings {
 
   std::int64_t evaluations = 8;
   std::int64_t checkpoint_every = 20;
-  std::int64_t seeds = 3;
+  std::int64_t seeds = 4;
   std::uint64_t seed = 1;
   int threads = 1;
 

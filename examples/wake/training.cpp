@@ -194,8 +194,9 @@ training_report train(const problem& p, const std::string& method, std::int64_t 
   const std::int64_t steps = steps_of(method, s);
   const nlohmann::json options = options_of(s, method);
   const auto path = folder / (method + "_" + std::to_string(number) + ".safetensors");
-  const zo::adam how(
-      {.rate = zo::cosine({.peak = s.rate, .steps = static_cast<std::uint64_t>(steps)})});
+  const zo::adam how({.rate = zo::cosine({.peak = s.rate,
+                                          .steps = static_cast<std::uint64_t>(steps),
+                                          .warmup = static_cast<std::uint64_t>(steps / 20)})});
 
   state at{{method, number, p.net.initial(app::seed_for(seed, "weights")), {}},
            how.start<float>(p.net.parameters()),

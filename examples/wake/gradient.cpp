@@ -176,6 +176,7 @@ class at_boundary : public teacher {
     const auto numbers = truth.states[0][0].numel() * truth.count() * steps;
     const Tensor w = trained(weights);
     const run_of_states run = forward(w, truth);
+    if (!run.errors.isfinite().all().item<bool>()) refuse(step, l_.s);
     calls_ = truth.count() * steps;
     Tensor sum = torch::zeros_like(w);
     Tensor behind = torch::zeros_like(run.states[0]);  // the slope by what comes after the state

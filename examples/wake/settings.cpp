@@ -102,7 +102,10 @@ void check_effects(const settings& s, const CLI::App& given) {
                              ", and --method names none of them: leave it out");
   };
   for_some("--steps", {"non", "cut", "fo"});
-  for_some("--calls", {"sparse-cge", "rge", "suffix-rge", "boundary-rge", "boundary-cge", "chain"});
+  const std::vector<std::string> asking = {"sparse-cge",   "rge",          "suffix-rge",
+                                           "boundary-rge", "boundary-cge", "chain"};
+  for_some("--calls", asking);
+  for_some("--smoothing", asking);
   for_some("--sparsity", {"sparse-cge"});
   for_some("--directions", {"rge", "suffix-rge", "boundary-rge"});
 }

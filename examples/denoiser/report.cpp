@@ -1,7 +1,6 @@
 #include "report.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -18,7 +17,17 @@ namespace denoiser {
 
 namespace {
 
-constexpr std::array radii = {0.0, 0.25, 0.5, 0.75};
+double largest_radius(const settings& s) {
+  return app::certified_radius(app::clopper_pearson_lower(s.base.n, s.base.n, s.base.alpha),
+                               s.base.noise);
+}
+
+// Those of the papers that so many noisy copies can certify at all.
+std::vector<double> radii_of(const settings& s) {
+  std::vector<double> radii = {0.0, 0.25, 0.5, 0.75};
+  std::erase_if(radii, [&](double radius) { return radius > largest_radius(s); });
+  return radii;
+}
 
 double mean_of(const std::vector<double>& values) {
   return std::reduce(values.begin(), values.end()) / static_cast<double>(values.size());
@@ -58,13 +67,21 @@ estimate_of summed_up(const std::vector<std::vector<double>>& trainings) {
   return {mean_of(by_image), standard_error(by_image), standard_error(by_training)};
 }
 
-std::string percent(double share) { return app::fixed(100 * share, 1); }
+// Without the sign of a zero.
+std::string percent(double share) { return app::fixed(std::round(1000 * share) / 10 + 0.0, 1); }
 
 // "83.2 ± 2.4 ± 0.5"; the last of a single training is not known.
 std::string text_of(const estimate_of& e) {
   std::string text = percent(e.value) + " ± " + percent(e.over_images);
   if (std::isfinite(e.over_trainings)) text += " ± " + percent(e.over_trainings);
   return text;
+}
+
+// Of numbers by training: "84.8 ± 0.2".
+std::string text_of(const std::vector<double>& by_training) {
+  const std::string mean = percent(mean_of(by_training));
+  if (by_training.size() == 1) return mean;
+  return mean + " ± " + percent(standard_error(by_training));
 }
 
 nlohmann::json number_or_null(double value) {
@@ -91,7 +108,7 @@ std::vector<double> by_training(const method_result& result, const Number& numbe
   return values;
 }
 
-app::table table_of(const run_result& result) {
+app::table table_of(const run_result& result, const std::vector<double>& radii) {
   std::vector<std::string> header = {"method", "rate", "queries/step", "queries", "train s"};
   for (const double radius : radii) header.push_back("r=" + app::fixed(radius, 2));
   header.push_back("noisy");
@@ -107,27 +124,35 @@ app::table table_of(const run_result& result) {
           app::fixed(mean_of(by_training(one, [](const auto& t) { return t.stage.seconds; })), 0);
     }
     for (const double radius : radii) row.push_back(text_of(certified_at(one, radius)));
-    row.push_back(percent(mean_of(one.noisy)));
+    row.push_back(text_of(one.noisy));
     table.add(row);
   }
   return table;
 }
 
-app::table difference_table(const run_result& result, const method_result& deepzero) {
+app::table difference_table(const run_result& result, const method_result& deepzero,
+                            const std::vector<double>& radii) {
   std::vector<std::string> header = {"deepzero minus"};
   for (const double radius : radii) header.push_back("r=" + app::fixed(radius, 2));
+  header.push_back("noisy");
   app::table table(header);
   for (const method_result& other : result.methods) {
     if (&other == &deepzero) continue;
     std::vector<std::string> row = {other.name};
-    for (const double radius : radii)
+    for (const double radius : radii) {
       row.push_back(text_of(difference_at(deepzero, other, radius)));
+    }
+    std::vector<double> noisy = deepzero.noisy;
+    for (std::size_t k = 0; k < noisy.size(); ++k) {
+      noisy[k] -= other.noisy[other.noisy.size() == 1 ? 0 : k];
+    }
+    row.push_back(text_of(noisy));
     table.add(row);
   }
   return table;
 }
 
-app::table results_csv(const run_result& result) {
+app::table results_csv(const run_result& result, const std::vector<double>& radii) {
   app::table table({"method", "seed", "rate", "queries_per_step", "queries", "seconds", "radius",
                     "certified_accuracy", "standard_error", "images", "held_out_accuracy"});
   for (const method_result& one : result.methods) {
@@ -171,7 +196,7 @@ nlohmann::json summary(const run_result& result, const settings& s) {
   const method_result* const deepzero = find(result, "deepzero");
   for (const method_result& one : result.methods) {
     nlohmann::json entry = {{"method", one.name}, {"held_out_accuracy", mean_of(one.noisy)}};
-    for (const double radius : radii) {
+    for (const double radius : radii_of(s)) {
       nlohmann::json certified = to_json(certified_at(one, radius));
       certified["radius"] = radius;
       if (deepzero != nullptr && &one != deepzero) {
@@ -198,12 +223,6 @@ nlohmann::json summary(const run_result& result, const settings& s) {
   return all;
 }
 
-// The largest radius that n agreeing answers can certify, rounded up to a tenth.
-double radius_limit(const settings& s) {
-  const double bound = app::clopper_pearson_lower(s.base.n, s.base.n, s.base.alpha);
-  return std::ceil(10 * app::certified_radius(bound, s.base.noise)) / 10;
-}
-
 app::chart certified_chart(const run_result& result, const settings& s) {
   app::chart chart;
   chart.title = "Certified accuracy, Fashion-MNIST";
@@ -212,12 +231,13 @@ app::chart certified_chart(const run_result& result, const settings& s) {
   chart.y_min = 0;
   chart.y_max = 1;
   for (const method_result& one : result.methods) {
+    if (one.name == "none") continue;  // far below all others, as the table says
     app::chart_series line;
     line.name = one.name;
     line.dashed = !asks(one.name) || one.trainings.empty();
     line.markers = false;
     for (int i = 0; i <= 100; ++i) {
-      line.x.push_back(radius_limit(s) * i / 100);
+      line.x.push_back(std::ceil(10 * largest_radius(s)) / 10 * i / 100);
       line.y.push_back(certified_at(one, line.x.back()).value);
     }
     chart.series.push_back(line);
@@ -316,21 +336,19 @@ std::string table_text(const run_result& result, const settings& s) {
   std::ostringstream text;
   text << "Classifier without noise " << percent(result.clean_accuracy) << " % of "
        << result.test_images << " test images; denoiser of " << result.parameters << " weights\n\n"
-       << table_of(result).text();
+       << table_of(result, radii_of(s)).text();
   if (const method_result* const deepzero = find(result, "deepzero")) {
-    text << "\n" << difference_table(result, *deepzero).text();
+    text << "\n" << difference_table(result, *deepzero, radii_of(s)).text();
   }
-  const double limit = app::certified_radius(
-      app::clopper_pearson_lower(s.base.n, s.base.n, s.base.alpha), s.base.noise);
   text << "\nr: percent of the first " << result.methods.front().verdicts.front().labels.size()
        << " test images certified at that radius, mean of " << s.seeds
-       << " trainings ± standard error over images" << (s.seeds > 1 ? " ± over\ntrainings" : "")
-       << ". N0 " << s.base.n0 << ", N " << s.base.n << ", alpha " << app::shortest(s.base.alpha)
-       << ": no radius above " << app::fixed(limit, 3)
-       << " can be certified. noisy: percent right of " << s.held_out
-       << "\ntraining images that no denoiser has seen, with one draw of noise. "
-       << "Trained by " << s.base.steps << " steps of " << s.base.batch << " images, q " << s.q
-       << ", from the " << s.start << " start; queries count images.\n";
+       << " trainings ± standard error over images" << (s.seeds > 1 ? " ± over trainings" : "")
+       << ".\nN0 " << s.base.n0 << ", N " << s.base.n << ", alpha " << app::shortest(s.base.alpha)
+       << ": no radius above " << app::fixed(largest_radius(s), 3)
+       << " can be certified. noisy: percent of " << s.held_out
+       << " noisy training\nimages right that no denoiser has seen, ± over trainings. Trained by "
+       << s.base.steps << " steps of " << s.base.batch << " images, q " << s.q << ", from the "
+       << s.start << " start.\nQueries count images.\n";
   return text.str();
 }
 
@@ -338,7 +356,7 @@ std::vector<std::string> write_results(const run_result& result, const settings&
   std::vector<std::string> notes;
   const auto& out = s.base.out;
   app::write_atomically(out / "summary.json", summary(result, s).dump(2) + "\n");
-  app::write_atomically(out / "results.csv", results_csv(result).csv());
+  app::write_atomically(out / "results.csv", results_csv(result, radii_of(s)).csv());
   app::write_atomically(out / "curve.csv", curve_csv(result).csv());
   draw(out / "certified_accuracy.png", certified_chart(result, s), notes);
   draw(out / "accuracy_queries.png", curve_chart(result), notes);

@@ -148,7 +148,7 @@ double rate_of(const std::string& method, const settings& s) {
 }
 
 const std::vector<double>& tuned_rates() {
-  static const std::vector<double> rates = {1e-4, 3e-4, 1e-3, 3e-3};
+  static const std::vector<double> rates = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2};
   return rates;
 }
 

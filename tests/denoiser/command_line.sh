@@ -50,8 +50,8 @@ done
 for file in summary.json results.csv curve.csv images.png certified_accuracy.csv accuracy_queries.csv; do
   [ -s "$work/run/$file" ] || { echo "no $file"; failures=$((failures + 1)); }
 done
-# 2 seeds of each, 4 radii; 4 + 13 images a question for each of 2 steps.
-[ "$(grep -c '^deepzero,\|^zo-ds,\|^activations,' "$work/run/results.csv")" -eq 24 ] ||
+# 2 seeds of each, the radius that 40 copies can certify; 4 + 13 images a question for each of 2 steps.
+[ "$(grep -c '^deepzero,\|^zo-ds,\|^activations,' "$work/run/results.csv")" -eq 12 ] ||
   { cat "$work/run/results.csv"; failures=$((failures + 1)); }
 for name in zo-ds zo-ae-ds weights-rge activations; do
   grep -q "^$name,1,[^,]*,56,112," "$work/run/results.csv" ||

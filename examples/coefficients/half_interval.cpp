@@ -7,7 +7,7 @@ namespace coefficients {
 
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 double sign_of(mirror how) { return how == mirror::even ? 1 : -1; }
 

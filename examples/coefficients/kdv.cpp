@@ -11,7 +11,7 @@ namespace coefficients {
 namespace {
 
 using complex = std::complex<double>;
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 // Real functions of period 2 by their coefficients of exp(i pi k x), k from 0 to n / 2.
 class fourier {

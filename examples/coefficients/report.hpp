@@ -24,7 +24,7 @@ struct equation_result {
 
 std::string table_text(const std::vector<equation_result>& results, const settings& s);
 
-/// Writes summary.json, results.csv, curve.csv and the pictures. Returns sentences for the user.
+/// Writes summary.json, curve.csv and the pictures. Returns sentences for the user.
 std::vector<std::string> write_results(const std::vector<equation_result>& results,
                                        const settings& s);
 

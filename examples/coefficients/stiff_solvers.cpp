@@ -11,7 +11,7 @@ namespace coefficients {
 
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr int reach = half_interval::reach;
 
 bool all_finite(std::span<const double> values) {

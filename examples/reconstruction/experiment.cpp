@@ -172,8 +172,8 @@ torch::Tensor compared(const torch::Tensor& reconstructed, const torch::Tensor& 
 }
 
 // By target of the attack and norm: (targets, norms, images, 2).
-torch::Tensor measure(contender& who, const targets& test, const settings& s,
-                      const app::processes& all) {
+torch::Tensor scored(contender& who, const targets& test, const settings& s,
+                     const app::processes& all) {
   const auto norms = static_cast<std::int64_t>(attack_norms.size());
   torch::Tensor found = torch::empty({2, norms, s.common.images, 2}, torch::kFloat64);
   app::progress progress(who.name() + " attacked", norms * s.common.images,
@@ -225,7 +225,7 @@ void add_scores(method_run& run, contender& who, const targets& test, const sett
     app::require_same(app::fields(path.string(), file.metadata).object("settings"), options);
     app::take_over(path.string(), [&] { defense::unpack(file, {{"scores", found}}); });
   } else {
-    found = measure(who, test, s, all);
+    found = scored(who, test, s, all);
     app::safetensors file = defense::pack({{"scores", found}});
     file.metadata["settings"] = options.dump();
     app::save_checkpoint(path, file);

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t side = 28;
 constexpr std::int64_t pixels = side * side;
-constexpr std::int64_t batch = 128;
+constexpr std::int64_t images_a_step = 128;
 constexpr double rate = 3e-3;
 constexpr std::int64_t bottleneck = 64;  // of the reconstructor
 
@@ -44,8 +44,8 @@ double train_on_measured(const problem& p, const settings& s, const app::process
     for (const auto& parameter : module->parameters()) what.trained.push_back(parameter);
   }
   const auto report = defense::run_stage(what, s.common, all, [&](std::int64_t step) {
-    const auto rows =
-        defense::random_rows(seed, static_cast<std::uint64_t>(step), batch, p.base.train.count());
+    const auto rows = defense::random_rows(seed, static_cast<std::uint64_t>(step), images_a_step,
+                                           p.base.train.count());
     torch::Tensor images = p.base.train.batch(rows);
     if (step % 2 == 1) images = images.flip(3);  // clothes have no left and right
     const auto measured = p.measured(images);

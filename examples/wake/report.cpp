@@ -208,6 +208,8 @@ app::chart by_calls(const results& found) {
       line.dashed = true;
       line.markers = false;
     }
+    // What is worse than twice no correction only hides the rest.
+    if (r.method == "src") chart.y_max = 2 * r.error();
     chart.series.push_back(line);
   }
   for (app::chart_series& line : chart.series) {

@@ -48,7 +48,7 @@ struct settings {
 
   std::int64_t evaluations = 8;
   std::int64_t checkpoint_every = 20;
-  std::int64_t seeds = 4;
+  std::int64_t seeds = 3;
   std::uint64_t seed = 1;
   int threads = 1;
 

@@ -7,6 +7,7 @@
 #include "zo/cuda/direction.hpp"    // IWYU pragma: export
 #include "zo/cuda/error.hpp"        // IWYU pragma: export
 #include "zo/cuda/estimate.hpp"     // IWYU pragma: export
+#include "zo/cuda/jacobian.hpp"     // IWYU pragma: export
 #include "zo/cuda/memory.hpp"       // IWYU pragma: export
 #include "zo/cuda/minimize.hpp"     // IWYU pragma: export
 #include "zo/cuda/objective.hpp"    // IWYU pragma: export

@@ -25,8 +25,8 @@ inline const zo::cge sparse({.coordinates = zo::coordinate_list{{0}}});
 inline const zo::cuda::policy gpu = zo::cuda::on(stream);
 inline zo::cuda::workspace workspace(gpu);
 inline zo::cuda::array<float> x(gpu, 8), gradient(gpu, 8), moved(gpu, 8), weight(gpu, 1);
-inline zo::cuda::span<const float> latents, v;
-inline zo::cuda::array<float> gradients(gpu, B*d), answers(gpu, B*m);
+inline zo::cuda::span<const float> latents, v, point, u;
+inline zo::cuda::array<float> gradients(gpu, B*d), answers(gpu, B*m), product(gpu, m);
 inline zo::cuda::array<double> losses(gpu, B);
 inline double loss_up, loss_down;
 
@@ -35,6 +35,7 @@ void my_network_forward(const float* at, zo::index_t count, zo::index_t dimensio
 void classifier_losses(const float* at, zo::index_t count, const zo::index_t* rows, double* losses,
                        cudaStream_t stream);
 void solver_answers(const float* at, zo::index_t count, float* ys, cudaStream_t stream);
+inline const auto map = [](zo::cuda::points<float>, zo::cuda::span<float>, cudaStream_t) {};
 void forward(const zo::cuda::array<float>& at, double& loss);
 inline zo::cuda::array<float> statistics(gpu, 8);
 zo::cuda::span<const float> images(zo::sample_id sample);

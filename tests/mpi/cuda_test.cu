@@ -73,6 +73,17 @@ __global__ void squares_kernel(const T* x, zo::index_t dimension, zo::index_t ou
   ys[k] = value * value;
 }
 
+void launch_squares(zo::cuda::points<double> at, zo::cuda::span<double> ys, cudaStream_t stream) {
+  const zo::index_t outputs = ys.size() / at.count;
+  cudaLaunchConfig_t config{};
+  config.stream = stream;
+  config.blockDim = dim3(64, 1, 1);
+  config.gridDim = dim3(static_cast<unsigned>((ys.size() + 63) / 64), 1, 1);
+  check(cudaLaunchKernelEx(&config, squares_kernel<double>, at.data.data(), at.dimension, outputs,
+                           at.count, ys.data()),
+        "launching squares");
+}
+
 TEST_F(mpi_gpu, vectors) {
   constexpr zo::index_t rows = 5, dimension = 33, outputs = 20;
   const std::vector<double> x = ramp<double>(rows * dimension), v = ramp<double>(outputs);
@@ -87,13 +98,7 @@ TEST_F(mpi_gpu, vectors) {
   const auto squares = [&](zo::cuda::points<double> at, zo::cuda::span<double> ys,
                            cudaStream_t on_stream) {
     asked += at.count;
-    cudaLaunchConfig_t config{};
-    config.stream = on_stream;
-    config.blockDim = dim3(64, 1, 1);
-    config.gridDim = dim3(static_cast<unsigned>((ys.size() + 63) / 64), 1, 1);
-    check(cudaLaunchKernelEx(&config, squares_kernel<double>, at.data.data(), at.dimension, outputs,
-                             at.count, ys.data()),
-          "launching squares");
+    launch_squares(at, ys, on_stream);
   };
   const zo::cuda::policy policy = shared();
   const zo::cuda::array<double> there(policy, x), along(policy, v);
@@ -108,6 +113,62 @@ TEST_F(mpi_gpu, vectors) {
   EXPECT_TRUE(same_bits(y.to_host(), host.y));
   std::atomic<zo::index_t> mine{asked};
   EXPECT_EQ(over_all_ranks(mine), host.queries);
+}
+
+TEST_F(mpi_gpu, jacobians) {
+  constexpr zo::index_t dimension = 33, outputs = 20;
+  const std::vector<double> x = ramp<double>(dimension);
+  const auto host_squares = [](std::span<const double> at, std::span<double> y) {
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] = at[k] * at[k];
+  };
+  const zo::cge how({.smoothing = 1e-3}, zo::central{});
+  const zo::estimate_options options{.chunk_bytes = 9 * 8 * (dimension + outputs)};
+  const zo::coloring diagonal(zo::banded(outputs, dimension, 0, 0));
+  const auto dense = zo::jacobian(zo::seq, host_squares, x, outputs, how, options);
+  const auto sparse = zo::jacobian(zo::seq, host_squares, x, diagonal, how, options);
+  const auto along = zo::jvp(zo::seq, host_squares, x, x, outputs);
+  std::atomic<zo::index_t> asked{0};
+  const auto squares = [&](zo::cuda::points<double> at, zo::cuda::span<double> ys,
+                           cudaStream_t on_stream) {
+    asked += at.count;
+    launch_squares(at, ys, on_stream);
+  };
+  const zo::cuda::policy policy = shared();
+  const zo::cuda::array<double> there(policy, x);
+  const zo::cuda::device_coloring colors(policy, diagonal);
+  zo::cuda::array<double> y(policy, outputs), values(policy, outputs * dimension),
+      few(policy, outputs), product(policy, outputs);
+  zo::cuda::workspace memory(policy);
+  const auto r = zo::jacobian(policy, squares, there, how, options, y, values, memory).get();
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.queries, dense.queries);
+  EXPECT_EQ(over_all_ranks(asked), dense.queries);
+  EXPECT_TRUE(same_bits(values.to_host(), dense.values));
+  EXPECT_TRUE(same_bits(y.to_host(), dense.y));
+  zo::jacobian(policy, squares, there, colors, how, options, y, few, memory);
+  EXPECT_TRUE(same_bits(few.to_host(), sparse.values));
+  zo::jvp(policy, squares, there, there, {}, {}, y, product, memory, y);
+  EXPECT_TRUE(same_bits(product.to_host(), along.product));
+  // What differs is found before anything is asked.
+  asked = 0;
+  if (world_size() > 1) {
+    zo::sparsity other = diagonal.pattern();
+    if (world_rank() == 1) other.indices[3] = 30;
+    const zo::cuda::device_coloring others(policy, zo::coloring(other));
+    EXPECT_TRUE(contains(error_between_ranks([&] {
+                           zo::jacobian(policy, squares, there, others, how, options, y, few,
+                                        memory);
+                         }),
+                         "rank 1"));
+    EXPECT_EQ(over_all_ranks(asked), 0);
+  }
+  EXPECT_TRUE(contains(error_between_ranks([&] {
+                         zo::jvp(policy, squares, there, there,
+                                 {.smoothing = world_rank() == 1 ? 1e-2 : 1e-3}, {}, y, product,
+                                 memory);
+                       }),
+                       world_size() > 1 ? "rank 1" : ""));
+  EXPECT_EQ(over_all_ranks(asked), world_size() > 1 ? 0 : 2);
 }
 
 TEST_F(mpi_gpu, runs) {

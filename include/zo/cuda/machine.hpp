@@ -57,6 +57,13 @@ void call_objective(on_failure failures, const Call& call, const Failed& failed)
               after);
 }
 
+// For random coordinates.
+inline void check_draws(const policy& on) {
+  zo::detail::require(on.options().step_counter == nullptr,
+                      "zo::cuda: random coordinates are drawn on the host, so a step counter "
+                      "cannot change them; use a list, a mask or all coordinates");
+}
+
 // Questions, as ask() needs them:
 //   begin(at, slots, buffer)             once
 //   write(at, first, count, buffer)      candidates first … first+count-1
@@ -311,11 +318,7 @@ class machine {
     const zo::detail::chosen_coordinates* chosen_ = nullptr;
   };
 
-  void check_draws() const {
-    zo::detail::require(on_.options().step_counter == nullptr,
-                        "zo::cuda: random coordinates are drawn on the host, so a step counter "
-                        "cannot change them; use a list, a mask or all coordinates");
-  }
+  void check_draws() const { detail::check_draws(on_); }
   coordinates coordinates_of(const zo::detail::chosen_coordinates& chosen, int sides,
                              double smoothing, bool relative) {
     coordinates along;

@@ -6,7 +6,8 @@
 //   coordinate  f.prepare(x, loss, stream, sample),
 //               f.probe([known,] coordinates, steps, differences, stream)
 //   lazy        f.part(share) -> part of the loss
-//   map         f(points, [rows,] ys, stream[, sample]), for zo::pullback: ys is count x m
+//   map         f(points, [rows,] ys, stream[, sample]), for zo::pullback and zo::jacobian:
+//               ys is count x m
 //
 // All but the lazy ones are plain C++: cuBLAS, cuDNN, LibTorch, or kernels of the user's. A lazy
 // one is device code (zo/lazy.hpp).

@@ -293,6 +293,56 @@ template <class T>
 void count_rows(const stream_context& at, index_t rows, index_t outputs, index_t each, bool asked,
                 const T* y, report* out);
 
+/// What is known of a Jacobian: numbers to be zeroed.
+struct column_tally {
+  unsigned long long failed;  // queries
+  unsigned long long good;    // not 0: a column, or a color, did not fail
+  unsigned long long beyond;  // not 0: an entry is not finite
+};
+/// Answers to `count` groups of columns from steps.first on, one row of x: single coordinates, or
+/// the columns of a color.
+template <class T>
+struct column_answers {
+  coordinate_steps<T> steps;
+  index_t count;
+  index_t outputs;
+  const T* answers;
+  const T* y;
+  double scale;
+  column_tally* known;
+};
+/// A sparsity by rows and the color of each column.
+struct colored_columns {
+  index_t rows;
+  const index_t* starts;
+  const index_t* indices;
+  const std::int32_t* color;
+};
+
+/// out[k] = x with all columns of a color moved, for candidates first … first+count-1.
+template <class T>
+void write_colors(const stream_context& at, const coordinate_steps<T>& steps,
+                  const std::int32_t* color, index_t first, index_t count, T* out);
+/// Entries of the columns that were asked, 0 where the query failed, and notes for column_tally;
+/// answers of failed queries are NaN throughout, see spoil_failed. Dense and row-major, or one a
+/// nonzero.
+template <class T>
+void write_columns(const stream_context& at, const column_answers<T>& from, T* values);
+template <class T>
+void write_entries(const stream_context& at, const column_answers<T>& from,
+                   const colored_columns& colors, T* values);
+
+/// out = x + mu u, as zo::jvp rounds it; and the product, from one answer.
+template <class T>
+void move_along(const stream_context& at, index_t dimension, const T* x, T mu, const T* u, T* out);
+template <class T>
+void write_product(const stream_context& at, const column_answers<T>& from, T mu, T* product);
+
+/// The report, and zeros in the place of values where it says that there are none. `asked`: F(x).
+template <class T>
+void close_columns(const stream_context& at, const column_tally* known, bool asked, bool drop,
+                   const T* y, report* out, index_t count, T* values);
+
 /// Copies host numbers through kernel arguments: never waits, whatever memory they are in, and a
 /// captured graph holds them itself.
 void upload(const stream_context& at, const index_t* host, index_t count, index_t* out);

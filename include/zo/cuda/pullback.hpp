@@ -12,6 +12,7 @@
 #include "zo/cuda/objective.hpp"
 #include "zo/cuda/operations.hpp"
 #include "zo/cuda/policy.hpp"
+#include "zo/cuda/vector_map.hpp"
 #include "zo/cuda/workspace.hpp"
 #include "zo/error.hpp"
 #include "zo/estimator.hpp"
@@ -28,90 +29,51 @@ class paired_map {
  public:
   paired_map(const policy& on, F& f, const points<T>& v, index_t rows, span<T> y, sample_id sample)
       : on_(on),
-        f_(f),
-        outputs_(v.dimension),
+        map_(on, f, v.dimension, sample),
         v_(v.data.data()),
         per_row_(v.count == 1 ? 0 : v.dimension),
         rows_(rows),
-        y_(y.data()),
-        sample_(sample) {}
+        y_(y.data()) {}
 
   // For the machine.
-  index_t bytes_a_candidate() const {
-    return outputs_ * static_cast<index_t>(sizeof(T)) + (by_rows ? 8 : 0);
-  }
+  index_t bytes_a_candidate() const { return map_.bytes_a_candidate(); }
   void reserve(workspace& memory, index_t candidates) {
     at_once_ = candidates;
-    answers_ = memory.take<T>(room::maps, candidates * outputs_);
-    if constexpr (by_rows) mapped_ = memory.take<index_t>(room::mapped, candidates);
+    answers_ = memory.take<T>(room::maps, candidates * map_.outputs());
+    if constexpr (map::by_rows) mapped_ = memory.take<index_t>(room::mapped, candidates);
   }
   void operator()(const points<T>& candidates, span<const index_t> rows, span<double> worth,
                   cudaStream_t) {
-    ask(candidates, rows, answers_);
-    const vector_answers<T> work{candidates.count, outputs_, rows.data(), answers_, v_,
-                                 per_row_,         y_};
+    map_.ask(candidates, rows, answers_);
+    const vector_answers<T> work{
+        candidates.count, map_.outputs(), rows.data(), answers_, v_, per_row_, y_};
     pair_answers<T>(on_, work, worth.data());
   }
 
   // y = F at the rows of x, asked by all processes together.
   void ask_at_rows(const points<T>& x, on_failure failures, workspace& memory) {
     if (at_once_ == 0) reserve(memory, 1);
-    if (on_.team() == nullptr) {
-      ask_some(x, {0, rows_}, failures);
-      return;
-    }
-    std::vector<T> host(static_cast<std::size_t>(rows_ * outputs_));
-    zo::detail::ask_vectors(
-        on_.team(), rows_, outputs_, host.data(), [&](index_t first, index_t count) {
-          ask_some(x, {first, first + count}, failures);
-          copy_to_host(on_, y_ + first * outputs_, bytes(count), host.data() + first * outputs_);
-        });
-    copy_to_device(on_, host.data(), bytes(rows_), y_);
+    map_.ask_together(rows_, y_, [&](index_t begin, index_t count) {
+      // The rows themselves are handed over, nothing is copied.
+      for (index_t first = begin; first < begin + count; first += at_once_) {
+        const index_t here = std::min(at_once_, begin + count - first);
+        const points<T> chunk{x.data.subspan(first * x.dimension, here * x.dimension), here,
+                              x.dimension};
+        if constexpr (map::by_rows) write_rows(on_, first, here, rows_, mapped_);
+        map_.ask(chunk, {mapped_, here}, y_ + first * map_.outputs(), failures);
+      }
+    });
   }
 
  private:
-  static constexpr bool by_rows = rowwise_map<F, T>;
-
-  index_t bytes(index_t answers) const {
-    return answers * outputs_ * static_cast<index_t>(sizeof(T));
-  }
-  void ask(const points<T>& candidates, span<const index_t> rows, T* to) {
-    const cudaStream_t stream = on_.stream();
-    const span<T> ys(to, candidates.count * outputs_);
-    fill_nan(stream, to, bytes(candidates.count));
-    if constexpr (by_rows) {
-      f_(candidates, rows, ys, stream);
-    } else if constexpr (sampled_batch_map<F, T>) {
-      f_(candidates, ys, stream, sample_);
-    } else {
-      f_(candidates, ys, stream);
-    }
-  }
-  // The rows themselves are handed over, nothing is copied.
-  void ask_some(const points<T>& x, zo::detail::share_range asked, on_failure failures) {
-    for (index_t first = asked.first; first < asked.end; first += at_once_) {
-      const index_t here = std::min(at_once_, asked.end - first);
-      const points<T> chunk{x.data.subspan(first * x.dimension, here * x.dimension), here,
-                            x.dimension};
-      if constexpr (by_rows) write_rows(on_, first, here, rows_, mapped_);
-      T* const to = y_ + first * outputs_;
-      call_objective(
-          failures,
-          [&] {
-            ask(chunk, {mapped_, here}, to);
-          },
-          [&] { fill_nan(on_.stream(), to, bytes(here)); });
-    }
-  }
+  using map = asked_map<T, F>;
 
   const policy& on_;
-  F& f_;
-  index_t outputs_;
+  map map_;
   const T* v_;
   index_t per_row_;
   index_t rows_;  // of x
   T* y_;
-  sample_id sample_;
   index_t at_once_ = 0;
   T* answers_ = nullptr;
   index_t* mapped_ = nullptr;

@@ -173,7 +173,8 @@ class gpu_jacobian : public gpu {
 
   template <class T>
   void expect_same(const outcome<T>& device, const zo::jacobian_result<T>& host) {
-    EXPECT_TRUE(same_bits(device.values, host.values));
+    ASSERT_EQ(device.values.size(), host.values.size());
+    EXPECT_TRUE(host.values.empty() || same_bits(device.values, host.values));
     if (!std::isnan(host.y[0])) {
       EXPECT_TRUE(same_bits(device.y, host.y));
     } else {

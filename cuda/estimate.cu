@@ -57,7 +57,8 @@ struct weight_piece {
   const double* answers;
   const double* base;
   const double* factors;
-  double scale, step;
+  slope_scale scale;
+  double step;
   T* weights;
   tally known;
 
@@ -72,7 +73,8 @@ struct weight_piece {
     double slope = zo::detail::slope_along(mine[row], lower, sides == 1, step);
     if (known.faults(row) != 0) slope = __builtin_nan("");
     bool good = false;
-    weights[row * count + k] = zo::detail::weight_of<T>(scale, slope, factor, good);
+    const double by = scale.of_each == nullptr ? scale.of_all : scale.of_each[k];
+    weights[row * count + k] = zo::detail::weight_of<T>(by, slope, factor, good);
     if (good) atomicAdd(known.survivors + row, 1ULL);
   }
 };
@@ -195,11 +197,14 @@ struct row_piece {
   }
 };
 
-constexpr index_t carried = 480;  // numbers in the arguments of one launch, of 4 KiB in all
+// Numbers in the arguments of one launch, of 4 KiB in all.
+template <class N>
+constexpr index_t carried = 3840 / sizeof(N);
 
+template <class N>
 struct upload_piece {
-  index_t values[carried];
-  index_t* out;
+  N values[carried<N>];
+  N* out;
   __device__ void operator()(index_t k) const { out[k] = values[k]; }
 };
 
@@ -226,8 +231,8 @@ void add_answers(const stream_context& at, index_t rows, index_t each, const dou
 
 template <class T>
 void find_weights(const stream_context& at, index_t rows, index_t count, int sides,
-                  const double* answers, const double* base, const double* factors, double scale,
-                  double step, T* weights, const tally& known) {
+                  const double* answers, const double* base, const double* factors,
+                  const slope_scale& scale, double step, T* weights, const tally& known) {
   for_items(
       at.stream, rows * count,
       weight_piece<T>{rows, count, sides, answers, base, factors, scale, step, weights, known},
@@ -283,19 +288,24 @@ void write_rows(const stream_context& at, index_t first, index_t count, index_t 
   for_items(at.stream, count, row_piece{first, rows, out}, "launching the kernel of row numbers");
 }
 
-void upload(const stream_context& at, const index_t* host, index_t count, index_t* out) {
-  for (index_t first = 0; first < count; first += carried) {
-    upload_piece piece{};
+template <class N>
+void upload(const stream_context& at, const N* host, index_t count, N* out) {
+  for (index_t first = 0; first < count; first += carried<N>) {
+    upload_piece<N> piece{};
     piece.out = out + first;
-    const index_t here = std::min(carried, count - first);
+    const index_t here = std::min(carried<N>, count - first);
     std::copy_n(host + first, here, piece.values);
-    for_items(at.stream, here, piece, "launching the kernel that uploads coordinates");
+    for_items(at.stream, here, piece, "launching the kernel that uploads numbers");
   }
 }
 
+template void upload(const stream_context&, const index_t*, index_t, index_t*);
+
 #define ZO_INSTANTIATE(T)                                                                        \
+  template void upload(const stream_context&, const T*, index_t, T*);                            \
   template void find_weights(const stream_context&, index_t, index_t, int, const double*,        \
-                             const double*, const double*, double, double, T*, const tally&);    \
+                             const double*, const double*, const slope_scale&, double, T*,       \
+                             const tally&);                                                      \
   template void find_faults(const stream_context&, index_t, index_t,                             \
                             const zo::detail::step_check<T>&, const T*, const tally&);           \
   template void zero_if_failed(const stream_context&, const report*, index_t, T*);               \

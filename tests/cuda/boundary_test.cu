@@ -38,7 +38,7 @@ class gpu_boundary : public gpu {
   }
 };
 
-TEST_F(gpu_boundary, rge_and_cge_of_many_rows) {
+TEST_F(gpu_boundary, every_estimator_of_many_rows) {
   for (const zo::index_t rows : {1, 2, 33}) {
     expect_cpu_rows<float>(zo::rge({.directions = 5, .smoothing = 1e-2}), rows, 12);
     expect_cpu_rows<double>(zo::rge({.directions = 3}, zo::sphere{}, zo::central{}), rows, 70);
@@ -47,12 +47,15 @@ TEST_F(gpu_boundary, rge_and_cge_of_many_rows) {
     zo::cge_options some;
     some.coordinates = zo::random_coordinates{4};
     expect_cpu_rows<double>(zo::cge(some, zo::central{}), rows, 70, {}, 3000);
+    expect_cpu_rows<float>(zo::quadrature(listed(5, 12)), rows, 12, {}, 100);
+    expect_cpu_rows<double>(zo::quadrature(listed(7, 70), zo::central{}), rows, 70, {}, 3000);
   }
 }
 
 TEST_F(gpu_boundary, more_rows_than_answers_at_once) {
   expect_cpu_rows<float>(zo::rge({.directions = 2}), 5000, 3);
   expect_cpu_rows<float>(zo::cge(), 5000, 3);
+  expect_cpu_rows<float>(zo::quadrature(listed(14, 3)), 5000, 3);  // 13 directions make a group
 }
 
 TEST_F(gpu_boundary, failed_rows_are_dropped_alone) {
@@ -62,6 +65,10 @@ TEST_F(gpu_boundary, failed_rows_are_dropped_alone) {
   zo::cge_options drop;
   drop.failures = zo::on_failure::drop;
   expect_cpu_rows<float>(zo::cge(drop, zo::central{}), 11, 7, where);
+  const auto some = listed(4, 7, zo::on_failure::drop);
+  expect_cpu_rows<float>(zo::quadrature(some), 11, 7, where);
+  expect_cpu_rows<double>(zo::quadrature(some, zo::central{}), 11, 7, where);
+  expect_cpu_rows<double>(zo::quadrature(listed(4, 7)), 11, 7, where);
 }
 
 TEST_F(gpu_boundary, sizes_are_checked) {

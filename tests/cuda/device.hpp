@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -216,6 +217,23 @@ struct device_coordinate {
           "launching probes");
   }
 };
+
+/// Directions and weights of both signs, for zo::quadrature. Some directions leave x_0 as it is.
+inline zo::quadrature_options listed(zo::index_t count, zo::index_t dimension,
+                                     zo::on_failure failures = zo::on_failure::stop) {
+  zo::quadrature_options options;
+  options.smoothing = 1e-2;
+  options.failures = failures;
+  for (zo::index_t k = 0; k < count; ++k) {
+    for (zo::index_t i = 0; i < dimension; ++i) {
+      options.directions.push_back(i == 0 && k % 4 == 0 && dimension > 1
+                                       ? 0
+                                       : std::sin(static_cast<double>(3 * k + 7 * i + 1)));
+    }
+    options.weights.push_back(std::cos(static_cast<double>(5 * k)));
+  }
+  return options;
+}
 
 /// A lazy objective with neighbours, a final transform and nothing exact about it.
 struct lazy_chain {

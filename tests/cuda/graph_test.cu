@@ -81,6 +81,8 @@ TEST_F(gpu_graph, replays_of_a_captured_step_are_the_steps_of_a_run) {
                                   ready, capture);
   expect_replays_are_steps<float>(stream, zo::cge(some), device_coordinate<float>{}, ready,
                                   capture);
+  expect_replays_are_steps<float>(stream, zo::quadrature(listed(3, 3000)), device_batch<float>{},
+                                  ready, capture);
 }
 
 TEST_F(gpu_graph, an_estimate_without_a_workspace_takes_its_memory_from_the_graph) {

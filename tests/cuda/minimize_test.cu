@@ -112,6 +112,22 @@ TEST_F(gpu_minimize, every_kind_of_objective) {
                          zo::rge({.directions = 4}, zo::sphere{}, zo::central{}), steps, options);
 }
 
+TEST_F(gpu_minimize, along_listed_directions) {
+  const zo::minimize_options options{.max_queries = 100, .target = -3.0, .seed = 4};
+  const auto compare = [&]<class T>(T, const auto& how) {
+    expect_cpu_run<T>(device_batch<T>{}, host_scalar<T>{}, how, zo::sgd({.rate = 1e-2}), options);
+    expect_cpu_run<T>(lazy_chain{}, lazy_chain{}, how, zo::adam({.rate = 1e-2}), options);
+  };
+  compare(0.0F, zo::quadrature(listed(6, 30)));
+  compare(0.0, zo::quadrature(listed(6, 30), zo::central{}));
+  const fault where{-0.69, not_a_number};  // a direction leads there after some steps
+  for (const auto failures : {zo::on_failure::stop, zo::on_failure::drop}) {
+    const zo::quadrature how(listed(6, 30, failures));
+    expect_cpu_run<double>(device_batch<double>{where}, host_scalar<double>{where}, how,
+                           zo::sgd({.rate = 1e-3}), {.max_queries = 200});
+  }
+}
+
 TEST_F(gpu_minimize, every_end) {
   const device_batch<double> device;
   const host_scalar<double> host;

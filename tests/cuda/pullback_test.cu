@@ -156,7 +156,7 @@ class gpu_pullback : public gpu {
   }
 };
 
-TEST_F(gpu_pullback, rge_and_cge_of_rows) {
+TEST_F(gpu_pullback, every_estimator_of_rows) {
   for (const index_t rows : {1, 2, 33}) {
     expect_cpu<float>(zo::rge({.directions = 5, .smoothing = 1e-2}), {rows, 12, 7});
     expect_cpu<double>(zo::rge({.directions = 3}, zo::sphere{}, zo::central{}),
@@ -166,6 +166,8 @@ TEST_F(gpu_pullback, rge_and_cge_of_rows) {
     zo::cge_options some;
     some.coordinates = zo::random_coordinates{4};
     expect_cpu<double>(zo::cge(some, zo::central{}), {rows, 70, 15, rows}, 3000);
+    expect_cpu<float>(zo::quadrature(listed(5, 12)), {rows, 12, 7, rows}, 200);
+    expect_cpu<double>(zo::quadrature(listed(3, 70), zo::central{}), {rows, 70, 15});
   }
 }
 
@@ -216,6 +218,8 @@ TEST_F(gpu_pullback, a_number_that_is_not_finite_fails_its_query) {
     compare(zo::rge({.directions = 4, .failures = drop}), many, bad);
     compare(zo::rge({.directions = 4, .failures = drop}, zo::gaussian{}, zo::central{}), many, bad);
     compare(zo::cge({.failures = drop}), many, bad);
+    compare(zo::quadrature(listed(4, 7, drop)), many, bad);
+    compare(zo::quadrature(listed(4, 7), zo::central{}), many, bad);
     compare(zo::cge({.failures = drop}, zo::central{}), many, bad);
     compare(zo::rge({.directions = 4}), many, bad);
     compare(zo::rge({.directions = 4}, zo::gaussian{}, zo::central{}), many, bad);

@@ -26,6 +26,8 @@ TEST_F(mpi_gpu, directions) {
   compare(zo::rge({.directions = 1, .smoothing = 1e-2}));
   compare(zo::rge({.directions = 30, .smoothing = 1e-2}));
   compare(zo::rge({.directions = 7, .smoothing = 1e-2}, zo::sphere{}, zo::central{}));
+  compare(zo::quadrature(listed(30, 2049)));
+  compare(zo::quadrature(listed(7, 2049), zo::central{}));
 }
 
 TEST_F(mpi_gpu, coordinates) {

@@ -69,6 +69,39 @@ struct moved_parts {
   }
 };
 
+/// x + h u as one part sees it, u being in memory.
+template <class T>
+class listed_part {
+ public:
+  ZO_HD listed_part(const zo::point_part<T>& plain, const T* u, T h)
+      : plain_(plain), u_(u), h_(h) {}
+
+  ZO_HD index_t size() const { return plain_.size(); }
+  ZO_HD bool empty() const { return plain_.empty(); }
+  ZO_HD T operator[](index_t i) const { return zo::detail::fused(h_, u_[i], plain_[i]); }
+
+  template <class Body>
+  ZO_HD void each(Body&& body) const {
+    plain_.each([&](index_t i, T x) { body(i, zo::detail::fused(h_, u_[i], x)); });
+  }
+
+ private:
+  zo::point_part<T> plain_;
+  const T* u_;
+  T h_;
+};
+
+template <class T>
+struct listed_parts {
+  listed_steps<T> steps;
+  index_t dimension() const { return steps.dimension; }
+
+  __device__ listed_part<T> operator()(index_t j, index_t number) const {
+    const auto at = zo::detail::candidate_of(j, 1, steps.sides);
+    return {{steps.x, steps.dimension, number}, steps.direction(at.item), steps.step(at.side)};
+  }
+};
+
 // The sum of what the threads of a block hold, in the order of zo::detail::slice_tree.
 __device__ inline double block_tree(double* sums, double mine) {
   const index_t at = threadIdx.x;
@@ -116,6 +149,10 @@ plain_parts<T> parts_of(const stream_context&, const plain_point<T>& maker) {
 }
 template <class T>
 moved_parts<T> parts_of(const stream_context&, const coordinate_maker<T>& maker) {
+  return {maker.steps};
+}
+template <class T>
+listed_parts<T> parts_of(const stream_context&, const listed_maker<T>& maker) {
   return {maker.steps};
 }
 template <class T, class L>

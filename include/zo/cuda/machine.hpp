@@ -93,6 +93,18 @@ struct direction_maker {
   void restore(const stream_context&, index_t, index_t, T*) const {}
 };
 
+/// Candidates along directions of a table.
+template <class T>
+struct listed_maker {
+  listed_steps<T> steps;
+
+  void begin(const stream_context&, index_t, T*) const {}
+  void write(const stream_context& at, index_t first, index_t count, T* to) const {
+    write_listed(at, steps, first, count, to);
+  }
+  void restore(const stream_context&, index_t, index_t, T*) const {}
+};
+
 /// Candidates that differ from x in one coordinate. With one row a slot stays a copy of x in which
 /// a single coordinate is moved and put back.
 template <class T>
@@ -183,9 +195,7 @@ class machine {
     detail::fill_zero(on_.stream(), tally_, numbers * 8);
     base_ = memory_.take<double>(detail::room::base, problem.rows);
     if (knows_base()) {
-      static_assert(sizeof(double) == sizeof(index_t));
-      detail::upload(at_, reinterpret_cast<const index_t*>(options_.known_values.data()),
-                     problem.rows, reinterpret_cast<index_t*>(base_));
+      detail::upload(at_, options_.known_values.data(), problem.rows, base_);
     }
     list_bytes_ = 0;
   }
@@ -295,7 +305,7 @@ class machine {
   void weigh(const directions<D>& along, index_t count, bool uses_base, double scale) {
     const detail::direction_maker<T, typename D::law>& made = along.maker_;
     detail::find_weights(at_, problem_.rows, count, made.sides, answers_, base_,
-                         made.directions.factors, scale, made.step, weights_, known());
+                         made.directions.factors, {scale}, made.step, weights_, known());
     if (!uses_base) detail::add_answers(at_, problem_.rows, count * made.sides, answers_, known());
   }
   template <distribution D>
@@ -303,6 +313,48 @@ class machine {
     detail::enqueue<typename D::law>(
         at_, detail::weighted_sums<T>{along.maker_.directions, count, weights_, problem_.dimension,
                                       fresh, problem_.gradients});
+  }
+
+  // Slopes along given directions ----------------------------------------------------------------
+
+  /// Directions of a table in host memory, the same for every row.
+  class listed_directions {
+   public:
+    void start_at(index_t first) { first_ = first; }
+
+   private:
+    friend machine;
+    const T* table_ = nullptr;
+    const double* weights_ = nullptr;
+    index_t first_ = 0;
+    detail::listed_maker<T> maker_;  // of the group that is asked
+  };
+
+  /// `table` and `weights` must live until the last group is posed.
+  listed_directions listed(const T* table, const double* weights, int sides,
+                           double smoothing) const {
+    listed_directions along;
+    along.table_ = table;
+    along.weights_ = weights;
+    along.maker_.steps = {problem_.x, problem_.rows, problem_.dimension, nullptr, smoothing, sides};
+    return along;
+  }
+  void pose(listed_directions& along, index_t candidates, int sides, bool with_base) {
+    const index_t count = candidates / (sides * problem_.rows), dimension = problem_.dimension;
+    if (along.first_ == 0) reserve(along, count);  // none of the groups to come is larger
+    detail::upload(at_, along.table_ + along.first_ * dimension, count * dimension, listed_);
+    detail::upload(at_, along.weights_ + along.first_, count, factors_);
+    along.maker_.steps.table = listed_;
+    ask_points(along.maker_, candidates, with_base);
+  }
+  void weigh(const listed_directions& along, index_t count, bool uses_base) {
+    const detail::listed_steps<T>& steps = along.maker_.steps;
+    detail::find_weights(at_, problem_.rows, count, steps.sides, answers_, base_, nullptr,
+                         {1, factors_}, steps.smoothing, weights_, known());
+    if (!uses_base) detail::add_answers(at_, problem_.rows, count * steps.sides, answers_, known());
+  }
+  void combine(const listed_directions& along, index_t count) {
+    detail::add_listed(at_, along.maker_.steps, count, weights_, problem_.gradients, known());
   }
 
   // Slopes along coordinates ---------------------------------------------------------------------
@@ -435,6 +487,18 @@ class machine {
   sample_id sample() const { return options_.sample.value_or(options_.step); }
   index_t own_bytes_of_base() const {
     return 8 * (detail::tally::numbers(problem_.rows) + problem_.rows + 3);
+  }
+
+  void reserve(const listed_directions& along, index_t group) {
+    const index_t rows = problem_.rows, answers = group * along.maker_.steps.sides * rows;
+    const index_t numbers = group * problem_.dimension;
+    slots_for(8 * (detail::tally::numbers(rows) + rows + answers + group + 3) +
+              bytes_of<T>(group * rows + numbers));
+    listed_ = memory_.take<T>(detail::room::listed, numbers);
+    factors_ = memory_.take<double>(detail::room::factors, group);
+    answers_ = memory_.take<double>(detail::room::answers, answers);
+    weights_ = memory_.take<T>(detail::room::weights, group * rows);
+    reserve_points(answers);
   }
 
   index_t bytes_of_candidate() const {
@@ -651,7 +715,8 @@ class machine {
   double* base_ = nullptr;
   double* answers_ = nullptr;
   T* weights_ = nullptr;
-  double* factors_ = nullptr;
+  T* listed_ = nullptr;              // directions of a group
+  double* factors_ = nullptr;        // of directions
   double* partial_ = nullptr;        // sums of tiles, on the way to norms
   double* partial_parts_ = nullptr;  // sums of slices of lazy losses
   T* candidates_ = nullptr;

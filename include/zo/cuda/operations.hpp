@@ -13,6 +13,7 @@
 #include "zo/cuda/device_code.hpp"
 #include "zo/cuda/policy.hpp"
 #include "zo/cuda/workspace.hpp"
+#include "zo/difference.hpp"
 #include "zo/law.hpp"
 #include "zo/random.hpp"
 #include "zo/rounding.hpp"
@@ -189,11 +190,17 @@ void count_failed(const stream_context& at, index_t count, const double* values,
 void add_answers(const stream_context& at, index_t rows, index_t each, const double* answers,
                  const tally& known);
 
+/// What the slopes of directions are multiplied by.
+struct slope_scale {
+  double of_all = 1;
+  const double* of_each = nullptr;  // of direction k, in the place of that of all
+};
+
 /// weights[b * count + k] from the answers of `count` directions a row (zo::detail::weight_of).
 template <class T>
 void find_weights(const stream_context& at, index_t rows, index_t count, int sides,
-                  const double* answers, const double* base, const double* factors, double scale,
-                  double step, T* weights, const tally& known);
+                  const double* answers, const double* base, const double* factors,
+                  const slope_scale& scale, double step, T* weights, const tally& known);
 
 /// How an estimate ends: what a row needs to count, and what becomes of the loss.
 struct ending {
@@ -223,6 +230,31 @@ void mend(const stream_context& at, const ending& how, const tally& known, const
 /// Zeroes a gradient of several parts of which one failed.
 template <class T>
 void zero_if_failed(const stream_context& at, const report* from, index_t count, T* gradient);
+
+/// Steps along directions that all rows share, of which number k is at table + k * dimension.
+template <class T>
+struct listed_steps {
+  const T* x = nullptr;  // rows * dimension
+  index_t rows = 1;
+  index_t dimension = 0;
+  const T* table = nullptr;
+  double smoothing = 0;
+  int sides = 1;
+
+  ZO_HD const T* direction(index_t k) const { return table + k * dimension; }
+  ZO_HD T step(int side) const { return static_cast<T>(zo::detail::side(side) * smoothing); }
+};
+
+/// Candidates first … first+count-1 of them.
+template <class T>
+void write_listed(const stream_context& at, const listed_steps<T>& steps, index_t first,
+                  index_t count, T* slots);
+
+/// gradients += the directions, weighted by weights[b * count + k], and notes for `known` where
+/// that is not finite.
+template <class T>
+void add_listed(const stream_context& at, const listed_steps<T>& steps, index_t count,
+                const T* weights, T* gradients, const tally& known);
 
 /// Coordinates first … of an estimate.
 template <class T>
@@ -344,8 +376,9 @@ void close_columns(const stream_context& at, const column_tally* known, bool ask
                    const T* y, report* out, index_t count, T* values);
 
 /// Copies host numbers through kernel arguments: never waits, whatever memory they are in, and a
-/// captured graph holds them itself.
-void upload(const stream_context& at, const index_t* host, index_t count, index_t* out);
+/// captured graph holds them itself. For index_t, float and double.
+template <class N>
+void upload(const stream_context& at, const N* host, index_t count, N* out);
 
 /// What the element at a place of the list of rules (zo/rule/list.hpp) does to each of `count`
 /// coordinates. *infinite = 1 (unless null) where that left a number that is not finite.

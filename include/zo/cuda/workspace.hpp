@@ -27,12 +27,13 @@ enum class room : std::size_t {
   rows,  // of candidates; coordinates of probes
   base,  // f(x)
   answers,
-  factors,  // 1 / norm
+  factors,  // 1 / norm; weights of listed directions
   norms,    // sums of tiles on the way to them
   partial,  // sums of slices of lazy losses
   weights,
   tally,
   list,    // of coordinates
+  listed,  // directions
   steps,   // of probes
   maps,    // answers of vector maps
   mapped,  // rows of what they answer

@@ -90,9 +90,9 @@ class quadrature_slopes {
 /// Nothing is scaled: for a gradient the directions and weights satisfy sum_k w_k u_k u_kᵀ = I.
 ///
 /// Queries: 1 + K forward, 2 K central. Memory: K d numbers for the directions. Under
-/// on_failure::drop a failed direction is left out, and the others keep their weights. It runs on
-/// the CPU. Source: (FG)²U, NeurIPS 2024, whose zeroth-order variant uses a grid of 12 points a
-/// dimension.
+/// on_failure::drop a failed direction is left out, and the others keep their weights. Source:
+/// (FG)²U, NeurIPS 2024, whose zeroth-order variant uses a grid of 12 points a dimension. On a GPU
+/// the directions are copied to the device at every estimate.
 template <difference_scheme S = forward>
 class quadrature {
  public:

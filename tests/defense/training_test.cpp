@@ -70,16 +70,16 @@ TEST(Training, CentralCgeFollowsTheExactGradient) {
   s.scheme = "central";
   s.steps = 1;
   const problem p = test::small_problem(s);
-  const auto exact = weights_after(make_method("fo-ae-ds", s, 784), p, s);
+  const auto derived = weights_after(make_method("fo-ae-ds", s, 784), p, s);
   const auto asked = weights_after(make_method("zo-ae-ds-cge", s, 784), p, s);
-  ASSERT_EQ(exact.size(), asked.size());
+  ASSERT_EQ(derived.size(), asked.size());
   // One step of Adam moves every weight by the sign of its gradient: nearly all agree.
   double same = 0;
   double count = 0;
-  for (std::size_t i = 0; i < exact.size(); ++i) {
-    if (exact[i].scalar_type() != torch::kFloat32) continue;
-    same += (exact[i] - asked[i]).abs().lt(1e-4).sum().item<double>();
-    count += static_cast<double>(exact[i].numel());
+  for (std::size_t i = 0; i < derived.size(); ++i) {
+    if (derived[i].scalar_type() != torch::kFloat32) continue;
+    same += (derived[i] - asked[i]).abs().lt(1e-4).sum().item<double>();
+    count += static_cast<double>(derived[i].numel());
   }
   EXPECT_GT(same / count, 0.95);
 }

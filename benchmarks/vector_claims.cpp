@@ -76,7 +76,7 @@ outcome tridiagonal(std::size_t n, const effort& effort) {
     keep(values[0]);
   };
   return times_the_bare_cost(compare(timing::thread, effort, ours, bare),
-                             static_cast<double>(n) / 1e3);
+                             static_cast<double>(n));
 }
 
 outcome against_ceres(std::size_t n, const effort& effort) {
@@ -102,7 +102,7 @@ outcome against_ceres(std::size_t n, const effort& effort) {
              .values[0]);
   };
   return times_as_fast(compare(timing::thread, effort, ours, [&] { keep(peer.evaluate()[0]); }),
-                       static_cast<double>(n) / 1e3);
+                       static_cast<double>(n));
 }
 
 }  // namespace

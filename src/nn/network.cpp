@@ -65,8 +65,9 @@ const node& network::at(index_t value, const char* what) const {
   return nodes_[static_cast<std::size_t>(value)];
 }
 
-// Everything that a layer with parameters could be refused for, before it adds any.
-void network::admit(const node& added, std::initializer_list<index_t> weight, index_t bias) {
+// Everything that a layer with parameters could be refused for, before it adds any; counts its
+// multiplications.
+void network::admit(node& added, std::initializer_list<index_t> weight, index_t bias) {
   require(static_cast<index_t>(nodes_.size()) < most_values, "zo::nn::network: ", added.name,
           ": a network has at most ", most_values, " values");
   check_size(added.name, added.out);
@@ -78,6 +79,7 @@ void network::admit(const node& added, std::initializer_list<index_t> weight, in
           " would make more multiplications than can be counted");
   require(names_.insert(added.name).second, "zo::nn::network: two parameters are called ",
           added.name, ".weight");
+  added.multiplications = products;
   multiplications_ += products;
 }
 
@@ -326,8 +328,7 @@ std::vector<double> orthonormal(const stream& from, index_t rows, index_t column
   for (index_t v = 0; v < vectors; ++v) {
     double* const own = q.data() + v * length;
     for (index_t i = 0; i < length; ++i) {
-      own[i] = static_cast<double>(
-          zo::detail::raw_value<zo::gaussian>(from, v * length + i));
+      own[i] = static_cast<double>(zo::detail::raw_value<zo::gaussian>(from, v * length + i));
     }
     const auto dot = [&](const double* with) {
       double sum = 0;

@@ -11,6 +11,7 @@
 
 #include "zo/config.hpp"
 #include "zo/error.hpp"
+#include "zo/nn/operation.hpp"
 
 namespace zo::nn {
 
@@ -27,39 +28,6 @@ struct shape {
 
 std::string text_of(const shape& s);  // 16 x 32 x 32
 
-enum class operation : std::uint8_t {
-  input,
-  convolution,
-  linear,
-  batch_norm,
-  relu,
-  max_pool,
-  average_pool,
-  global_average_pool,
-  add,
-  subsample,  // every second row and column, and zero channels around: option A of ResNet
-};
-
-/// Whether each output channel is a sum of products over all input channels. The other operations
-/// leave channels apart.
-constexpr bool mixes(operation what) {
-  switch (what) {
-    case operation::convolution:
-    case operation::linear:
-      return true;
-    case operation::input:
-    case operation::batch_norm:
-    case operation::relu:
-    case operation::max_pool:
-    case operation::average_pool:
-    case operation::global_average_pool:
-    case operation::add:
-    case operation::subsample:
-      return false;
-  }
-  return false;
-}
-
 /// One value of the network: the output of an operation on earlier values.
 struct node {
   operation what = operation::input;
@@ -71,6 +39,7 @@ struct node {
   index_t weight = -1, bias = -1;               ///< parameters, by number
   index_t running_mean = -1, running_var = -1;  ///< statistics, by number
   double epsilon = 1e-5;                        ///< batch_norm
+  index_t multiplications = 0;                  ///< of one sample
 };
 
 /// A named part of the flat vector of parameters, or of that of statistics.
@@ -137,7 +106,7 @@ class network {
 
  private:
   index_t append(node added);
-  void admit(const node& added, std::initializer_list<index_t> weight, index_t bias);
+  void admit(node& added, std::initializer_list<index_t> weight, index_t bias);
   index_t add_parameter(const std::string& name, std::vector<index_t> dims);
   index_t add_statistic(const std::string& name, index_t size);
   const node& at(index_t value, const char* what) const;

@@ -4,6 +4,7 @@
 #include "cuda/tensor_core.hpp"
 #include "cuda/words.hpp"
 #include "zo/cuda/launch.hpp"
+#include "zo/nn/layer/mean.hpp"
 
 namespace zo::cuda::detail {
 

@@ -3,6 +3,10 @@
 #include "cuda/network_kernels.hpp"
 #include "cuda/words.hpp"
 #include "zo/cuda/launch.hpp"
+#include "zo/nn/layer/loss.hpp"
+#include "zo/nn/layer/mean.hpp"
+#include "zo/nn/layer/pool.hpp"
+#include "zo/nn/layer/relu.hpp"
 
 namespace zo::cuda::detail {
 
@@ -63,9 +67,8 @@ struct norm_piece {
   T* out;
   __device__ void operator()(index_t item) const {
     const int c = place_of_item(item, channels).low;
-    const double scale = static_cast<double>(gamma[c]) / norm.root[c];
-    const T shift = static_cast<T>(static_cast<double>(beta[c]) - norm.rest[c] * scale);
-    out[item] = (x[item] - norm.centre[c]) * static_cast<T>(scale) + shift;
+    const auto line = nn::detail::norm_line_of(gamma[c], beta[c], norm.root[c], norm.rest[c]);
+    out[item] = nn::detail::norm_value(line, x[item] - norm.centre[c]);
   }
 };
 
@@ -73,7 +76,7 @@ template <class T>
 struct relu_piece {
   const T* x;
   T* out;
-  __device__ void operator()(index_t i) const { out[i] = x[i] < T(0) ? T(0) : x[i]; }
+  __device__ void operator()(index_t i) const { out[i] = nn::detail::relu_value(x[i]); }
 };
 
 template <class T>
@@ -233,6 +236,16 @@ struct channel_of_change {
 };
 
 template <class T>
+__device__ void store_moments(const norm_base<T>& norm, index_t c,
+                              const nn::detail::norm_moments<T>& found) {
+  norm.mean[c] = found.mean;
+  norm.variance[c] = found.variance;
+  norm.root[c] = found.root;
+  norm.centre[c] = found.centre;
+  norm.rest[c] = found.rest;
+}
+
+template <class T>
 struct root_use {
   index_t rows;
   int channels;
@@ -240,25 +253,19 @@ struct root_use {
   double epsilon;
   norm_base<T> norm;
   __device__ void operator()(index_t, int c, double sum, double squares) const {
-    const auto n = static_cast<double>(rows);
-    auto around = static_cast<double>(norm.centre[c]);
-    double rest = sum / n;
-    double variance = (squares - sum * (sum / n)) / n;
-    if (variance < 0) variance = 0;
-    double root = sqrt(variance + epsilon);
-    if (!nn::detail::is_finite(variance)) {
-      const auto found = nn::detail::careful_moments(rows, channel_of<T>{x + c, channels}, epsilon);
-      around = found.mean;
-      rest = 0;
-      variance = found.variance;
-      root = found.root;
-    }
-    norm.mean[c] = around + rest;
-    norm.variance[c] = variance;
-    norm.root[c] = root;
-    norm.centre[c] = static_cast<T>(norm.mean[c]);
-    norm.rest[c] = (around - static_cast<double>(norm.centre[c])) + rest;
+    store_moments(norm, c,
+                  nn::detail::norm_moments_of<T>(sum, squares, static_cast<double>(rows),
+                                                 static_cast<double>(norm.centre[c]), epsilon,
+                                                 careful{rows, {x + c, channels}, epsilon}));
   }
+  struct careful {
+    index_t rows;
+    channel_of<T> value;
+    double epsilon;
+    __device__ nn::detail::moments operator()() const {
+      return nn::detail::careful_moments(rows, value, epsilon);
+    }
+  };
 };
 
 template <class T>
@@ -267,11 +274,7 @@ struct running_piece {
   double epsilon;
   norm_base<T> norm;
   __device__ void operator()(index_t c) const {
-    norm.mean[c] = static_cast<double>(mean[c]);
-    norm.variance[c] = static_cast<double>(variance[c]);
-    norm.root[c] = sqrt(norm.variance[c] + epsilon);
-    norm.centre[c] = mean[c];
-    norm.rest[c] = 0;
+    store_moments(norm, c, nn::detail::norm_moments_from(mean[c], variance[c], epsilon));
   }
 };
 
@@ -326,11 +329,9 @@ struct statistics_piece {
   norm_base<T> norm;
   T *mean, *variance;
   __device__ void operator()(index_t c) const {
-    const double unbiased = rows / (rows - 1);
-    mean[c] =
-        static_cast<T>((1 - momentum) * static_cast<double>(mean[c]) + momentum * norm.mean[c]);
-    variance[c] = static_cast<T>((1 - momentum) * static_cast<double>(variance[c]) +
-                                 momentum * unbiased * norm.variance[c]);
+    mean[c] = nn::detail::moved_statistic(mean[c], momentum, 1, norm.mean[c]);
+    variance[c] = nn::detail::moved_statistic(variance[c], momentum,
+                                              nn::detail::unbiased_share(rows), norm.variance[c]);
   }
 };
 
@@ -357,11 +358,9 @@ struct begin_piece {
     if (tensor.role == tensor_role::bias || tensor.role == tensor_role::beta) return step;
     if (tensor.role == tensor_role::gamma) {
       const int c = element.high;
-      const double centred =
-          (static_cast<double>(x[static_cast<index_t>(row) * w.in_channels + c]) -
-           static_cast<double>(norm.centre[c])) -
-          norm.rest[c];
-      return static_cast<T>(static_cast<double>(step) * (centred / norm.root[c]));
+      return nn::detail::gamma_difference(x[static_cast<index_t>(row) * w.in_channels + c],
+                                          static_cast<double>(norm.centre[c]), norm.rest[c],
+                                          norm.root[c], step);
     }
     const place_of_item channel(element.low, w.taps()), tap(channel.low, w.width);
     const window_place at(w, row);

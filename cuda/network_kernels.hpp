@@ -7,7 +7,7 @@
 
 #include "zo/bfloat16.hpp"
 #include "zo/config.hpp"
-#include "zo/nn/element.hpp"
+#include "zo/nn/layer/batch_norm.hpp"
 
 #include <cuda_runtime_api.h>
 

@@ -9,7 +9,8 @@
 #include "evaluation.hpp"
 #include "operations.hpp"
 #include "pass_values.hpp"
-#include "zo/nn/element.hpp"
+#include "zo/nn/layer/batch_norm.hpp"
+#include "zo/nn/layer/relu.hpp"
 
 namespace zo::nn {
 

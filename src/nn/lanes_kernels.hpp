@@ -225,7 +225,7 @@ inline void add_to(double* sum, const lane_row<T>& v) {
   for (index_t k = 0; k < lanes; ++k) sum[k] += static_cast<double>(v[k]);
 }
 
-// As those of zo/nn/element.hpp, which are not included here: compiled for one instruction set,
+// As those of zo/nn/layer/, which are not included here: compiled for one instruction set,
 // they would be those of the whole library.
 template <class T>
 inline lane_row<T> relu_difference(const lane_row<T>& base, const lane_row<T>& change) {

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "lanes.hpp"
-#include "zo/nn/element.hpp"
+#include "zo/nn/layer/pool.hpp"
+#include "zo/nn/layer/relu.hpp"
 
 namespace zo::nn::detail {
 

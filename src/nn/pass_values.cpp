@@ -10,7 +10,7 @@
 #include "operations.hpp"
 #include "zo/execution.hpp"
 #include "zo/finite.hpp"
-#include "zo/nn/element.hpp"
+#include "zo/nn/layer/batch_norm.hpp"
 
 namespace zo::nn {
 

@@ -10,7 +10,8 @@
 #include "zo/config.hpp"
 #include "zo/error.hpp"
 #include "zo/finite.hpp"
-#include "zo/nn/element.hpp"
+#include "zo/nn/layer/loss.hpp"
+#include "zo/nn/layer/mean.hpp"
 #include "zo/nn/network.hpp"
 
 namespace zo::nn {

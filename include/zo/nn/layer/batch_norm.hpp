@@ -1,6 +1,4 @@
-// Arithmetic of differences and losses, number by number. Kernels of the GPU use all of it; the CPU
-// shares the responses of batch norms, the losses and their differences, and has the differences of
-// batch norms and of ReLUs that follow them for whole vectors in src/nn/lanes_kernels.hpp.
+// Batch norm of one channel: its moments, its values, and how it answers differences.
 #pragma once
 
 #include <cmath>
@@ -11,51 +9,6 @@
 namespace zo::nn::detail {
 
 using zo::detail::is_finite;
-
-// The larger one, or NaN where one is: a comparison alone would let NaN lose.
-template <class T>
-ZO_HD T larger(T a, T b) {
-  return b > a || b != b ? b : a;
-}
-
-// Sum of term(0) … term(count - 1) over `all`, also where it is the sum that is beyond all numbers.
-#if defined(__CUDACC__)
-#pragma nv_exec_check_disable  // terms of the host are for the host
-#endif
-template <class T, class Term>
-ZO_HD T sum_over(T all, index_t count, const Term& term) {
-  T sum = 0;
-  for (index_t k = 0; k < count; ++k) sum += term(k);
-  if (is_finite(sum)) return sum / all;
-  sum = 0;
-  for (index_t k = 0; k < count; ++k) sum += term(k) / all;
-  return sum;
-}
-#if defined(__CUDACC__)
-#pragma nv_exec_check_disable
-#endif
-template <class T, class Term>
-ZO_HD T mean_of(index_t count, const Term& term) {
-  return sum_over(static_cast<T>(count), count, term);
-}
-
-// max(base + change, 0) - max(base, 0), where no two large numbers are subtracted; NaN for an
-// infinite base above zero.
-template <class T>
-ZO_HD T relu_difference(T base, T change) {
-  const T least = base > T(0) ? -base : T(0);
-  const T moved = base > T(0) ? change + (base - base) : base + change;
-  return moved < least ? least : moved;
-}
-
-// (base - value) + change for a number of a window and its maximum. What rounding leaves of the
-// first difference is added last, for where the other two cancel.
-template <class T>
-ZO_HD T above_maximum(T base, T value, T change) {
-  const T gap = base - value, part = gap - base;
-  const T left = (base - (gap - part)) - (value + part);
-  return is_finite(gap) ? (gap + change) + left : gap + change;
-}
 
 // How a batch norm answers a difference d of its input in one channel, c = base value - mean
 // rounded to T: ((d - shift) scale + rest) + slope c.
@@ -167,64 +120,72 @@ ZO_HD moments careful_moments(index_t numbers, const Value& value, double epsilo
           root_in(unit, variance, epsilon) / unit};
 }
 
-// Numbers that follow one another.
+// What is known of one channel: the mean once more as T, which numbers are centred by, and what
+// that left of it.
 template <class T>
-struct row_of {
-  const T* values;
-  ZO_HD double operator()(index_t k) const { return static_cast<double>(values[k]); }
+struct norm_moments {
+  double mean, variance, root;  // of the variance + epsilon
+  T centre;
+  double rest;
 };
 
-// Softmax cross entropy of one sample; `logit(k)` is one of `classes` logits, `p` receives their
-// probabilities and `log_p` the logarithms of these. The target is one of them.
-template <class Logit>
-ZO_HD double cross_entropy_of(index_t classes, index_t target, const Logit& logit, double* p,
-                              double* log_p) {
-  index_t first = 0;
-  for (index_t k = 1; k < classes; ++k) first = logit(k) > logit(first) ? k : first;
-  const double largest = logit(first);
-  double others = 0;  // beside the 1 of the largest, so that small ones keep their digits
-  for (index_t k = 0; k < classes; ++k) {
-    p[k] = std::exp(logit(k) - largest);
-    if (k != first) others += p[k];
-  }
-  for (index_t k = 0; k < classes; ++k) {
-    p[k] /= 1 + others;
-    log_p[k] = (logit(k) - largest) - std::log1p(others);
-  }
-  return -log_p[target];
-}
-
-// The same after its logits changed by change(k), minus before: with changes relative to that of
-// the target, the logarithm of 1 + sum of p expm1(change) over the other classes.
-template <class Change>
-ZO_HD double cross_entropy_difference(index_t classes, index_t target, const Change& change,
-                                      const double* p, const double* log_p) {
-  const double own = change(target);
-  const double checked = (own - own) + (log_p[target] - log_p[target]);
-  if (checked != 0) return checked;  // infinite minus infinite
-  double grown = 0;
-  for (index_t k = 0; k < classes; ++k) {
-    if (k == target) continue;
-    const double by = change(k) - own;
-    // exp(by) may be beyond all numbers and p below them, though not their product.
-    grown += by > 1 ? std::exp(log_p[k] + by) * -std::expm1(-by) : p[k] * std::expm1(by);
-  }
-  if (grown > -0.5 && is_finite(grown)) return std::log1p(grown);
-  // Far from 1 the sum itself, p exp(change) over all classes, has all digits.
-  double most = log_p[target];
-  for (index_t k = 0; k < classes; ++k) {
-    const double moved = log_p[k] + (change(k) - own);
-    most = moved > most ? moved : most;
-  }
-  double total = 0;
-  for (index_t k = 0; k < classes; ++k) total += std::exp(log_p[k] + (change(k) - own) - most);
-  return most + std::log(total);
-}
-
-// (base + change)^2 - base^2.
+// Of `mean` = around + rest.
 template <class T>
-ZO_HD T square_difference(T base, T change) {
-  return change * (2 * base + change);
+ZO_HD norm_moments<T> norm_moments_around(double around, double rest, double variance,
+                                          double root) {
+  const double mean = around + rest;
+  const T centre = static_cast<T>(mean);
+  return {mean, variance, root, centre, (around - static_cast<double>(centre)) + rest};
+}
+
+// From sums of c and c^2, c = value - around; `careful` answers where these overflow.
+template <class T, class Careful>
+ZO_HD norm_moments<T> norm_moments_of(double sum, double squares, double numbers, double around,
+                                      double epsilon, const Careful& careful) {
+  const double variance = (squares - sum * (sum / numbers)) / numbers;
+  if (!is_finite(variance)) {
+    const moments found = careful();
+    return norm_moments_around<T>(found.mean, 0, found.variance, found.root);
+  }
+  const double left = variance < 0 ? 0 : variance;
+  return norm_moments_around<T>(around, sum / numbers, left, std::sqrt(left + epsilon));
+}
+
+// Running ones. A negative variance has no root: NaN.
+template <class T>
+ZO_HD norm_moments<T> norm_moments_from(T mean, T variance, double epsilon) {
+  const auto spread = static_cast<double>(variance);
+  return {static_cast<double>(mean), spread, std::sqrt(spread + epsilon), mean, 0};
+}
+
+// y = (x - centre) scale + shift, where the shift has what rounding left of the mean.
+template <class T>
+struct norm_line {
+  T scale, shift;
+};
+template <class T>
+ZO_HD norm_line<T> norm_line_of(T gamma, T beta, double root, double rest) {
+  const double scale = static_cast<double>(gamma) / root;
+  return {static_cast<T>(scale), static_cast<T>(static_cast<double>(beta) - rest * scale)};
+}
+template <class T>
+ZO_HD T norm_value(const norm_line<T>& line, T centred) {
+  return centred * line.scale + line.shift;
+}
+
+// The difference that a step of gamma makes.
+template <class T>
+ZO_HD T gamma_difference(T x, double centre, double rest, double root, T step) {
+  const double centred = (static_cast<double>(x) - centre) - rest;
+  return static_cast<T>(static_cast<double>(step) * (centred / root));
+}
+
+// A running statistic after a batch in which `share` of `found` was found: of a variance the
+// unbiased one.
+ZO_HD inline double unbiased_share(double numbers) { return numbers / (numbers - 1); }
+template <class T>
+ZO_HD T moved_statistic(T running, double momentum, double share, double found) {
+  return static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * share * found);
 }
 
 }  // namespace zo::nn::detail

@@ -1,5 +1,6 @@
 // The direction kernels, avx2.
-#define ZO_PACK_AVX2
+#include "simd/avx2.hpp"
+
 #include "direction_kernels.hpp"
 
 namespace zo::detail {

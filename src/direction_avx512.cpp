@@ -1,5 +1,6 @@
 // The direction kernels, avx512.
-#define ZO_PACK_AVX512
+#include "simd/avx512.hpp"
+
 #include "direction_kernels.hpp"
 
 namespace zo::detail {

@@ -1,4 +1,6 @@
 // The direction kernels, generic.
+#include "simd/generic.hpp"
+
 #include "direction_kernels.hpp"
 
 namespace zo::detail {

@@ -24,12 +24,11 @@ inline normals group_normals(const stream& from, index_t block) {
 template <bool Whole, class T>
 void gaussian_group_sum(const stream& from, index_t directions, const T* weights, index_t group,
                         index_t count, const T* x, T* out) {
-  using row = typename pack::template row<T>;
   for (index_t lane = 0; lane < lanes; lane += pack::lanes) {
-    row sum[4];
+    row<T> sum[4];
     for (int v = 0; v < 4; ++v) {
       const index_t at = v * lanes + lane;
-      sum[v] = Whole ? row::load(x + at) : row::load_first(x + at, count - at);
+      sum[v] = Whole ? row<T>::load(x + at) : row<T>::load_first(x + at, count - at);
     }
     for (index_t k = 0; k < directions; ++k) {
       const normals n = group_normals(with_number(from, from.number + k), group * lanes + lane);
@@ -47,7 +46,7 @@ void gaussian_group_sum(const stream& from, index_t directions, const T* weights
 inline double gaussian_squares(const stream& from, index_t first, index_t count) {
   double sum[lanes];
   for (index_t lane = 0; lane < lanes; lane += pack::lanes) {
-    auto partial = pack::row<double>::zero();
+    auto partial = row<double>::zero();
     for (index_t done = 0; done < count; done += group_of_law<gaussian>) {
       const normals n = group_normals(from, (first + done) / group_of_law<gaussian> * lanes + lane);
       for (int v = 0; v < 4; ++v) {

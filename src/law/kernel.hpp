@@ -1,7 +1,7 @@
 // What the SIMD form of a law is written with.
 #pragma once
 
-#include "simd.hpp"
+#include "simd/pack.hpp"
 #include "zo/law.hpp"
 
 namespace zo::detail {

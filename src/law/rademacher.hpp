@@ -11,14 +11,13 @@ namespace {
 template <int Several, class T>
 void rademacher_group_add(const stream& from, const T* weights, index_t group, index_t count,
                           const T* x, T* out) {
-  using row = typename pack::template row<T>;
   for (index_t lane = 0; lane < lanes && lane < count; lane += pack::lanes) {
     pack::u32 word[4][Several] = {};
     for (index_t k = 0; k < Several; ++k) {
       const auto w = group_words(with_number(from, from.number + k), group * lanes + lane);
       word[0][k] = w.w0, word[1][k] = w.w1, word[2][k] = w.w2, word[3][k] = w.w3;
     }
-    const auto add = [&](row sum, int position) {
+    const auto add = [&](row<T> sum, int position) {
       for (index_t k = 0; k < Several; ++k) {
         sum = sum.add_signed(weights[k], word[position][k]);
         word[position][k] = word[position][k] << 1;
@@ -29,9 +28,9 @@ void rademacher_group_add(const stream& from, const T* weights, index_t group, i
     for (int position = 0; position < 4; ++position) {
       const index_t end = (position + 1) * 32 * lanes;
       const index_t whole = (end < count ? end : count) - pack::lanes;
-      for (; at <= whole; at += lanes) add(row::load(x + at), position).store(out + at);
+      for (; at <= whole; at += lanes) add(row<T>::load(x + at), position).store(out + at);
       if (at < end && at < count) {  // fewer than a pack are left
-        add(row::load_first(x + at, count - at), position).store_first(out + at, count - at);
+        add(row<T>::load_first(x + at, count - at), position).store_first(out + at, count - at);
         break;
       }
     }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "simd/pack.hpp"
 #include "zo/config.hpp"
 #include "zo/nn/forward.hpp"
 #include "zo/nn/network.hpp"
@@ -58,11 +59,7 @@ struct lane_allocator {
 template <class T>
 using lane_vector = std::vector<T, lane_allocator<T>>;
 
-// Two neighbouring channels of one sample in bfloat16, the first in the low half. Products of pairs
-// halve the arithmetic where the processor has instructions for them.
-struct bfloat16_pair {
-  std::uint32_t bits;
-};
+using zo::detail::bfloat16_pair;
 
 /// Exactly as many numbers: what was there is not needed, and growth would be memory for nothing.
 template <class Numbers>

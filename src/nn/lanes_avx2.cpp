@@ -1,5 +1,6 @@
 // The loops over lane rows, avx2.
-#define ZO_PACK_AVX2
+#include "simd/avx2.hpp"
+
 #include "lanes_kernels.hpp"
 
 namespace zo::nn::detail {

@@ -1,5 +1,6 @@
 // The loops over lane rows, avx512.
-#define ZO_PACK_AVX512
+#include "simd/avx512.hpp"
+
 #include "lanes_kernels.hpp"
 
 namespace zo::nn::detail {

@@ -1,4 +1,6 @@
 // The loops over lane rows, generic.
+#include "simd/generic.hpp"
+
 #include "lanes_kernels.hpp"
 
 namespace zo::nn::detail {

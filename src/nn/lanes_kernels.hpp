@@ -3,127 +3,15 @@
 #pragma once
 
 #include "lanes.hpp"
-
-#if defined(ZO_PACK_AVX512) || defined(ZO_PACK_AVX2)
-#include <immintrin.h>
-#endif
+#include "simd/pack.hpp"
 
 namespace zo::nn::detail {
 namespace {
 
-// Part of a lane row in one register: load, store, broadcast, and sum + a * b rounded once.
-template <class T>
-struct part;
+using zo::detail::pair_part, zo::detail::part;
 
-#if defined(ZO_PACK_AVX512)
-template <>
-struct part<float> {
-  static constexpr int width = 16;
-  __m512 v;
-  static part load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  static part all(float a) { return {_mm512_set1_ps(a)}; }
-  void store(float* p) const { _mm512_storeu_ps(p, v); }
-  part plus(part a, part b) const { return {_mm512_fmadd_ps(a.v, b.v, v)}; }
-  part operator+(part a) const { return {_mm512_add_ps(v, a.v)}; }
-  part operator-(part a) const { return {_mm512_sub_ps(v, a.v)}; }
-};
-template <>
-struct part<double> {
-  static constexpr int width = 8;
-  __m512d v;
-  static part load(const double* p) { return {_mm512_loadu_pd(p)}; }
-  static part all(double a) { return {_mm512_set1_pd(a)}; }
-  void store(double* p) const { _mm512_storeu_pd(p, v); }
-  part plus(part a, part b) const { return {_mm512_fmadd_pd(a.v, b.v, v)}; }
-  part operator+(part a) const { return {_mm512_add_pd(v, a.v)}; }
-  part operator-(part a) const { return {_mm512_sub_pd(v, a.v)}; }
-};
-inline constexpr int channels_at_once = 8;
-#elif defined(ZO_PACK_AVX2)
-template <>
-struct part<float> {
-  static constexpr int width = 8;
-  __m256 v;
-  static part load(const float* p) { return {_mm256_loadu_ps(p)}; }
-  static part all(float a) { return {_mm256_set1_ps(a)}; }
-  void store(float* p) const { _mm256_storeu_ps(p, v); }
-  part plus(part a, part b) const { return {_mm256_fmadd_ps(a.v, b.v, v)}; }
-  part operator+(part a) const { return {_mm256_add_ps(v, a.v)}; }
-  part operator-(part a) const { return {_mm256_sub_ps(v, a.v)}; }
-};
-template <>
-struct part<double> {
-  static constexpr int width = 4;
-  __m256d v;
-  static part load(const double* p) { return {_mm256_loadu_pd(p)}; }
-  static part all(double a) { return {_mm256_set1_pd(a)}; }
-  void store(double* p) const { _mm256_storeu_pd(p, v); }
-  part plus(part a, part b) const { return {_mm256_fmadd_pd(a.v, b.v, v)}; }
-  part operator+(part a) const { return {_mm256_add_pd(v, a.v)}; }
-  part operator-(part a) const { return {_mm256_sub_pd(v, a.v)}; }
-};
-inline constexpr int channels_at_once = 4;
-#else
-inline float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-inline double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
-template <class T>
-struct part {
-  static constexpr int width = 1;
-  T v;
-  static part load(const T* p) { return {*p}; }
-  static part all(T a) { return {a}; }
-  void store(T* p) const { *p = v; }
-  part plus(part a, part b) const { return {multiply_add(a.v, b.v, v)}; }
-  part operator+(part a) const { return {v + a.v}; }
-  part operator-(part a) const { return {v - a.v}; }
-};
-inline constexpr int channels_at_once = 4;
-#endif
-
-// Parts of rows of pairs; products of both halves are added to a part of float.
-struct pair_part {
-  static constexpr int width = part<float>::width;
-#if defined(ZO_PACK_AVX512)
-  __m512i v;
-  static pair_part load(const bfloat16_pair* p) { return {_mm512_loadu_si512(p)}; }
-  static pair_part all(bfloat16_pair a) { return {_mm512_set1_epi32(static_cast<int>(a.bits))}; }
-  part<float> low() const { return {_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))}; }
-  part<float> high() const {
-    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-    return {_mm512_castsi512_ps(_mm512_and_si512(v, upper))};
-  }
-#elif defined(ZO_PACK_AVX2)
-  __m256i v;
-  static pair_part load(const bfloat16_pair* p) {
-    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
-  }
-  static pair_part all(bfloat16_pair a) { return {_mm256_set1_epi32(static_cast<int>(a.bits))}; }
-  part<float> low() const { return {_mm256_castsi256_ps(_mm256_slli_epi32(v, 16))}; }
-  part<float> high() const {
-    const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
-    return {_mm256_castsi256_ps(_mm256_and_si256(v, upper))};
-  }
-#else
-  bfloat16_pair v;
-  static pair_part load(const bfloat16_pair* p) { return {*p}; }
-  static pair_part all(bfloat16_pair a) { return {a}; }
-  part<float> low() const { return {__builtin_bit_cast(float, v.bits << 16)}; }
-  part<float> high() const { return {__builtin_bit_cast(float, v.bits & 0xffff0000u)}; }
-#endif
-};
-
-template <class T>
-inline part<T> sum_of(part<T> sum, part<T> a, part<T> b) {
-  return sum.plus(a, b);
-}
-inline part<float> sum_of(part<float> sum, pair_part a, pair_part b) {
-#if defined(__AVX512BF16__)
-  return {
-      _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
-#else
-  return sum.plus(a.low(), b.low()).plus(a.high(), b.high());
-#endif
-}
+// Eight channels of three positions are 24 sums, and what they are made of.
+inline constexpr int channels_at_once = zo::detail::registers == 32 ? 8 : 4;
 
 template <class E>
 struct part_type {
@@ -144,7 +32,7 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
   for (int o = 0; o < Channels; ++o) {
     const index_t channel = block * block_channels + first + o;
     const bool has = p.bias != nullptr && channel < p.out_channels;
-    for (int i = 0; i < Positions; ++i) sum[o][i] = V::all(has ? p.bias[channel] : T(0));
+    for (int i = 0; i < Positions; ++i) sum[o][i] = V(has ? p.bias[channel] : T(0));
   }
   const index_t weight_row = p.kernel * p.all_channels * block_channels;
   const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
@@ -159,8 +47,8 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
       factor_part value[Positions];
       for (int i = 0; i < Positions; ++i) value[i] = factor_part::load(x + i * next);
       for (int o = 0; o < Channels; ++o) {
-        const factor_part factor = factor_part::all(w[o]);
-        for (int i = 0; i < Positions; ++i) sum[o][i] = sum_of(sum[o][i], factor, value[i]);
+        const factor_part factor = factor_part(w[o]);
+        for (int i = 0; i < Positions; ++i) sum[o][i] = fused(factor, value[i], sum[o][i]);
       }
     }
     weights += weight_row;
@@ -278,7 +166,7 @@ inline void convolve_tile(const tile_loop<T>& p, index_t y, index_t t, index_t b
   using V = part<T>;
   V sum[half_tile][Channels];
   for (auto& of_tile : sum) {
-    for (V& s : of_tile) s = V::all(T(0));
+    for (V& s : of_tile) s = V(T(0));
   }
   const index_t channels = p.in_channels, half = channels * half_tile;
   const index_t row_size = p.width / tile * half * 2 * lanes;
@@ -289,7 +177,7 @@ inline void convolve_tile(const tile_loop<T>& p, index_t y, index_t t, index_t b
     for (index_t c = 0; c < channels; ++c) {
       for (index_t k = 0; k < half_tile; ++k, x += lanes, w += block_channels) {
         const V value = V::load(x);
-        for (int o = 0; o < Channels; ++o) sum[k][o] = sum[k][o].plus(V::all(w[o]), value);
+        for (int o = 0; o < Channels; ++o) sum[k][o] = fused(V(w[o]), value, sum[k][o]);
       }
     }
   }
@@ -307,9 +195,9 @@ inline void convolve_tile(const tile_loop<T>& p, index_t y, index_t t, index_t b
     } else {
       const V even = sum[0][o] + sum[1][o], odd = sum[0][o] - sum[1][o];
       (V::load(to) + even).store(to);
-      V::load(to + step).plus(V::all(T(2)), odd).store(to + step);
-      V::load(to + 2 * step).plus(V::all(T(4)), even).store(to + 2 * step);
-      (V::load(to + 3 * step).plus(V::all(T(8)), odd) + sum[2][o]).store(to + 3 * step);
+      fused(V(T(2)), odd, V::load(to + step)).store(to + step);
+      fused(V(T(4)), even, V::load(to + 2 * step)).store(to + 2 * step);
+      (fused(V(T(8)), odd, V::load(to + 3 * step)) + sum[2][o]).store(to + 3 * step);
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "layer/batch_norm.hpp"
 #include "pass_values.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
@@ -74,9 +75,9 @@ void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> stat
   v.differences.reset();
   ++v.runs;
   v.make_room(count);
-  v.samples = count;
-  v.mode = mode;
-  v.parameters.assign(parameters.begin(), parameters.end());
+  v.base.samples = count;
+  v.base.mode = mode;
+  v.base.parameters.assign(parameters.begin(), parameters.end());
   v.evaluate(statistics, inputs, threads);
   v.has_run = true;
 }
@@ -87,22 +88,22 @@ void forward_pass<T>::prepare_differences(products how) {
   v.check_run();
   require(how == products::exact || sizeof(T) == sizeof(float), who,
           ": products in bfloat16 are for networks of float");
-  v.pack_for(how);
+  v.prepare_differences(how);
 }
 
 template <class T>
 const network& forward_pass<T>::net() const {
-  return *values_->net;
+  return values_->net();
 }
 
 template <class T>
 index_t forward_pass<T>::count() const {
-  return values_->samples;
+  return values_->base.samples;
 }
 
 template <class T>
 norm_mode forward_pass<T>::mode() const {
-  return values_->mode;
+  return values_->base.mode;
 }
 
 template <class T>
@@ -121,21 +122,19 @@ std::vector<T> forward_pass<T>::value(index_t node) const {
 
 template <class T>
 std::span<const double> forward_pass<T>::means(index_t node) const {
-  values_->check_norm(node);
-  return values_->means[at(node)];
+  return values_->norm(node).mean;
 }
 
 template <class T>
 std::span<const double> forward_pass<T>::roots(index_t node) const {
-  values_->check_norm(node);
-  return values_->roots[at(node)];
+  return values_->norm(node).root;
 }
 
 template <class T>
 std::span<const double> forward_pass<T>::variances(index_t node) const {
-  values_->check_norm(node);
+  const detail::norm_base<T>& norm = values_->norm(node);
   require(mode() == norm_mode::train, who, ": variances are of a pass in train mode");
-  return values_->variances[at(node)];
+  return norm.variance;
 }
 
 template <class T>
@@ -145,19 +144,19 @@ void forward_pass<T>::update_statistics(std::span<T> statistics, double momentum
   require(static_cast<index_t>(statistics.size()) == net().statistic_count(), who,
           ": the network has ", net().statistic_count(), " statistics, got ", statistics.size());
   require(momentum >= 0 && momentum <= 1, who, ": momentum must be 0 … 1, got ", momentum);
-  for (std::size_t id = 0; id < net().nodes().size(); ++id) {
-    const node& n = net().nodes()[id];
+  for (index_t id = 0; id < static_cast<index_t>(net().nodes().size()); ++id) {
+    const node& n = net().nodes()[at(id)];
     if (n.what != operation::batch_norm) continue;
+    const detail::norm_base<T>& norm = values_->norm(id);
     const double numbers = static_cast<double>(count() * n.in.area());
     const double unbiased = numbers / (numbers - 1);
     const index_t mean = net().statistics()[at(n.running_mean)].offset;
     const index_t var = net().statistics()[at(n.running_var)].offset;
     for (index_t c = 0; c < n.in.channels; ++c) {
-      const double variance = values_->variances[id][at(c)];
+      const double variance = norm.variance[at(c)];
       T& m = statistics[at(mean + c)];
       T& v = statistics[at(var + c)];
-      m = static_cast<T>((1 - momentum) * static_cast<double>(m) +
-                         momentum * values_->means[id][at(c)]);
+      m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * norm.mean[at(c)]);
       v = static_cast<T>((1 - momentum) * static_cast<double>(v) + momentum * unbiased * variance);
     }
   }

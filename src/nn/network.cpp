@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "limits.hpp"
 #include "zo/direction.hpp"
 #include "zo/random.hpp"
 
@@ -33,13 +34,11 @@ index_t product_of(std::initializer_list<index_t> factors) {
 
 namespace {
 
+using detail::most_multiplications;
+using detail::most_numbers;
+using detail::most_pixels;
+using detail::most_values;
 using detail::product_of;
-
-// Bounds that no machine reaches, so that sums and products of sizes stay numbers.
-constexpr index_t most_values = index_t{1} << 15;
-constexpr index_t most_pixels = std::numeric_limits<std::int32_t>::max();
-constexpr index_t most_numbers = index_t{1} << 44;  // of one value, and of all parameters
-constexpr index_t most_multiplications = index_t{1} << 60;
 
 void check_size(const std::string& name, const shape& s) {
   require(product_of({s.height, s.width}) <= most_pixels &&
@@ -104,136 +103,6 @@ index_t network::add_statistic(const std::string& name, index_t size) {
       {name, {size}, statistic_count_, size, static_cast<index_t>(nodes_.size())});
   statistic_count_ += size;
   return static_cast<index_t>(statistics_.size()) - 1;
-}
-
-index_t network::convolution(index_t from, const std::string& name, const convolution_options& o) {
-  const shape in = at(from, name.c_str()).out;
-  require(o.channels >= 1 && o.kernel >= 1 && o.stride >= 1 && o.padding >= 0,
-          "zo::nn::network: ", name,
-          ": channels, kernel and stride must be at least 1 and padding at least 0");
-  require(o.padding <= most_pixels && o.stride <= most_pixels, "zo::nn::network: ", name,
-          ": a padding of ", o.padding, " or a stride of ", o.stride,
-          " is wider than any image; use less");
-  require(in.height + 2 * o.padding >= o.kernel && in.width + 2 * o.padding >= o.kernel,
-          "zo::nn::network: ", name, ": a kernel of ", o.kernel, " does not fit into ", text_of(in),
-          " with padding ", o.padding);
-  node n;
-  n.what = operation::convolution;
-  n.name = name;
-  n.first = from;
-  n.in = in;
-  n.kernel = o.kernel;
-  n.stride = o.stride;
-  n.padding = o.padding;
-  n.out = {o.channels, (in.height + 2 * o.padding - o.kernel) / o.stride + 1,
-           (in.width + 2 * o.padding - o.kernel) / o.stride + 1};
-  admit(n, {o.channels, in.channels, o.kernel, o.kernel}, o.bias ? o.channels : 0);
-  n.weight = add_parameter(name + ".weight", {o.channels, in.channels, o.kernel, o.kernel});
-  if (o.bias) n.bias = add_parameter(name + ".bias", {o.channels});
-  return append(std::move(n));
-}
-
-index_t network::linear(index_t from, const std::string& name, index_t outputs, bool bias) {
-  const shape in = at(from, name.c_str()).out;
-  require(outputs >= 1, "zo::nn::network: ", name, ": outputs must be at least 1, got ", outputs);
-  node n;
-  n.what = operation::linear;
-  n.name = name;
-  n.first = from;
-  n.in = in;
-  n.out = {outputs, 1, 1};
-  admit(n, {outputs, in.size()}, bias ? outputs : 0);
-  n.weight = add_parameter(name + ".weight", {outputs, in.size()});
-  if (bias) n.bias = add_parameter(name + ".bias", {outputs});
-  return append(std::move(n));
-}
-
-index_t network::batch_norm(index_t from, const std::string& name, double epsilon) {
-  const shape in = at(from, name.c_str()).out;
-  require(epsilon > 0 && std::isfinite(epsilon), "zo::nn::network: ", name,
-          ": epsilon must be above 0 and finite, got ", epsilon);
-  node n;
-  n.what = operation::batch_norm;
-  n.name = name;
-  n.first = from;
-  n.in = n.out = in;
-  n.epsilon = epsilon;
-  admit(n, {in.channels}, in.channels);
-  n.weight = add_parameter(name + ".weight", {in.channels});
-  n.bias = add_parameter(name + ".bias", {in.channels});
-  n.running_mean = add_statistic(name + ".running_mean", in.channels);
-  n.running_var = add_statistic(name + ".running_var", in.channels);
-  return append(std::move(n));
-}
-
-index_t network::relu(index_t from) {
-  node n;
-  n.what = operation::relu;
-  n.first = from;
-  n.in = n.out = at(from, "relu").out;
-  return append(std::move(n));
-}
-
-namespace {
-
-node pooled(operation what, index_t from, const shape& in, const pool_options& o) {
-  require(o.kernel >= 1 && o.stride >= 1 && o.kernel <= in.height && o.kernel <= in.width,
-          "zo::nn::network: a pool of ", o.kernel, " with stride ", o.stride, " does not fit into ",
-          text_of(in));
-  node n;
-  n.what = what;
-  n.first = from;
-  n.in = in;
-  n.kernel = o.kernel;
-  n.stride = o.stride;
-  n.out = {in.channels, (in.height - o.kernel) / o.stride + 1,
-           (in.width - o.kernel) / o.stride + 1};
-  return n;
-}
-
-}  // namespace
-
-index_t network::max_pool(index_t from, const pool_options& o) {
-  return append(pooled(operation::max_pool, from, at(from, "max_pool").out, o));
-}
-
-index_t network::average_pool(index_t from, const pool_options& o) {
-  return append(pooled(operation::average_pool, from, at(from, "average_pool").out, o));
-}
-
-index_t network::global_average_pool(index_t from) {
-  node n;
-  n.what = operation::global_average_pool;
-  n.first = from;
-  n.in = at(from, "global_average_pool").out;
-  n.out = {n.in.channels, 1, 1};
-  return append(std::move(n));
-}
-
-index_t network::add(index_t a, index_t b) {
-  const shape first = at(a, "add").out, second = at(b, "add").out;
-  require(first == second, "zo::nn::network: ", text_of(first), " and ", text_of(second),
-          " cannot be added");
-  node n;
-  n.what = operation::add;
-  n.first = a;
-  n.second = b;
-  n.in = n.out = first;
-  return append(std::move(n));
-}
-
-index_t network::subsample(index_t from, index_t channels) {
-  const shape in = at(from, "subsample").out;
-  require(channels >= in.channels && (channels - in.channels) % 2 == 0,
-          "zo::nn::network: subsample pads ", in.channels, " channels evenly, and not to ",
-          channels);
-  node n;
-  n.what = operation::subsample;
-  n.first = from;
-  n.in = in;
-  n.stride = 2;
-  n.out = {channels, (in.height + 1) / 2, (in.width + 1) / 2};
-  return append(std::move(n));
 }
 
 const view& network::parameter(const std::string& name) const {

@@ -130,7 +130,11 @@ path::path(const network& net, const plan& of, index_t first, extent how) : from
     follow(net, u, r);
     r.normed = u.norm >= 0 && !inside && r.main.how != extent::none;
     r.sums_made = r.normed && by_product[at(u.main)] != 0 && of.norm_after[at(u.main)] == u.norm;
-    by_product[at(u.last)] = mixes(net.nodes()[at(u.last)].what) ? 1 : 0;
+    if (mixes(net.nodes()[at(u.last)].what)) {
+      by_product[at(u.last)] = 1;
+      const index_t norm = of.norm_after[at(u.last)];
+      if (norm >= 0) r.sums_for = of.unit_of[at(norm)];
+    }
     known[at(u.last)] = r.out;
     for (const index_t read : {r.main_node, u.other}) {
       if (read < 0 || known[at(read)].how == extent::none || of.last_use[at(read)] > u.last)

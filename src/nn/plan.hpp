@@ -50,12 +50,13 @@ struct change {
 
 /// A unit whose output changes.
 struct reached {
-  index_t unit = -1;                // number in the plan
-  index_t main_node = -1;           // what is read as `main`: where the change began inside of the
-                                    // unit that node, else the unit's own
-  change main{}, other{}, out{};    // `other` only if main_node is not behind the sum
-  bool normed = false;              // the batch norm is passed
-  bool sums_made = false;           // … and the product before it can make its sums
+  index_t unit = -1;              // number in the plan
+  index_t main_node = -1;         // what is read as `main`: where the change began inside of the
+                                  // unit that node, else the unit's own
+  change main{}, other{}, out{};  // `other` only if main_node is not behind the sum
+  bool normed = false;            // the batch norm is passed
+  index_t sums_for = -1;          // of a product: the unit of the batch norm that wants sums of it
+  bool sums_made = false;         // … and the product before it can make its sums
   std::vector<index_t> released{};  // nodes whose changes nobody reads any more
   index_t multiplications = 0;      // of one sample
 };

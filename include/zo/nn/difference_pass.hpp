@@ -36,9 +36,9 @@ struct norm_sums {
 template <class T>
 index_t difference_bytes(const network& net, index_t count);
 
-/// What one question costs in multiplications and numbers written, a sample: the values from
-/// `node` on, of which one channel has moved (`one_channel`) or all. From node 0 on: one pass.
-double cost_from(const network& net, index_t node, bool one_channel);
+/// What a question about a parameter of each node costs, in multiplications and numbers written, of
+/// a sample; 0 for nodes without parameters.
+std::vector<double> probe_costs(const network& net);
 
 /// Differences of all values of a network for one perturbed parameter. Holds buffers, so one object
 /// serves one thread. Memory: difference_bytes, the differences that are still needed.

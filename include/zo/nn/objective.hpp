@@ -67,11 +67,6 @@ class objective {
     require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
     require(options.products == products::exact || sizeof(T) == sizeof(float), who,
             ": products in bfloat16 are for networks of float");
-    costs_.resize(net.nodes().size());
-    for (const view& v : net.parameters()) {
-      double& cost = costs_[static_cast<std::size_t>(v.node)];
-      if (cost == 0) cost = cost_from(net, v.node, true);
-    }
   }
   /// Statistics that would be gone at once.
   template <class Numbers>
@@ -118,13 +113,14 @@ class objective {
                          zo::detail::loop_body(one));
   }
 
-  /// Of a probe, in multiplications of a sample: cost_from, by which early layers cost more than
+  /// Of a probe, in multiplications of a sample: probe_costs, by which early layers cost more than
   /// late ones, and an exponential for each output, which is nearly all that a probe of the last
   /// layer takes. It is counted as a thousand multiplications, rather too many than too few, so
   /// that no process is given all of those.
   double cost(index_t coordinate) const {
     constexpr double of_output = 1e3;
     const network& net = pass_->net();
+    if (costs_.empty()) costs_ = probe_costs(net);
     return of_output * static_cast<double>(net.output().size()) +
            costs_[static_cast<std::size_t>(net.parameter_of(coordinate).node)];
   }
@@ -223,7 +219,7 @@ class objective {
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
   std::span<const T> statistics_;
   objective_options options_;
-  std::vector<double> costs_;              // by node
+  mutable std::vector<double> costs_;      // by node; where somebody asks
   std::unique_ptr<forward_pass<T>> pass_;  // the makers keep its address
   std::unique_ptr<whole_passes> whole_;
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare

@@ -1,0 +1,47 @@
+// A window of weights that slides over an image.
+#include "layer/makers.hpp"
+#include "layer/product.hpp"
+#include "limits.hpp"
+
+namespace zo::nn {
+
+using zo::detail::require;
+
+index_t network::convolution(index_t from, const std::string& name, const convolution_options& o) {
+  const shape in = at(from, name.c_str()).out;
+  require(o.channels >= 1 && o.kernel >= 1 && o.stride >= 1 && o.padding >= 0,
+          "zo::nn::network: ", name,
+          ": channels, kernel and stride must be at least 1 and padding at least 0");
+  require(o.padding <= detail::most_pixels && o.stride <= detail::most_pixels,
+          "zo::nn::network: ", name, ": a padding of ", o.padding, " or a stride of ", o.stride,
+          " is wider than any image; use less");
+  require(in.height + 2 * o.padding >= o.kernel && in.width + 2 * o.padding >= o.kernel,
+          "zo::nn::network: ", name, ": a kernel of ", o.kernel, " does not fit into ", text_of(in),
+          " with padding ", o.padding);
+  node n;
+  n.what = operation::convolution;
+  n.name = name;
+  n.first = from;
+  n.in = in;
+  n.kernel = o.kernel;
+  n.stride = o.stride;
+  n.padding = o.padding;
+  n.out = {o.channels, (in.height + 2 * o.padding - o.kernel) / o.stride + 1,
+           (in.width + 2 * o.padding - o.kernel) / o.stride + 1};
+  admit(n, {o.channels, in.channels, o.kernel, o.kernel}, o.bias ? o.channels : 0);
+  n.weight = add_parameter(name + ".weight", {o.channels, in.channels, o.kernel, o.kernel});
+  if (o.bias) n.bias = add_parameter(name + ".bias", {o.channels});
+  return append(std::move(n));
+}
+
+namespace detail {
+
+template <class T>
+std::unique_ptr<layer<T>> make_convolution(const network& net, const plan& how, const unit& of) {
+  return std::make_unique<product<T>>(net, how, of);
+}
+template std::unique_ptr<layer<float>> make_convolution(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<double>> make_convolution(const network&, const plan&, const unit&);
+
+}  // namespace detail
+}  // namespace zo::nn

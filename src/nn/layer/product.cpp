@@ -1,0 +1,220 @@
+#include "layer/product.hpp"
+
+#include <algorithm>
+#include <concepts>
+#include <utility>
+
+#include "layer/batch_norm.hpp"
+#include "zo/execution.hpp"
+
+namespace zo::nn::detail {
+
+template <class T>
+product<T>::product(const network& net, const plan& how, const unit& of)
+    : copied_layer<T, product<T>>(net, how, of),
+      makes_sums_(how.norm_after[static_cast<std::size_t>(of.last)] >= 0),
+      runs_(runs_of(node_)),
+      chunks_(chunks_of(node_, runs_)) {}
+
+// Of all channels; runs, `in` and `out` are the caller's.
+template <class T>
+template <class E>
+convolution_loop<T, E> product<T>::loop_of(const E* weights) const {
+  const bool flat = node_.what == operation::linear;
+  return {.runs = nullptr,
+          .count = 0,
+          .in_channels = node_.in.channels,
+          .all_channels = node_.in.channels,
+          .weight_step = block_channels,
+          .out_channels = node_.out.channels,
+          .in_row = node_.in.width,
+          .kernel = flat ? node_.in.area() : node_.kernel,
+          .kernel_rows = flat ? 1 : node_.kernel,
+          .weights = weights,
+          .bias = nullptr,
+          .in = nullptr,
+          .out = nullptr};
+}
+
+template <class T>
+void product<T>::run(batch<T>& of, const pass_call<T>& call) {
+  pack_weights(node_, of.parameter(node_.weight).data(), packed_);
+  const std::span<const T> bias = of.parameter(node_.bias);
+  const auto pieces = static_cast<index_t>(chunks_.size());
+  const index_t items = groups_of(of.samples) * pieces;
+  // A batch norm needs the sums of these outputs, and they are near now.
+  const bool sums = of.mode == norm_mode::train && makes_sums_;
+  const std::vector<T> zero(static_cast<std::size_t>(node_.out.channels), T(0));
+  const index_t room = node_.out.channels * 2 * lanes;
+  if (sums) call.sums.numbers.assign(static_cast<std::size_t>(items * room), 0);
+  call.sums.pieces = pieces;
+  auto one = [&](index_t item, int) {
+    const index_t group = item / pieces * lanes;
+    const chunk& piece = chunks_[static_cast<std::size_t>(item % pieces)];
+    auto loop = loop_of(std::as_const(packed_).data());
+    loop.runs = runs_.data() + piece.first_run;
+    loop.count = piece.runs;
+    loop.bias = bias.empty() ? nullptr : bias.data();
+    loop.in = of.data(node_.first) + group * node_.in.size();
+    loop.out = of.data(unit_.last) + group * node_.out.size();
+    best_loops<T>().convolve(loop);
+    if (!sums) return;
+    const T* const made = loop.out + piece.first_position * node_.out.channels * lanes;
+    best_loops<T>().norm_sums({{piece.positions, node_.out.channels},
+                               {},
+                               {made, node_.out.channels},
+                               zero.data(),
+                               nullptr,
+                               call.sums.numbers.data() + item * room});
+  };
+  zo::detail::run_loop(call.threads, items, zo::detail::loop_body(one));
+}
+
+template <class T>
+void product<T>::prepare_differences(const batch<T>& of, products how) {
+  const T* const weight = of.parameter(node_.weight).data();
+  const bool in_pairs = has_pairs(node_, how);
+  if (in_pairs || !has_tiles(node_)) {
+    tiles_ = lane_vector<T>();
+  } else {
+    pack_tiles(node_, weight, tiles_);
+  }
+  if (!in_pairs) pairs_ = std::vector<bfloat16_pair>();
+  if constexpr (std::same_as<T, float>) {
+    if (in_pairs) pack_pairs(node_, weight, pairs_);
+  }
+}
+
+// The outputs are linear in the parameters.
+template <class T>
+void product<T>::start(const batch<T>& base, const view& parameter, index_t element, T step,
+                       const lane_change<T>& out) const {
+  const node& n = node_;
+  const index_t area = n.out.area(), groups = groups_of(base.samples);
+  if (n.bias >= 0 &&
+      parameter.offset == base.net->parameters()[static_cast<std::size_t>(n.bias)].offset) {
+    std::fill_n(out.data, groups * area * lanes, step);
+    return;
+  }
+  const index_t per_channel = parameter.per_channel(), taps = per_channel / n.in.channels;
+  const index_t within = element % per_channel;
+  for (index_t g = 0; g < groups; ++g) {
+    T* const to = out.data + g * area * lanes;
+    const T* const from = base.data(n.first) + (g * n.in.size() + within / taps) * lanes;
+    const auto write = [&](index_t position, index_t in) {
+      const T* const row = from + in * n.in.channels * lanes;
+      for (index_t k = 0; k < lanes; ++k) to[position * lanes + k] = step * row[k];
+    };
+    if (n.what == operation::linear) {
+      write(0, within % taps);
+      continue;
+    }
+    const index_t kx = within % n.kernel, ky = within % taps / n.kernel;
+    for (index_t position = 0; position < area; ++position) {
+      const index_t row = position / n.out.width * n.stride + ky - n.padding;
+      const index_t column = position % n.out.width * n.stride + kx - n.padding;
+      const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
+      if (inside) {
+        write(position, row * n.in.width + column);
+      } else {
+        std::fill_n(to + position * lanes, lanes, T(0));
+      }
+    }
+  }
+}
+
+template <class T>
+void product<T>::follow(const question<T>& q) const {
+  if (q.sums_of_out != nullptr) q.sums_of_out->begin(q, q.out, unit_.last, *q.norm_after);
+  for (index_t g = 0; g < q.groups(); ++g) follow_group(q, g);
+}
+
+// One group, chunk by chunk, so that what a batch norm needs of the outputs is summed while they
+// are near.
+template <class T>
+template <class Run>
+void product<T>::each_chunk(const question<T>& q, index_t group, const Run& run) const {
+  for (const chunk& piece : chunks_) {
+    run(piece);
+    if (q.sums_of_out == nullptr) continue;
+    if (group == 0 && piece.first_position == 0) q.sums_of_out->set_pivots(piece.positions);
+    q.sums_of_out->add(group, piece.first_position, piece.positions);
+  }
+}
+
+template <class T>
+void product<T>::follow_group(const question<T>& q, index_t group) const {
+  const node& n = node_;
+  const bool single = q.main.how == extent::channel;
+  const T* const d = q.main.data + group * (single ? n.in.area() : n.in.size()) * lanes;
+  T* const to = q.out.data + group * n.out.size() * lanes;
+  const auto by_runs = [&](auto loop, const auto* in, auto convolve) {
+    loop.in = in;
+    loop.out = to;
+    each_chunk(q, group, [&](const chunk& piece) {
+      loop.runs = runs_.data() + piece.first_run;
+      loop.count = piece.runs;
+      convolve(loop);
+    });
+  };
+  q.scratch->begin(scratch_bytes());
+  if constexpr (std::same_as<T, float>) {
+    if (!single && !pairs_.empty()) {
+      const index_t channels = pairs_of(n.in.channels);
+      auto* const rounded = q.scratch->template take<bfloat16_pair>(n.in.area() * channels * lanes);
+      best_pair_loops().round(n.in.area(), n.in.channels, d, rounded);
+      auto loop = loop_of(pairs_.data());
+      loop.in_channels = loop.all_channels = channels;
+      by_runs(loop, rounded, best_pair_loops().convolve);
+      return;
+    }
+  }
+  if (!single && has_tiles(n)) {
+    const index_t width = n.in.width;
+    T* const transformed = q.scratch->template take<T>(transformed_size(n));
+    each_chunk(q, group, [&](const chunk& piece) {
+      best_loops<T>().convolve_tiles({piece.first_position / width, piece.positions / width, width,
+                                      n.in.height, n.in.channels, n.out.channels, tiles_.data(), d,
+                                      transformed, to});
+    });
+    return;
+  }
+  auto loop = loop_of(packed_.data());
+  if (single) {
+    loop.in_channels = 1;
+    loop.weight_step = n.in.channels * block_channels;
+    loop.weights += q.main.channel * block_channels;
+  }
+  by_runs(loop, d, best_loops<T>().convolve);
+}
+
+template <class T>
+index_t product<T>::bytes(index_t /*count*/, std::optional<products> differences) const {
+  constexpr auto number = static_cast<index_t>(sizeof(T));
+  index_t all =
+      packed_size(node_) * number + static_cast<index_t>(runs_.size() * sizeof(position_run));
+  if (differences && has_pairs(node_, *differences)) {
+    all += pairs_bytes(node_);
+  } else if (differences && has_tiles(node_)) {
+    all += tiles_size(node_) * number;
+  }
+  return all;
+}
+
+template <class T>
+index_t product<T>::sums_of_group() const {
+  return makes_sums_ ? static_cast<index_t>(chunks_.size()) * node_.out.channels * 2 * lanes : 0;
+}
+
+template <class T>
+index_t product<T>::scratch_bytes() const {
+  const index_t tiles = has_tiles(node_) ? scratch_memory::size_of<T>(transformed_size(node_)) : 0;
+  const bool pairs = std::same_as<T, float> && has_pairs(node_, products::bfloat16);
+  const index_t rounded = node_.in.area() * pairs_of(node_.in.channels) * lanes;
+  return std::max(tiles, pairs ? scratch_memory::size_of<bfloat16_pair>(rounded) : 0);
+}
+
+template class product<float>;
+template class product<double>;
+
+}  // namespace zo::nn::detail

@@ -5,8 +5,8 @@
 #include <limits>
 #include <optional>
 
-#include "layer/batch_norm.hpp"
-#include "pass_values.hpp"
+#include "nn/layer/batch_norm.hpp"
+#include "nn/pass_values.hpp"
 
 namespace zo::nn {
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "layer/batch_norm.hpp"
-#include "pass_values.hpp"
+#include "nn/layer/batch_norm.hpp"
+#include "nn/pass_values.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "limits.hpp"
+#include "nn/limits.hpp"
 #include "zo/direction.hpp"
 #include "zo/random.hpp"
 

@@ -1,10 +1,10 @@
 // A forward pass, unit by unit of the plan.
-#include "pass_values.hpp"
+#include "nn/pass_values.hpp"
 
 #include <algorithm>
 #include <limits>
 
-#include "layer/batch_norm.hpp"
+#include "nn/layer/batch_norm.hpp"
 
 namespace zo::nn {
 

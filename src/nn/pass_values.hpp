@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "layer/list.hpp"
-#include "plan.hpp"
+#include "nn/layer/list.hpp"
+#include "nn/plan.hpp"
 #include "zo/nn/forward.hpp"
 #include "zo/nn/network.hpp"
 

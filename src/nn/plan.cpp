@@ -1,5 +1,5 @@
 // Which nodes are evaluated together, and what a change reaches.
-#include "plan.hpp"
+#include "nn/plan.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // The sum of two values, and the ReLU that follows it.
 #include <algorithm>
 
-#include "layer/makers.hpp"
+#include "nn/layer/makers.hpp"
 #include "zo/execution.hpp"
 #include "zo/nn/layer/relu.hpp"
 

@@ -1,10 +1,10 @@
 // Batch normalization (Ioffe and Szegedy, ICML 2015), and what is evaluated with it.
-#include "layer/batch_norm.hpp"
+#include "nn/layer/batch_norm.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "layer/makers.hpp"
+#include "nn/layer/makers.hpp"
 #include "zo/execution.hpp"
 #include "zo/finite.hpp"
 

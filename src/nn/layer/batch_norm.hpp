@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "layer/layer.hpp"
+#include "nn/layer/layer.hpp"
 #include "zo/nn/layer/batch_norm.hpp"
 
 namespace zo::nn::detail {

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "layer/layer.hpp"
+#include "nn/layer/layer.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn::detail {

@@ -1,7 +1,7 @@
 // A window of weights that slides over an image.
-#include "layer/makers.hpp"
-#include "layer/product.hpp"
-#include "limits.hpp"
+#include "nn/layer/makers.hpp"
+#include "nn/layer/product.hpp"
+#include "nn/limits.hpp"
 
 namespace zo::nn {
 

@@ -1,9 +1,9 @@
 // The mean of each channel.
 #include <algorithm>
 
-#include "layer/by_group.hpp"
-#include "layer/makers.hpp"
-#include "layer/pool.hpp"
+#include "nn/layer/by_group.hpp"
+#include "nn/layer/makers.hpp"
+#include "nn/layer/pool.hpp"
 
 namespace zo::nn {
 

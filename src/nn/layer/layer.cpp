@@ -1,4 +1,4 @@
-#include "layer/layer.hpp"
+#include "nn/layer/layer.hpp"
 
 #include <algorithm>
 

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "lanes.hpp"
-#include "plan.hpp"
+#include "nn/lanes.hpp"
+#include "nn/plan.hpp"
 #include "zo/nn/difference_pass.hpp"
 #include "zo/nn/forward.hpp"
 #include "zo/nn/network.hpp"

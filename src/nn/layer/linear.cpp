@@ -1,6 +1,6 @@
 // A linear map of a whole value: a convolution whose only window is the image.
-#include "layer/makers.hpp"
-#include "layer/product.hpp"
+#include "nn/layer/makers.hpp"
+#include "nn/layer/product.hpp"
 
 namespace zo::nn {
 

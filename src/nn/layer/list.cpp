@@ -1,8 +1,8 @@
-#include "layer/list.hpp"
+#include "nn/layer/list.hpp"
 
 #include <array>
 
-#include "layer/makers.hpp"
+#include "nn/layer/makers.hpp"
 
 namespace zo::nn::detail {
 

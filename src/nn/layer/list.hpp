@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "layer/layer.hpp"
+#include "nn/layer/layer.hpp"
 
 namespace zo::nn::detail {
 

@@ -1,7 +1,7 @@
 // The largest value of each window.
-#include "layer/by_group.hpp"
-#include "layer/makers.hpp"
-#include "layer/pool.hpp"
+#include "nn/layer/by_group.hpp"
+#include "nn/layer/makers.hpp"
+#include "nn/layer/pool.hpp"
 #include "zo/nn/layer/pool.hpp"
 
 namespace zo::nn {

@@ -1,4 +1,4 @@
-#include "layer/pool.hpp"
+#include "nn/layer/pool.hpp"
 
 namespace zo::nn::detail {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "lanes.hpp"
+#include "nn/lanes.hpp"
 #include "zo/error.hpp"
 #include "zo/finite.hpp"
 #include "zo/nn/network.hpp"

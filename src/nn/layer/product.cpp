@@ -1,10 +1,10 @@
-#include "layer/product.hpp"
+#include "nn/layer/product.hpp"
 
 #include <algorithm>
 #include <concepts>
 #include <utility>
 
-#include "layer/batch_norm.hpp"
+#include "nn/layer/batch_norm.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn::detail {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "layer/layer.hpp"
+#include "nn/layer/layer.hpp"
 
 namespace zo::nn::detail {
 

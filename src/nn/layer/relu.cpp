@@ -1,7 +1,7 @@
 // max(x, 0).
-#include "layer/by_group.hpp"
-#include "layer/makers.hpp"
 #include "zo/nn/layer/relu.hpp"
+#include "nn/layer/by_group.hpp"
+#include "nn/layer/makers.hpp"
 
 namespace zo::nn {
 

@@ -2,8 +2,8 @@
 // CVPR 2016, section 4.1).
 #include <algorithm>
 
-#include "layer/by_group.hpp"
-#include "layer/makers.hpp"
+#include "nn/layer/by_group.hpp"
+#include "nn/layer/makers.hpp"
 
 namespace zo::nn {
 

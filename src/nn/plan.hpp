@@ -3,9 +3,9 @@
 // and on a GPU (cuda/nn/).
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
+#include "extent.hpp"
 #include "zo/config.hpp"
 #include "zo/nn/network.hpp"
 
@@ -38,9 +38,6 @@ struct plan {
     return units[static_cast<std::size_t>(unit_of[static_cast<std::size_t>(node)])];
   }
 };
-
-/// How much of a value changes: nothing, one channel, or all of it.
-enum class extent : std::uint8_t { none, channel, full };
 
 /// A channel is known by its distance from the channel in which the change began.
 struct change {

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "cuda/tensor_core.hpp"
+#include "cuda/nn/tensor_core.hpp"
 #include "device.hpp"
 #include "nn/naive.hpp"
 #include "nn/trial.hpp"
@@ -711,8 +711,8 @@ TEST_F(gpu_network, refusals_are_sentences) {
   });
 }
 
-// Lanes hold the parts of the matrices that cuda/tensor_core.hpp says, on the emulator as on a GPU:
-// whole numbers, so that every sum is exact.
+// Lanes hold the parts of the matrices that cuda/nn/tensor_core.hpp says, on the emulator as on a
+// GPU: whole numbers, so that every sum is exact.
 __global__ void multiply_matrices(const float* a, const float* b, float* c) {
   const int row = static_cast<int>(threadIdx.x) / 4, pair = static_cast<int>(threadIdx.x) % 4;
   const auto both = [](float low, float high) {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cuda/network_kernels.hpp"
+#include "cuda/nn/change.hpp"
 #include "zo/bfloat16.hpp"
 
 namespace zo::cuda::detail {

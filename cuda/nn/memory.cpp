@@ -1,0 +1,95 @@
+// The two buffers of an objective: what a pass keeps, and what a group of probes needs.
+#include "cuda/nn/memory.hpp"
+
+#include <type_traits>
+
+#include "cuda/nn/state.hpp"
+#include "zo/error.hpp"
+
+namespace zo::cuda::detail {
+
+using zo::detail::require;
+
+template <class T>
+void network_state<T>::lay_out() {
+  std::vector<std::pair<index_t, std::function<void(char*)>>> wanted;
+  index_t total = 0;
+  const auto keep = [&](auto*& pointer, index_t count) {
+    using number = std::remove_reference_t<decltype(*pointer)>;
+    wanted.emplace_back(total,
+                        [&pointer](char* from) { pointer = reinterpret_cast<number*>(from); });
+    total += aligned(count * static_cast<index_t>(sizeof(number)));
+  };
+  const std::size_t count = nodes().size();
+  values.assign(count, nullptr);
+  arranged.assign(count, nullptr);
+  rounded.assign(count, nullptr);
+  norms.assign(count, {});
+  index_t sums = 1;
+  for (index_t id = 0; id < static_cast<index_t>(count); ++id) {
+    const nn::node& n = nodes()[at(id)];
+    keep(values[at(id)], numbers(id));
+    if (nn::mixes(n.what)) {
+      const index_t size = net.parameters()[at(n.weight)].size;
+      keep(arranged[at(id)], size);
+      if (on_tensor_cores(id)) keep(rounded[at(id)], size);
+    }
+    if (n.what != nn::operation::batch_norm) continue;
+    norm_base<T>& norm = norms[at(id)];
+    for (double** one : {&norm.mean, &norm.variance, &norm.root, &norm.rest})
+      keep(*one, n.in.channels);
+    keep(norm.centre, n.in.channels);
+    keep(norm.kept, response_planes * n.in.channels);
+    sums = std::max(sums, 2 * n.in.channels * tiles_of(rows(id)));
+  }
+  keep(partial, sums);
+  keep(loss_kept, 2 * numbers(static_cast<index_t>(count) - 1));
+  keep(parts, samples);
+  require(total <= options.max_bytes, who, ": a pass of ", samples, " samples needs ", total,
+          " bytes, more than max_bytes = ", options.max_bytes,
+          "; use smaller batches or allow more");
+  scratch = {};  // the bound is for both
+  if (kept.bytes() < total) {
+    kept = {};
+    kept = lasting(on, total);
+  }
+  for (const auto& [offset, place] : wanted) place(static_cast<char*>(kept.data()) + offset);
+}
+
+// Takes memory for the order of probes and for the groups of these tensors; how much of it groups
+// have. Where the device has less than the limit allows, groups are smaller.
+template <class T>
+index_t network_state<T>::take_room(const std::vector<std::pair<const layout*, index_t>>& asked,
+                                    index_t order_bytes) {
+  index_t least = 0;
+  for (const auto& [way, count] : asked) least = std::max(least, way->bytes);
+  index_t room = options.max_bytes - kept.bytes() - order_bytes;
+  require(room >= least, who, ": ", samples, " samples need ", kept.bytes(),
+          " bytes for a pass and ", least + order_bytes,
+          " for a probe, more than max_bytes = ", options.max_bytes,
+          "; use smaller batches or allow more");
+  for (;;) {
+    index_t bytes = 0;
+    for (const auto& [way, count] : asked) {
+      bytes = std::max(bytes, way->bytes * together(*way, count, room));
+    }
+    if (scratch.bytes() >= order_bytes + bytes) return room;
+    scratch = {};
+    try {
+      scratch = lasting(on, order_bytes + bytes);
+      return room;
+    } catch (const error& full) {
+      if (full.code() != cudaErrorMemoryAllocation || bytes <= least) throw;
+      room = std::max(least, bytes / 2);
+    }
+  }
+}
+
+template void network_state<float>::lay_out();
+template void network_state<double>::lay_out();
+template index_t network_state<float>::take_room(
+    const std::vector<std::pair<const layout*, index_t>>&, index_t);
+template index_t network_state<double>::take_room(
+    const std::vector<std::pair<const layout*, index_t>>&, index_t);
+
+}  // namespace zo::cuda::detail

@@ -1,0 +1,188 @@
+// A pass: values of every node, and the loss.
+#include <limits>
+#include <type_traits>
+#include <variant>
+
+#include "cuda/nn/state.hpp"
+#include "zo/error.hpp"
+
+namespace zo::cuda::detail {
+
+using nn::node;
+using nn::operation;
+using zo::detail::require;
+
+namespace {
+
+template <class T>
+const void* target_data(const network_batch<T>& batch) {
+  return std::visit([](const auto& those) { return static_cast<const void*>(those.data()); },
+                    batch.targets);
+}
+
+// All of a value, as if it were the difference of one probe.
+template <class T>
+change<T> whole(const T* value, const window& w, index_t rows) {
+  change<T> all;
+  all.how = extent::full;
+  all.exact = value;
+  all.all_channels = w.in_channels;
+  all.rows = rows;
+  return all;
+}
+
+}  // namespace
+
+template <class T>
+loss_targets network_state<T>::targets() const {
+  if (const auto* classes = std::get_if<span<const index_t>>(&batch.targets)) {
+    return {classes->data(), nullptr};
+  }
+  return {nullptr, std::get<span<const double>>(batch.targets).data()};
+}
+
+template <class T>
+void network_state<T>::check_call(index_t dimension, cudaStream_t given) const {
+  require(given == on.stream(), who,
+          ": the stream is not that of the objective's policy; make one objective a stream");
+  require(dimension == net.parameter_count(), who, ": the network has ", net.parameter_count(),
+          " parameters, got ", dimension);
+}
+
+template <class T>
+void network_state<T>::set_up(const network_batch<T>& next) {
+  const nn::shape& sample = nodes().front().out;
+  nn::detail::check_batch(who, net, next.count, options.mode);
+  for (const node& n : nodes()) {
+    const index_t numbers =
+        nn::detail::product_of({next.count, std::max(n.in.size(), n.out.size())});
+    require(numbers < std::numeric_limits<int>::max(), who, ": ", next.count, " samples of ",
+            nn::text_of(n.out), " are more numbers than 31 bits count; use smaller batches");
+  }
+  require(next.inputs.size() == next.count * sample.size(), who, ": ", next.count, " samples of ",
+          nn::text_of(sample), " need ", next.count * sample.size(), " numbers, got ",
+          next.inputs.size());
+  const bool classes = std::holds_alternative<span<const index_t>>(next.targets);
+  const index_t wanted = classes ? next.count : next.count * net.output().size();
+  const index_t got = classes ? std::get<span<const index_t>>(next.targets).size()
+                              : std::get<span<const double>>(next.targets).size();
+  require(got == wanted, who, ": ", next.count, " samples need ", wanted,
+          classes ? " classes, got " : " wanted numbers, got ", got);
+  check_device_pointer(on, who, "inputs", next.inputs.data());
+  check_device_pointer(on, who, "targets", target_data(next));
+  batch = next;
+  if (next.count == samples) return;
+  samples = next.count;
+  layouts.clear();
+  try {
+    lay_out();
+  } catch (...) {
+    samples = 0;
+    throw;
+  }
+}
+
+template <class T>
+void network_state<T>::run(const T* point) {
+  x = point;
+  for (index_t id = 0; id < static_cast<index_t>(nodes().size()); ++id) evaluate(id);
+}
+
+template <class T>
+void network_state<T>::evaluate(index_t id) {
+  const node& n = nodes()[at(id)];
+  const window& w = windows[at(id)];
+  T* const out = values[at(id)];
+  const T* const in = value(n.first);
+  const auto all = whole(in, w, samples * n.in.area());
+  const sink<T> to{out, nullptr};
+  switch (n.what) {
+    case operation::input:
+      return to_channels_last(stream(), samples, w.out_channels, w.out_area(), batch.inputs.data(),
+                              out);
+    case operation::convolution:
+    case operation::linear:
+      arrange_weights(stream(), w, parameter(n.weight), arranged[at(id)]);
+      return convolve<T>(stream(), 1, samples, w, all, arranged[at(id)], parameter(n.bias), to);
+    case operation::batch_norm:
+      return run_norm(id);
+    case operation::relu:
+      return relu_values(stream(), numbers(id), in, out);
+    case operation::add:
+      return add_values(stream(), numbers(id), in, value(n.second), out);
+    case operation::max_pool:
+      return max_pool_values(stream(), samples, w, in, out);
+    case operation::average_pool:
+    case operation::global_average_pool:
+      return mean_pool_changes(stream(), 1, samples, w, all, to);
+    case operation::subsample:
+      return subsample_changes(stream(), 1, samples, w, all, to);
+  }
+}
+
+template <class T>
+void network_state<T>::run_norm(index_t id) {
+  const node& n = nodes()[at(id)];
+  const int channels = static_cast<int>(n.in.channels);
+  const norm_base<T>& norm = norms[at(id)];
+  const T* const in = value(n.first);
+  if (trains()) {
+    value_sums<T>(stream(), rows(id), channels, in, nullptr, partial);
+    find_mean<T>(stream(), rows(id), channels, partial, norm);
+    value_sums<T>(stream(), rows(id), channels, in, norm.centre, partial);
+    find_root<T>(stream(), rows(id), channels, in, partial, n.epsilon, norm);
+  } else {
+    const T* const mean = running.data() + net.statistics()[at(n.running_mean)].offset;
+    const T* const variance = running.data() + net.statistics()[at(n.running_var)].offset;
+    use_running(stream(), channels, mean, variance, n.epsilon, norm);
+    keep_responses(stream(), channels, parameter(n.weight), norm);
+  }
+  norm_values(stream(), rows(id), channels, norm, parameter(n.weight), parameter(n.bias), in,
+              values[at(id)]);
+}
+
+// For differences, where products are on tensor cores.
+template <class T>
+void network_state<T>::round_weights() {
+  if constexpr (std::is_same_v<T, float>) {
+    for (index_t id = 0; id < static_cast<index_t>(nodes().size()); ++id) {
+      if (rounded[at(id)] == nullptr) continue;
+      detail::round_weights(stream(), windows[at(id)], parameter(nodes()[at(id)].weight),
+                            rounded[at(id)]);
+    }
+  }
+}
+
+template <class T>
+void network_state<T>::run_loss(double* loss) {
+  const nn::shape& s = net.output();
+  begin_loss<T>(stream(), samples, static_cast<int>(s.channels), static_cast<int>(s.area()),
+                targets(), values.back(), loss_kept, parts);
+  mean_parts(stream(), 1, samples, parts, nullptr, loss);
+}
+
+template <class T>
+void network_state<T>::move_statistics(span<T> statistics, double momentum) {
+  for (index_t id = 0; id < static_cast<index_t>(nodes().size()); ++id) {
+    const node& n = nodes()[at(id)];
+    if (n.what != operation::batch_norm) continue;
+    detail::move_statistics(stream(), rows(id), static_cast<int>(n.in.channels), momentum,
+                            norms[at(id)],
+                            statistics.data() + net.statistics()[at(n.running_mean)].offset,
+                            statistics.data() + net.statistics()[at(n.running_var)].offset);
+  }
+}
+
+#define ZO_PASS(T)                                                         \
+  template loss_targets network_state<T>::targets() const;                 \
+  template void network_state<T>::set_up(const network_batch<T>&);         \
+  template void network_state<T>::run(const T*);                           \
+  template void network_state<T>::round_weights();                         \
+  template void network_state<T>::check_call(index_t, cudaStream_t) const; \
+  template void network_state<T>::run_loss(double*);                       \
+  template void network_state<T>::move_statistics(span<T>, double)
+ZO_PASS(float);
+ZO_PASS(double);
+#undef ZO_PASS
+
+}  // namespace zo::cuda::detail

@@ -1,0 +1,230 @@
+// Probes: those of one parameter tensor go together along the path of their node.
+#include <type_traits>
+
+#include "cuda/nn/memory.hpp"
+#include "cuda/nn/state.hpp"
+
+namespace zo::cuda::detail {
+
+using nn::node;
+using nn::operation;
+
+namespace {
+
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+
+// Probes of one parameter tensor, as many as `count`, in their memory.
+template <class T>
+class group {
+ public:
+  group(network_state<T>& state, const layout& way, index_t count, char* memory)
+      : s_(state),
+        way_(way),
+        count_(count),
+        memory_(memory),
+        channels_(reinterpret_cast<int*>(memory + way.channels * count)) {}
+
+  void begin(const nn::view& moved, const index_t* order, const index_t* coordinates,
+             const T* steps);
+  void follow(const placed_unit& p);
+  void end(const index_t* order, double* differences);
+
+ private:
+  template <class N>
+  N* numbers(index_t place) const {
+    return reinterpret_cast<N*>(memory_ + place * count_);
+  }
+  change<T> change_of(const placed& p, index_t id) const;
+  void follow_product(const placed_unit& p, const change<T>& main, const sink<T>& out);
+  void follow_chain(const placed_unit& p, const change<T>& main, const sink<T>& out);
+  norm_responses<T> responses_of(const placed_unit& p, const change<T>& main);
+
+  network_state<T>& s_;
+  const layout& way_;
+  index_t count_;
+  char* memory_;
+  int* channels_;
+};
+
+template <class T>
+change<T> group<T>::change_of(const placed& p, index_t id) const {
+  change<T> c;
+  c.how = p.how;
+  if (p.how == extent::none) return c;
+  if (p.rounded) {
+    c.rounded = numbers<const bfloat16>(p.place);
+  } else {
+    c.exact = numbers<const T>(p.place);
+  }
+  c.channels = channels_;
+  c.shift = static_cast<int>(p.shift);
+  c.all_channels = static_cast<int>(s_.nodes()[at(id)].out.channels);
+  c.rows = s_.rows(id);
+  return c;
+}
+
+template <class T>
+void group<T>::begin(const nn::view& moved, const index_t* order, const index_t* coordinates,
+                     const T* steps) {
+  const node& n = s_.nodes()[at(moved.node)];
+  const bool is_bias = n.bias >= 0 && moved.offset == s_.net.parameters()[at(n.bias)].offset;
+  const bool is_norm = n.what == operation::batch_norm;
+  const tensor_of tensor{is_bias   ? tensor_role::bias
+                         : is_norm ? tensor_role::gamma
+                                   : tensor_role::weight,
+                         moved.offset, static_cast<int>(is_bias ? 1 : moved.per_channel())};
+  begin_changes<T>(s_.stream(), {order, coordinates, steps, count_}, tensor,
+                   s_.windows[at(moved.node)], s_.samples, s_.value(n.first),
+                   s_.norms[at(moved.node)], channels_, numbers<T>(way_.begin.place));
+}
+
+template <class T>
+void group<T>::follow(const placed_unit& p) {
+  const nn::detail::unit& u = s_.unit(p);
+  const node& n = s_.nodes()[at(u.last)];
+  const window& w = s_.windows[at(u.last)];
+  const change<T> main = change_of(p.main, p.what.main_node);
+  sink<T> out;
+  if (p.out.rounded) {
+    out.rounded = numbers<bfloat16>(p.out.place);
+  } else {
+    out.exact = numbers<T>(p.out.place);
+  }
+  switch (n.what) {
+    case operation::input:
+      return;  // no unit
+    case operation::convolution:
+    case operation::linear:
+      return follow_product(p, main, out);
+    case operation::max_pool:
+      return max_pool_changes(s_.stream(), count_, s_.samples, w, main, s_.value(n.first),
+                              s_.value(u.last), out);
+    case operation::average_pool:
+    case operation::global_average_pool:
+      return mean_pool_changes(s_.stream(), count_, s_.samples, w, main, out);
+    case operation::subsample:
+      return subsample_changes(s_.stream(), count_, s_.samples, w, main, out);
+    case operation::batch_norm:
+    case operation::relu:
+    case operation::add:
+      return follow_chain(p, main, out);
+  }
+}
+
+template <class T>
+void group<T>::follow_product(const placed_unit& p, const change<T>& main, const sink<T>& out) {
+  const index_t id = s_.unit(p).last;
+  const window& w = s_.windows[at(id)];
+  if constexpr (std::is_same_v<T, float>) {
+    if (p.tensor) {
+      sums_after sums;
+      if (p.out.sums >= 0) {
+        const index_t norm = s_.plan.norm_after[at(id)];
+        sums = {s_.value(id), s_.norms[at(norm)].centre, numbers<float>(p.out.sums)};
+      }
+      return convolve_rounded(s_.stream(), count_, s_.samples, w, main.rounded, s_.rounded[at(id)],
+                              out, sums);
+    }
+  }
+  convolve<T>(s_.stream(), count_, s_.samples, w, main, s_.arranged[at(id)], nullptr, out);
+}
+
+template <class T>
+void group<T>::follow_chain(const placed_unit& p, const change<T>& main, const sink<T>& out) {
+  const nn::detail::unit& u = s_.unit(p);
+  chain<T> c;
+  c.main = main;
+  c.other = change_of(p.other, u.other);
+  c.normed = p.what.normed;
+  if (c.normed) {
+    c.x = s_.value(u.main);
+    c.centre = s_.norms[at(u.norm)].centre;
+    c.responses = responses_of(p, main);
+  }
+  if (u.relu >= 0) c.before = s_.value(s_.nodes()[at(u.relu)].first);
+  c.out = out;
+  c.how = p.out.how;
+  detail::follow_chain(s_.stream(), count_, c);
+}
+
+// How the batch norm answers: as ever where its statistics stay; else by sums of the differences,
+// which are there already where a product on tensor cores made them.
+template <class T>
+norm_responses<T> group<T>::responses_of(const placed_unit& p, const change<T>& main) {
+  const nn::detail::unit& u = s_.unit(p);
+  const norm_base<T>& norm = s_.norms[at(u.norm)];
+  if (!s_.trains()) return {norm.kept, 0, main.all_channels, 1};
+  const T* const x = s_.value(u.main);
+  const bool single = main.how == extent::channel, pivoted = p.main.sums < 0;
+  T* const sums = numbers<T>(p.sums);
+  T* const responses = numbers<T>(p.responses);
+  const index_t tiles =
+      pivoted ? tiles_of(main.rows) : tiles_of(main.rows, tensor_rows(s_.windows[at(u.main)]));
+  if (pivoted) {
+    find_pivots(s_.stream(), count_, main, responses);
+    change_sums<T>(s_.stream(), count_, main, x, norm.centre, responses, sums);
+  }
+  const node& n = s_.nodes()[at(u.norm)];
+  find_responses<T>(s_.stream(), count_, main, x, sums, tiles, pivoted, s_.parameter(n.weight),
+                    n.epsilon, norm, responses);
+  const int planes = single ? 1 : main.all_channels;
+  return {responses, index_t{response_planes} * planes, planes, single ? 0 : 1};
+}
+
+template <class T>
+void group<T>::end(const index_t* order, double* differences) {
+  const index_t last = static_cast<index_t>(s_.nodes().size()) - 1;
+  auto* const parts = numbers<double>(way_.parts);
+  loss_changes<T>(s_.stream(), count_, s_.samples, static_cast<int>(s_.net.output().area()),
+                  s_.targets(), change_of(way_.end, last), s_.loss_kept, parts);
+  mean_parts(s_.stream(), count_, s_.samples, parts, order, differences);
+}
+
+}  // namespace
+
+template <class T>
+void network_state<T>::probe(std::span<const index_t> known, span<const index_t> coordinates,
+                             span<const T> steps, span<double> differences) {
+  // By parameter tensor, in the order of the call.
+  const auto count = static_cast<index_t>(known.size());
+  std::vector<std::vector<index_t>> of_tensor(net.parameters().size());
+  for (index_t k = 0; k < count; ++k) {
+    const nn::view& v = net.parameter_of(known[at(k)]);
+    of_tensor[at(&v - net.parameters().data())].push_back(k);
+  }
+  const index_t order_bytes = aligned(count * static_cast<index_t>(sizeof(index_t)));
+  std::vector<index_t> order;
+  std::vector<std::pair<const layout*, index_t>> asked;
+  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
+    if (of_tensor[v].empty()) continue;
+    order.insert(order.end(), of_tensor[v].begin(), of_tensor[v].end());
+    asked.emplace_back(&layout_from(net.parameters()[v].node),
+                       static_cast<index_t>(of_tensor[v].size()));
+  }
+  const index_t room = take_room(asked, order_bytes);
+  auto* const there = static_cast<index_t*>(scratch.data());
+  char* const memory = static_cast<char*>(scratch.data()) + order_bytes;
+  upload(on, order.data(), count, there);
+  index_t done = 0;
+  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
+    const auto all = static_cast<index_t>(of_tensor[v].size());
+    if (all == 0) continue;
+    const layout& way = layout_from(net.parameters()[v].node);
+    const index_t most = together(way, all, room), end = done + all;
+    for (index_t some = 0; done < end; done += some) {
+      some = std::min(most, end - done);
+      group<T> g(*this, way, some, memory);
+      g.begin(net.parameters()[v], there + done, coordinates.data(), steps.data());
+      for (const placed_unit& u : way.units) g.follow(u);
+      g.end(there + done, differences.data());
+      multiplications += some * samples * way.multiplications;
+    }
+  }
+}
+
+template void network_state<float>::probe(std::span<const index_t>, span<const index_t>,
+                                          span<const float>, span<double>);
+template void network_state<double>::probe(std::span<const index_t>, span<const index_t>,
+                                           span<const double>, span<double>);
+
+}  // namespace zo::cuda::detail

@@ -29,22 +29,17 @@ struct window {
   ZO_HD int taps() const { return height * width; }
 };
 
-// What a parameter tensor means for the outputs of its layer.
-enum class tensor_role : std::uint8_t { weight, bias, gamma, beta };
-
-struct tensor_of {
-  tensor_role role;
-  index_t offset;   // of its first coordinate
-  int per_channel;  // elements that one output channel depends on
-};
-
-// Probes of one call that go together: number k of them is number order[k] of the call.
+// Probes of one parameter tensor that go together: number k of them is number order[k] of the call.
+// Each begins as a difference of one channel of the layer's output.
 template <class T>
 struct probe_group {
   const index_t* order;
   const index_t* coordinates;
   const T* steps;
   index_t count;
+  index_t offset;  // of the tensor's first coordinate
+  int* channels;   // of each probe, to be found
+  T* out;          // [probe][row]
 };
 
 // Differences of one value: none, one channel for each probe ([probe][row]), or all of them. Those

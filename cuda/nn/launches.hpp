@@ -15,101 +15,27 @@ namespace zo::cuda::detail {
 inline constexpr const char *values_launch = "launching values of a network",
                             *changes_launch = "launching differences of a network";
 
-// ---- values ----
+// ---- layer/input.cu ----
 
 template <class T>
 void to_channels_last(cudaStream_t stream, index_t samples, int channels, int area, const T* rows,
                       T* out);
+
+// ---- layer/convolution.cu: linear maps, too ----
+
 // Weights [out][in][tap] as [tap][in][out].
 template <class T>
 void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* out);
 template <class T>
-void norm_values(cudaStream_t stream, index_t rows, int channels, const norm_base<T>& norm,
-                 const T* gamma, const T* beta, const T* x, T* out);
-template <class T>
-void relu_values(cudaStream_t stream, index_t numbers, const T* x, T* out);
-template <class T>
-void add_values(cudaStream_t stream, index_t numbers, const T* a, const T* b, T* out);
-template <class T>
-void max_pool_values(cudaStream_t stream, index_t samples, const window& w, const T* x, T* out);
-
-// ---- sums of batch norms ----
-
-// partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre; or, of differences d, of
-// q = d - pivot and q (2 c + q), where responses has pivots near the mean of d for shifts.
-template <class T>
-void value_sums(cudaStream_t stream, index_t rows, int channels, const T* x, const T* centre,
-                T* partial);
-template <class T>
-void find_pivots(cudaStream_t stream, index_t probes, const change<T>& d, T* responses);
-template <class T>
-void change_sums(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
-                 const T* centre, const T* responses, T* partial);
-// The mean from sums around zero; then mean and root from sums around the centre.
-template <class T>
-void find_mean(cudaStream_t stream, index_t rows, int channels, const T* partial,
-               const norm_base<T>& norm);
-template <class T>
-void find_root(cudaStream_t stream, index_t rows, int channels, const T* x, const T* partial,
-               double epsilon, const norm_base<T>& norm);
-template <class T>
-void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
-                 double epsilon, const norm_base<T>& norm);
-// norm.kept: differences of a batch norm whose statistics stay.
-template <class T>
-void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
-// responses[probe][plane][channel], of all channels or of the probe's. `pivoted`: sums are around
-// the pivots there.
-template <class T>
-void find_responses(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
-                    const T* partial, index_t tiles, bool pivoted, const T* gamma, double epsilon,
-                    const norm_base<T>& norm, T* responses);
-template <class T>
-void move_statistics(cudaStream_t stream, index_t rows, int channels, double momentum,
-                     const norm_base<T>& norm, T* mean, T* variance);
-
-// ---- differences ----
-
-// The channel that each probe moves, and the difference of that channel of its layer's output.
-// `x` is the input of the layer; `norm` of a batch norm.
-template <class T>
-void begin_changes(cudaStream_t stream, const probe_group<T>& group, const tensor_of& tensor,
-                   const window& w, index_t samples, const T* x, const norm_base<T>& norm,
-                   int* channels, T* out);
-
-// Batch norm, sum and ReLU, each if it is there: out = relu'(normed(main) + other).
-template <class T>
-struct chain {
-  change<T> main, other;
-  bool normed = false;
-  norm_responses<T> responses;
-  const T* x = nullptr;       // of the norm
-  const T* centre = nullptr;  // of the norm
-  const T* before = nullptr;  // values before the ReLU; null: there is none
-  sink<T> out;
-  extent how = extent::full;  // of the result
-};
-template <class T>
-void follow_chain(cudaStream_t stream, index_t probes, const chain<T>& c);
-
-template <class T>
-void max_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
-                      const change<T>& d, const T* x, const T* value, const sink<T>& out);
-// Also of values: then there is one probe.
-template <class T>
-void mean_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
-                       const change<T>& d, const sink<T>& out);
-template <class T>
-void subsample_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
-                       const change<T>& d, const sink<T>& out);
-
-// ---- convolutions and linear maps (convolution.cu) ----
-
+void begin_weight(cudaStream_t stream, const probe_group<T>& group, const window& w,
+                  index_t samples, const T* x);
 // d times weights [tap][in][out], plus the bias if there is one. Full differences, or values as one
 // probe; or one channel of each probe.
 template <class T>
 void convolve(cudaStream_t stream, index_t probes, index_t samples, const window& w,
               const change<T>& d, const T* weights, const T* bias, const sink<T>& out);
+
+// ---- layer/convolution_rounded.cu ----
 
 // The same of full differences on tensor cores, for layers that has_tensor_form says.
 constexpr bool has_tensor_form(const window& w) {
@@ -135,7 +61,105 @@ void convolve_rounded(cudaStream_t stream, index_t probes, index_t samples, cons
                       const bfloat16* d, const bfloat16* weights, const sink<float>& out,
                       const sums_after& sums);
 
-// ---- losses ----
+// ---- layer/bias.cu ----
+
+template <class T>
+void begin_bias(cudaStream_t stream, const probe_group<T>& group, index_t rows);
+
+// ---- layer/batch_norm.cu ----
+
+// partial[probe][2][channel][tile]: sums of c and c^2 for c = x - centre.
+template <class T>
+void value_sums(cudaStream_t stream, index_t rows, int channels, const T* x, const T* centre,
+                T* partial);
+// The mean from sums around zero; then mean and root from sums around the centre.
+template <class T>
+void find_mean(cudaStream_t stream, index_t rows, int channels, const T* partial,
+               const norm_base<T>& norm);
+template <class T>
+void find_root(cudaStream_t stream, index_t rows, int channels, const T* x, const T* partial,
+               double epsilon, const norm_base<T>& norm);
+template <class T>
+void use_running(cudaStream_t stream, int channels, const T* mean, const T* variance,
+                 double epsilon, const norm_base<T>& norm);
+template <class T>
+void norm_values(cudaStream_t stream, index_t rows, int channels, const norm_base<T>& norm,
+                 const T* gamma, const T* beta, const T* x, T* out);
+template <class T>
+void move_statistics(cudaStream_t stream, index_t rows, int channels, double momentum,
+                     const norm_base<T>& norm, T* mean, T* variance);
+template <class T>
+void begin_gamma(cudaStream_t stream, const probe_group<T>& group, index_t rows, int channels,
+                 const T* x, const norm_base<T>& norm);
+
+// ---- layer/batch_norm_responses.cu ----
+
+// norm.kept: differences of a batch norm whose statistics stay.
+template <class T>
+void keep_responses(cudaStream_t stream, int channels, const T* gamma, const norm_base<T>& norm);
+// Pivots near the mean of the difference d, in the place of shifts; then sums of q = d - pivot and
+// of q (2 c + q) in the order of value_sums.
+template <class T>
+void find_pivots(cudaStream_t stream, index_t probes, const change<T>& d, T* responses);
+template <class T>
+void change_sums(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                 const T* centre, const T* responses, T* partial);
+// responses[probe][plane][channel], of all channels or of the probe's. `pivoted`: sums are around
+// the pivots there.
+template <class T>
+void find_responses(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                    const T* partial, index_t tiles, bool pivoted, const T* gamma, double epsilon,
+                    const norm_base<T>& norm, T* responses);
+
+// ---- layer/relu.cu ----
+
+template <class T>
+void relu_values(cudaStream_t stream, index_t numbers, const T* x, T* out);
+
+// ---- layer/add.cu ----
+
+template <class T>
+void add_values(cudaStream_t stream, index_t numbers, const T* a, const T* b, T* out);
+
+// ---- layer/chain.cu: differences of batch norms, sums and ReLUs ----
+
+// Batch norm, sum and ReLU, each if it is there: out = relu'(normed(main) + other).
+template <class T>
+struct chain {
+  change<T> main, other;
+  bool normed = false;
+  norm_responses<T> responses;
+  const T* x = nullptr;       // of the norm
+  const T* centre = nullptr;  // of the norm
+  const T* before = nullptr;  // values before the ReLU; null: there is none
+  sink<T> out;
+  extent how = extent::full;  // of the result
+};
+template <class T>
+void follow_chain(cudaStream_t stream, index_t probes, const chain<T>& c);
+
+// ---- layer/max_pool.cu ----
+
+template <class T>
+void max_pool_values(cudaStream_t stream, index_t samples, const window& w, const T* x, T* out);
+template <class T>
+void max_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
+                      const change<T>& d, const T* x, const T* value, const sink<T>& out);
+
+// ---- layer/average_pool.cu ----
+
+// Also of values: then there is one probe.
+template <class T>
+void mean_pool_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
+                       const change<T>& d, const sink<T>& out);
+
+// ---- layer/subsample.cu ----
+
+template <class T>
+void subsample_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
+                       const change<T>& d, const sink<T>& out);
+
+// ---- loss.cu ----
 
 // Classes of cross entropy, or numbers of the squared error; the other one is null.
 struct loss_targets {

@@ -66,16 +66,30 @@ change<T> group<T>::change_of(const placed& p, index_t id) const {
 template <class T>
 void group<T>::begin(const nn::view& moved, const index_t* order, const index_t* coordinates,
                      const T* steps) {
-  const node& n = s_.nodes()[at(moved.node)];
-  const bool is_bias = n.bias >= 0 && moved.offset == s_.net.parameters()[at(n.bias)].offset;
-  const bool is_norm = n.what == operation::batch_norm;
-  const tensor_of tensor{is_bias   ? tensor_role::bias
-                         : is_norm ? tensor_role::gamma
-                                   : tensor_role::weight,
-                         moved.offset, static_cast<int>(is_bias ? 1 : moved.per_channel())};
-  begin_changes<T>(s_.stream(), {order, coordinates, steps, count_}, tensor,
-                   s_.windows[at(moved.node)], s_.samples, s_.value(n.first),
-                   s_.norms[at(moved.node)], channels_, numbers<T>(way_.begin.place));
+  const index_t id = moved.node;
+  const node& n = s_.nodes()[at(id)];
+  const probe_group<T> probes{
+      order, coordinates, steps, count_, moved.offset, channels_, numbers<T>(way_.begin.place)};
+  if (n.bias >= 0 && moved.offset == s_.net.parameters()[at(n.bias)].offset) {
+    return begin_bias(s_.stream(), probes, s_.rows(id));
+  }
+  const T* const x = s_.value(n.first);
+  switch (n.what) {
+    case operation::convolution:
+    case operation::linear:
+      return begin_weight(s_.stream(), probes, s_.windows[at(id)], s_.samples, x);
+    case operation::batch_norm:
+      return begin_gamma(s_.stream(), probes, s_.rows(id), static_cast<int>(n.in.channels), x,
+                         s_.norms[at(id)]);
+    case operation::input:
+    case operation::relu:
+    case operation::max_pool:
+    case operation::average_pool:
+    case operation::global_average_pool:
+    case operation::add:
+    case operation::subsample:
+      return;  // without parameters
+  }
 }
 
 template <class T>

@@ -1,8 +1,7 @@
 // Batch norm: sums over rows, moments, values, and running statistics.
-#include "cuda/nn/launches.hpp"
+#include "cuda/nn/begin.hpp"
 #include "cuda/nn/place.hpp"
 #include "cuda/nn/sums.hpp"
-#include "zo/cuda/launch.hpp"
 #include "zo/nn/layer/batch_norm.hpp"
 
 namespace zo::cuda::detail {
@@ -108,6 +107,19 @@ struct statistics_piece {
   }
 };
 
+template <class T>
+struct gamma_step {
+  int channels;
+  const T* x;
+  norm_base<T> norm;
+  __device__ int channel(int element) const { return element; }
+  __device__ T difference(int c, int row, T step) const {
+    return nn::detail::gamma_difference(x[static_cast<index_t>(row) * channels + c],
+                                        static_cast<double>(norm.centre[c]), norm.rest[c],
+                                        norm.root[c], step);
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -157,5 +169,12 @@ void move_statistics(cudaStream_t stream, index_t rows, int channels, double mom
             values_launch);
 }
 ZO_BOTH_TYPES(move_statistics);
+
+template <class T>
+void begin_gamma(cudaStream_t stream, const probe_group<T>& group, index_t rows, int channels,
+                 const T* x, const norm_base<T>& norm) {
+  begin_by(stream, group, rows, gamma_step<T>{channels, x, norm});
+}
+ZO_BOTH_TYPES(begin_gamma);
 
 }  // namespace zo::cuda::detail

@@ -1,9 +1,8 @@
 // Convolutions and linear maps of values and differences, by fused multiply-adds in the order of
 // taps, then input channels.
-#include "cuda/nn/launches.hpp"
+#include "cuda/nn/begin.hpp"
 #include "cuda/nn/place.hpp"
 #include "cuda/nn/words.hpp"
-#include "zo/cuda/launch.hpp"
 
 namespace zo::cuda::detail {
 
@@ -19,6 +18,25 @@ struct arrange_piece {
   __device__ void operator()(index_t item) const {
     const place_of_item row(item, out_channels), tap(row.high, in);
     out[item] = weights[(static_cast<index_t>(row.low) * in + tap.low) * taps + tap.high];
+  }
+};
+
+// A step of a weight moves its output channel by that of an input channel, at one tap.
+template <class T>
+struct weight_step {
+  window w;
+  const T* x;
+  __device__ int channel(int element) const {
+    return place_of_item(element, w.in_channels * w.taps()).high;
+  }
+  __device__ T difference(int element, int row, T step) const {
+    const place_of_item of_channel(element, w.in_channels * w.taps());
+    const place_of_item from(of_channel.low, w.taps()), tap(from.low, w.width);
+    const window_place at(w, row);
+    const int y = at.top + tap.high, left = at.left + tap.low;
+    if (y < 0 || y >= w.in_height || left < 0 || left >= w.in_width) return T(0);
+    const index_t in = at.in_row(w, tap.high, tap.low);
+    return step * x[in * w.in_channels + from.high];
   }
 };
 
@@ -138,6 +156,13 @@ void arrange_weights(cudaStream_t stream, const window& w, const T* weights, T* 
             arrange_piece<T>{w.in_channels, w.out_channels, taps, weights, out}, values_launch);
 }
 ZO_BOTH_TYPES(arrange_weights);
+
+template <class T>
+void begin_weight(cudaStream_t stream, const probe_group<T>& group, const window& w,
+                  index_t samples, const T* x) {
+  begin_by(stream, group, samples * w.out_area(), weight_step<T>{w, x});
+}
+ZO_BOTH_TYPES(begin_weight);
 
 template <class T>
 void convolve(cudaStream_t stream, index_t probes, index_t samples, const window& w,

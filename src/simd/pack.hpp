@@ -4,8 +4,7 @@
 // copy and the linker must not mix them.
 //
 //   registers           vectors that the processor has names for
-//   part<T>             the numbers of one register, part<T>::width of them; part<T>(a) is a in
-//   each
+//   part<T>             part<T>::width numbers in a register; part<T>(a) is a in each
 //     load, store         of consecutive numbers
 //     load_first,         the same, where only the first `count` exist; any count, also below 0 or
 //     store_first         beyond the width

@@ -31,11 +31,15 @@ struct choice {
 choice choose() {
   const char* asked = std::getenv("ZO_INSTRUCTION_SET");
   const std::string_view wanted = asked == nullptr ? "" : asked;
-  require(wanted.empty() || wanted == "generic" || wanted == "avx2" || wanted == "avx512",
-          "zo: ZO_INSTRUCTION_SET must be generic, avx2 or avx512, got ", wanted);
+  require(wanted.empty() || wanted == "generic" || wanted == "avx2" || wanted == "avx512" ||
+              wanted == "neon",
+          "zo: ZO_INSTRUCTION_SET must be generic, avx2, avx512 or neon, got ", wanted);
 #if defined(ZO_HAS_X86_KERNELS)
   if ((wanted.empty() || wanted == "avx512") && has_avx512()) return {"avx512", avx512_kernels()};
   if ((wanted.empty() || wanted == "avx2") && has_avx2()) return {"avx2", avx2_kernels()};
+#endif
+#if defined(ZO_HAS_NEON_KERNELS)  // every 64-bit ARM
+  if (wanted.empty() || wanted == "neon") return {"neon", neon_kernels()};
 #endif
   require(wanted.empty() || wanted == "generic",
           "zo: this machine or build does not have the instruction set ", wanted,

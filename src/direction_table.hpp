@@ -18,6 +18,9 @@ struct kernel_table {
 };
 
 kernel_table generic_kernels();
+#if defined(ZO_HAS_NEON_KERNELS)
+kernel_table neon_kernels();
+#endif
 #if defined(ZO_HAS_X86_KERNELS)
 kernel_table avx2_kernels();
 kernel_table avx512_kernels();

@@ -58,7 +58,7 @@ endif()
 # The frozen bits are checked under every instruction set; a machine that lacks one skips it.
 foreach(concept direction determinism)
   target_compile_definitions(${concept}_test PRIVATE ZO_KNOWN_ANSWERS="${known_answers}")
-  foreach(set generic avx2 avx512)
+  foreach(set generic avx2 avx512 neon)
     add_test(NAME ${concept}.${set} COMMAND ${concept}_test)
     set_tests_properties(${concept}.${set} PROPERTIES
       ENVIRONMENT "ZO_INSTRUCTION_SET=${set};OMP_WAIT_POLICY=passive"

@@ -163,6 +163,9 @@ const loops<T>& best_loops() {
     if (set == "avx512") return loops_of_set<T>::avx512();
     if (set == "avx2") return loops_of_set<T>::avx2();
 #endif
+#if defined(ZO_HAS_NEON_KERNELS)
+    if (set == "neon") return loops_of_set<T>::neon();
+#endif
     return loops_of_set<T>::generic();
   }();
   return best;
@@ -280,6 +283,9 @@ const pair_loops& best_pair_loops() {
 #if defined(ZO_HAS_X86_KERNELS)
     if (set == "avx512") return pair_loops_of_set::avx512();
     if (set == "avx2") return pair_loops_of_set::avx2();
+#endif
+#if defined(ZO_HAS_NEON_KERNELS)
+    if (set == "neon") return pair_loops_of_set::neon();
 #endif
     return pair_loops_of_set::generic();
   }();

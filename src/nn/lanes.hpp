@@ -242,6 +242,9 @@ struct pair_loops_of_set {
   static pair_loops avx2();
   static pair_loops avx512();
 #endif
+#if defined(ZO_HAS_NEON_KERNELS)
+  static pair_loops neon();
+#endif
 #if defined(ZO_HAS_BFLOAT16_KERNELS)
   static pair_loops avx512_bf16();
 #endif
@@ -253,6 +256,9 @@ struct loops_of_set {
 #if defined(ZO_HAS_X86_KERNELS)
   static loops<T> avx2();
   static loops<T> avx512();
+#endif
+#if defined(ZO_HAS_NEON_KERNELS)
+  static loops<T> neon();
 #endif
 };
 

@@ -73,13 +73,18 @@ void network::admit(node& added, std::initializer_list<index_t> weight, index_t 
   const index_t size = product_of(weight);
   require(size <= most_numbers && parameter_count_ + size + bias <= most_numbers,
           "zo::nn::network: ", added.name, " would make more parameters than fit into memory");
-  const index_t products = mixes(added.what) ? product_of({size, added.out.area()}) : 0;
-  require(products <= most_multiplications - multiplications_, "zo::nn::network: ", added.name,
+  if (mixes(added.what)) added.multiplications = product_of({size, added.out.area()});
+  require(!names_.contains(added.name), "zo::nn::network: two parameters are called ", added.name,
+          ".weight");
+  count(added);
+  names_.insert(added.name);
+}
+
+void network::count(const node& added) {
+  require(added.multiplications <= most_multiplications - multiplications_,
+          "zo::nn::network: ", added.name.empty() ? traits_of(added.what).name : added.name,
           " would make more multiplications than can be counted");
-  require(names_.insert(added.name).second, "zo::nn::network: two parameters are called ",
-          added.name, ".weight");
-  added.multiplications = products;
-  multiplications_ += products;
+  multiplications_ += added.multiplications;
 }
 
 index_t network::append(node added) {
@@ -164,6 +169,51 @@ network adjustable_cnn(shape input, index_t channels, index_t depth, index_t cla
     x = net.max_pool(net.relu(net.batch_norm(x, "bn" + number)));
   }
   net.linear(net.global_average_pool(x), "linear", classes);
+  return net;
+}
+
+namespace {
+
+// One layer of torch.nn.TransformerEncoder.
+index_t encoder_layer(network& net, index_t x, const std::string& name,
+                      const transformer_options& o) {
+  const auto attend = [&](index_t from) {
+    const index_t qkv =
+        net.position_wise(from, name + "self_attn.in_proj", 3 * o.width, {.separator = "_"});
+    const index_t mixed = net.attention(qkv, {.heads = o.heads, .causal = o.causal});
+    return net.position_wise(mixed, name + "self_attn.out_proj", o.width);
+  };
+  const auto feed = [&](index_t from) {
+    const index_t inner = net.position_wise(from, name + "linear1", o.feed_forward);
+    const index_t active = o.activation == activation::gelu ? net.gelu(inner) : net.relu(inner);
+    return net.position_wise(active, name + "linear2", o.width);
+  };
+  const auto norm = [&](index_t from, const char* which) {
+    return net.layer_norm(from, name + which);
+  };
+  if (o.norm_first) {
+    x = net.add(x, attend(norm(x, "norm1")));
+    return net.add(x, feed(norm(x, "norm2")));
+  }
+  x = norm(net.add(x, attend(x)), "norm1");
+  return norm(net.add(x, feed(x)), "norm2");
+}
+
+}  // namespace
+
+network transformer(const transformer_options& o) {
+  require(o.tokens >= 1 && o.layers >= 1 && o.heads >= 1 && o.width >= 1,
+          "zo::nn::transformer: tokens, layers, heads and width must be at least 1, got ", o.tokens,
+          ", ", o.layers, ", ", o.heads, " and ", o.width);
+  require(o.width % o.heads == 0, "zo::nn::transformer: width must be a multiple of heads, got ",
+          o.width, " and ", o.heads);
+  network net({1, o.tokens, 1});
+  index_t x = net.embedding(net.input(), "embedding", o.entries, o.width);
+  x = net.positions(x, "positions");
+  for (index_t k = 0; k < o.layers; ++k) {
+    x = encoder_layer(net, x, "encoder.layers." + std::to_string(k) + ".", o);
+  }
+  net.linear(net.global_average_pool(x), "linear", o.classes);
   return net;
 }
 

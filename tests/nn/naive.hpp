@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "textbook.hpp"
 #include "zo/nn/forward.hpp"
 
 namespace testing_nn {
@@ -14,12 +15,32 @@ namespace nn = zo::nn;
 
 using row_major = std::vector<double>;
 
-// By Newton's iteration, which needs nothing of a library.
+// Layers of sequences: true if this is one.
 template <class Real>
-Real root_of(Real v) {
-  Real root = static_cast<Real>(std::sqrt(static_cast<double>(v)));
-  for (int k = 0; k < 3; ++k) root = (root + v / root) / 2;
-  return root;
+bool naive_sequence(const nn::network& net, const nn::node& n, const std::vector<Real>& parameters,
+                    const std::vector<Real>& in, index_t count, std::vector<Real>& out) {
+  const auto tensor = [&](index_t number) {
+    const auto k = static_cast<std::size_t>(number);
+    return number < 0 ? nullptr : parameters.data() + net.parameters()[k].offset;
+  };
+  for (index_t b = 0; b < count; ++b) {
+    const of_a_sample<Real> sample{n, tensor(n.weight), tensor(n.bias), in.data() + b * n.in.size(),
+                                   out.data() + b * n.out.size()};
+    if (n.what == nn::operation::embedding) {
+      sample.embedding();
+    } else if (n.what == nn::operation::positions) {
+      sample.positions();
+    } else if (n.what == nn::operation::gelu) {
+      sample.gelu();
+    } else if (n.what == nn::operation::layer_norm) {
+      sample.layer_norm();
+    } else if (n.what == nn::operation::attention) {
+      sample.attention();
+    } else {
+      return false;
+    }
+  }
+  return true;
 }
 
 // All values of all nodes, each count x size.
@@ -42,6 +63,10 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
       continue;
     }
     const numbers& in = all[at(n.first)];
+    if (naive_sequence<Real>(net, n, parameters, in, count, out)) {
+      all.push_back(std::move(out));
+      continue;
+    }
     const auto x = [&](index_t b, index_t c, index_t row, index_t column) {
       const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
       return inside ? in[at(b * n.in.size() + c * n.in.area() + row * n.in.width + column)]
@@ -126,6 +151,11 @@ std::vector<std::vector<Real>> naive_forward(const nn::network& net,
                 break;
               }
               case nn::operation::input:
+              case nn::operation::embedding:
+              case nn::operation::positions:
+              case nn::operation::layer_norm:
+              case nn::operation::gelu:
+              case nn::operation::attention:
                 break;  // above
             }
             out[at(b * n.out.size() + o * n.out.area() + row * n.out.width + column)] = y;

@@ -48,7 +48,7 @@ std::vector<std::set<index_t>> channels_reached(const nn::network& net, index_t 
         own.insert(c + before);
       }
     }
-    if (nn::mixes(n.what) && !own.empty()) own = whole(n.out);
+    if (nn::traits_of(n.what).reach != nn::reach::channel && !own.empty()) own = whole(n.out);
   }
   return reached;
 }
@@ -70,7 +70,8 @@ void expect_extents(const nn::network& net) {
         const nn::detail::reached& r = way.units[next++];
         const nn::node& n = net.nodes()[static_cast<std::size_t>(u.last)];
         EXPECT_EQ(r.unit, k);
-        if (channels.size() == 1 && n.out.channels > 1 && !nn::mixes(n.what)) {
+        if (channels.size() == 1 && n.out.channels > 1 &&
+            nn::traits_of(n.what).reach == nn::reach::channel) {
           EXPECT_EQ(r.out.how, extent::channel) << from << " to " << u.last;
           EXPECT_EQ(r.out.shift, *channels.begin());
         }
@@ -78,8 +79,9 @@ void expect_extents(const nn::network& net) {
           EXPECT_EQ(r.out.how, extent::full) << from << " to " << u.last;
         }
         const auto& read = reached[static_cast<std::size_t>(n.first)];
-        const bool part = read.size() == 1 && n.in.channels > 1;
-        if (nn::mixes(n.what)) multiplications += n.multiplications / (part ? n.in.channels : 1);
+        const bool part = nn::mixes(n.what) && read.size() == 1 && n.in.channels > 1;
+        if (n.multiplications > 0)
+          multiplications += n.multiplications / (part ? n.in.channels : 1);
       }
       EXPECT_EQ(next, way.units.size());
       EXPECT_EQ(way.multiplications, multiplications);
@@ -89,7 +91,7 @@ void expect_extents(const nn::network& net) {
 
 TEST(nn_plan, says_what_a_change_reaches) {
   for (const nn::network& net : {nn::resnet(8), nn::resnet(20), projected(), mixture(), some_cnn(),
-                                 sums(), nn::mlp({5, 4, 3})}) {
+                                 sums(), nn::mlp({5, 4, 3}), nn::transformer({.layers = 1})}) {
     expect_extents(net);
   }
 }

@@ -83,6 +83,11 @@ void each_pair(const node& n, const T* in, const T* out, Pair&& pair) {
     case operation::input:
     case operation::convolution:
     case operation::linear:
+    case operation::embedding:
+    case operation::positions:
+    case operation::layer_norm:
+    case operation::gelu:
+    case operation::attention:
       return;  // end a chain
   }
 }

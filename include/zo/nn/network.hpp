@@ -38,7 +38,9 @@ struct node {
   index_t kernel = 1, stride = 1, padding = 0;
   index_t weight = -1, bias = -1;               ///< parameters, by number
   index_t running_mean = -1, running_var = -1;  ///< statistics, by number
-  double epsilon = 1e-5;                        ///< batch_norm
+  double epsilon = 1e-5;                        ///< batch_norm, layer_norm
+  index_t heads = 1;                            ///< attention
+  bool causal = false;                          ///< attention
   index_t multiplications = 0;                  ///< of one sample
 };
 
@@ -67,6 +69,17 @@ struct pool_options {
   index_t stride = 2;
 };
 
+struct position_wise_options {
+  bool bias = true;
+  /// Between the name and "weight" or "bias": torch.nn.MultiheadAttention has in_proj_weight.
+  std::string separator = ".";
+};
+
+struct attention_options {
+  index_t heads = 1;
+  bool causal = false;  ///< positions see themselves and those before
+};
+
 /// A network as a graph in the order of its making. Every function returns the number of the value
 /// it adds; names are PyTorch's, parameters are called name.weight and name.bias.
 ///
@@ -86,7 +99,29 @@ class network {
   index_t average_pool(index_t from, const pool_options& options = {});
   index_t global_average_pool(index_t from);
   index_t add(index_t a, index_t b);
+  /// Every second row and column, at even ones; zeros in (channels - those of `from`) / 2 channels
+  /// on each side.
   index_t subsample(index_t from, index_t channels);
+
+  /// A row of numbers for each position, of a table of `entries` rows that the value there, a whole
+  /// number, chooses: 1 x height x width becomes channels x height x width. As torch.nn.Embedding;
+  /// a value that is no row makes NaN.
+  index_t embedding(index_t from, const std::string& name, index_t entries, index_t channels);
+  /// Adds a number of its own to each channel of each position: weight is positions x channels.
+  index_t positions(index_t from, const std::string& name);
+  /// The same linear map of the channels at each position. As torch.nn.Linear on (sample, position,
+  /// channel): weight is outputs x channels.
+  index_t position_wise(index_t from, const std::string& name, index_t outputs,
+                        const position_wise_options& options = {});
+  /// Over the channels, at each position by itself (Ba, Kiros and Hinton, 2016). As
+  /// torch.nn.LayerNorm on (sample, position, channel).
+  index_t layer_norm(index_t from, const std::string& name, double epsilon = 1e-5);
+  /// x Phi(x) (Hendrycks and Gimpel, 2016), with the error function, as torch.nn.GELU.
+  index_t gelu(index_t from);
+  /// Softmax attention between positions (Vaswani et al., NeurIPS 2017). `from` has queries, keys
+  /// and values beside each other, 3 d channels, each in `heads` parts; d channels come out. As
+  /// torch's scaled_dot_product_attention between the two projections of a MultiheadAttention.
+  index_t attention(index_t from, const attention_options& options = {});
 
   const std::vector<node>& nodes() const { return nodes_; }
   const std::vector<view>& parameters() const { return parameters_; }
@@ -107,6 +142,7 @@ class network {
  private:
   index_t append(node added);
   void admit(node& added, std::initializer_list<index_t> weight, index_t bias);
+  void count(const node& added);
   index_t add_parameter(const std::string& name, std::vector<index_t> dims);
   index_t add_statistic(const std::string& name, index_t size);
   const node& at(index_t value, const char* what) const;
@@ -135,6 +171,27 @@ network resnet(index_t depth, const resnet_options& options = {});
 /// The adjustable CNN of DeepZero (ICLR 2024): `depth` stages of 3x3 convolution with bias, batch
 /// norm, ReLU and max pooling, then the mean over the image and a linear map.
 network adjustable_cnn(shape input, index_t channels, index_t depth, index_t classes = 10);
+
+enum class activation : std::uint8_t { relu, gelu };
+
+struct transformer_options {
+  index_t tokens = 16;    ///< of a sample
+  index_t entries = 256;  ///< different tokens
+  index_t width = 32;     ///< channels, a multiple of heads
+  index_t heads = 4;
+  index_t layers = 2;
+  index_t feed_forward = 64;  ///< channels between the two linear maps of a layer
+  index_t classes = 10;
+  nn::activation activation = nn::activation::gelu;
+  bool norm_first = false;  ///< layer norms before attention and maps, and not after the sums
+  bool causal = false;
+};
+
+/// A classifier of sequences: embedding and positions, the encoder of torch.nn.TransformerEncoder
+/// (Vaswani et al., NeurIPS 2017), the mean over positions, a linear map. Inputs are token numbers,
+/// tokens of them a sample. Names: embedding, positions, encoder.layers.0.self_attn.in_proj_weight
+/// … linear, as a module of PyTorch with these members has them. No dropout.
+network transformer(const transformer_options& options = {});
 
 /// Linear maps with ReLU between: sizes {784, 128, 10}.
 network mlp(const std::vector<index_t>& sizes);

@@ -19,13 +19,19 @@ enum class operation : std::uint8_t {
   global_average_pool,
   add,
   subsample,  ///< every second row and column, and zero channels around: option A of ResNet
+  embedding,
+  positions,
+  layer_norm,
+  gelu,
+  attention,
 };
 
 /// What becomes of a change of one channel of a layer's input.
 enum class reach : std::uint8_t {
-  channel,  ///< it stays one channel: the layer leaves channels apart
-  products  ///< each output channel is a sum of products over all input channels: one is enough for
-            ///< its part of them all
+  channel,   ///< it stays one channel: the layer leaves channels apart
+  products,  ///< each output channel is a sum of products over all input channels: one is enough
+             ///< for its part of them all
+  all        ///< each output channel depends on all input channels in its own way
 };
 
 struct operation_traits {
@@ -45,6 +51,11 @@ inline constexpr std::array operations{
     operation_traits{operation::global_average_pool, "global_average_pool", reach::channel},
     operation_traits{operation::add, "add", reach::channel},
     operation_traits{operation::subsample, "subsample", reach::channel},
+    operation_traits{operation::embedding, "embedding", reach::all},
+    operation_traits{operation::positions, "positions", reach::channel},
+    operation_traits{operation::layer_norm, "layer_norm", reach::all},
+    operation_traits{operation::gelu, "gelu", reach::channel},
+    operation_traits{operation::attention, "attention", reach::all},
 };
 
 namespace detail {

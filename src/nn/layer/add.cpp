@@ -23,6 +23,8 @@ index_t network::add(index_t a, index_t b) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 class add final : public copied_layer<T, add<T>> {
  public:
@@ -79,6 +81,8 @@ class add final : public copied_layer<T, add<T>> {
   using copied_layer<T, add<T>>::node_;
   using copied_layer<T, add<T>>::unit_;
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_add(const network& net, const plan& how, const unit& of) {

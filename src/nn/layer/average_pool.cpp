@@ -11,6 +11,8 @@ index_t network::average_pool(index_t from, const pool_options& o) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 struct average_pool final : by_group<T, average_pool> {
   using by_group<T, average_pool>::by_group;
@@ -27,6 +29,8 @@ struct average_pool final : by_group<T, average_pool> {
          });
   }
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_average_pool(const network& net, const plan& how, const unit& of) {

@@ -34,6 +34,22 @@ index_t network::convolution(index_t from, const std::string& name, const convol
   return append(std::move(n));
 }
 
+index_t network::position_wise(index_t from, const std::string& name, index_t outputs,
+                               const position_wise_options& o) {
+  const shape in = at(from, name.c_str()).out;
+  require(outputs >= 1, "zo::nn::network: ", name, ": outputs must be at least 1, got ", outputs);
+  node n;
+  n.what = operation::convolution;
+  n.name = name;
+  n.first = from;
+  n.in = in;
+  n.out = {outputs, in.height, in.width};
+  admit(n, {outputs, in.channels}, o.bias ? outputs : 0);
+  n.weight = add_parameter(name + o.separator + "weight", {outputs, in.channels});
+  if (o.bias) n.bias = add_parameter(name + o.separator + "bias", {outputs});
+  return append(std::move(n));
+}
+
 namespace detail {
 
 template <class T>

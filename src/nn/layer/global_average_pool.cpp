@@ -18,6 +18,8 @@ index_t network::global_average_pool(index_t from) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 struct global_average_pool final : by_group<T, global_average_pool> {
   using by_group<T, global_average_pool>::by_group;
@@ -36,6 +38,8 @@ struct global_average_pool final : by_group<T, global_average_pool> {
     });
   }
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_global_average_pool(const network& net, const plan& how,

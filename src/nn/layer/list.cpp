@@ -26,6 +26,11 @@ constexpr std::array<maker<T>, operations.size()> makers{{
     {operation::global_average_pool, &make_global_average_pool<T>},
     {operation::add, &make_add<T>},
     {operation::subsample, &make_subsample<T>},
+    {operation::embedding, &make_embedding<T>},
+    {operation::positions, &make_positions<T>},
+    {operation::layer_norm, &make_layer_norm<T>},
+    {operation::gelu, &make_gelu<T>},
+    {operation::attention, &make_attention<T>},
 }};
 
 consteval bool complete() {

@@ -26,5 +26,15 @@ template <class T>
 std::unique_ptr<layer<T>> make_add(const network& net, const plan& how, const unit& of);
 template <class T>
 std::unique_ptr<layer<T>> make_subsample(const network& net, const plan& how, const unit& of);
+template <class T>
+std::unique_ptr<layer<T>> make_embedding(const network& net, const plan& how, const unit& of);
+template <class T>
+std::unique_ptr<layer<T>> make_positions(const network& net, const plan& how, const unit& of);
+template <class T>
+std::unique_ptr<layer<T>> make_layer_norm(const network& net, const plan& how, const unit& of);
+template <class T>
+std::unique_ptr<layer<T>> make_gelu(const network& net, const plan& how, const unit& of);
+template <class T>
+std::unique_ptr<layer<T>> make_attention(const network& net, const plan& how, const unit& of);
 
 }  // namespace zo::nn::detail

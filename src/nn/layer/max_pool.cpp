@@ -12,6 +12,8 @@ index_t network::max_pool(index_t from, const pool_options& o) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 struct max_pool final : by_group<T, max_pool> {
   using by_group<T, max_pool>::by_group;
@@ -32,6 +34,8 @@ struct max_pool final : by_group<T, max_pool> {
                                     p.out});
   }
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_max_pool(const network& net, const plan& how, const unit& of) {

@@ -15,6 +15,8 @@ index_t network::relu(index_t from) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 struct relu final : by_group<T, relu> {
   using by_group<T, relu>::by_group;
@@ -32,6 +34,8 @@ struct relu final : by_group<T, relu> {
     }
   }
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_relu(const network& net, const plan& how, const unit& of) {

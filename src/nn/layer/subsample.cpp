@@ -25,6 +25,8 @@ index_t network::subsample(index_t from, index_t channels) {
 
 namespace detail {
 
+namespace {
+
 template <class T>
 struct subsample final : by_group<T, subsample> {
   using by_group<T, subsample>::by_group;
@@ -46,6 +48,8 @@ struct subsample final : by_group<T, subsample> {
     }
   }
 };
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<layer<T>> make_subsample(const network& net, const plan& how, const unit& of) {

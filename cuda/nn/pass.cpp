@@ -117,6 +117,12 @@ void network_state<T>::evaluate(index_t id) {
       return mean_pool_changes(stream(), 1, samples, w, all, to);
     case operation::subsample:
       return subsample_changes(stream(), 1, samples, w, all, to);
+    case operation::embedding:
+    case operation::positions:
+    case operation::layer_norm:
+    case operation::gelu:
+    case operation::attention:
+      return;  // refused by network_objective
   }
 }
 

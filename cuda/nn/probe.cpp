@@ -122,6 +122,12 @@ void group<T>::follow(const placed_unit& p) {
     case operation::relu:
     case operation::add:
       return follow_chain(p, main, out);
+    case operation::embedding:
+    case operation::positions:
+    case operation::layer_norm:
+    case operation::gelu:
+    case operation::attention:
+      return;  // refused by network_objective
   }
 }
 

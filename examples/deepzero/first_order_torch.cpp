@@ -98,8 +98,15 @@ class back_propagation : public estimator {
         return torch::constant_pad_nd(every_second, {0, 0, 0, 0, before, after});
       }
       case operation::input:
-        break;
+      case operation::embedding:
+      case operation::positions:
+      case operation::layer_norm:
+      case operation::gelu:
+      case operation::attention:
+        break;  // of no network here
     }
+    zo::detail::require(false, "deepzero: first-order training knows no ",
+                        zo::nn::traits_of(n.what).name);
     return x;
   }
 

@@ -33,6 +33,30 @@ void each(int threads, index_t items, Body&& body) {
 
 const node& at(const network& net, index_t id) { return net.nodes()[static_cast<std::size_t>(id)]; }
 
+// Whether numbers of a value are followed through this operation.
+bool passes_on(operation what) {
+  switch (what) {
+    case operation::batch_norm:
+    case operation::relu:
+    case operation::max_pool:
+    case operation::average_pool:
+    case operation::global_average_pool:
+    case operation::add:
+    case operation::subsample:
+      return true;
+    case operation::input:
+    case operation::convolution:
+    case operation::linear:
+    case operation::embedding:
+    case operation::positions:
+    case operation::layer_norm:
+    case operation::gelu:
+    case operation::attention:
+      return false;
+  }
+  return false;
+}
+
 // Calls pair(in, out, weight) for each number `in` of the operation's input that the output number
 // `out` follows, to first order. Not for batch norms, of which all of a channel matters.
 template <class T, class Pair>
@@ -186,7 +210,7 @@ activation_chain chain_of(const network& net, index_t layer) {
         user = id;
       }
     }
-    if (users != 1 || mixes(at(net, user).what)) return chain;
+    if (users != 1 || !passes_on(at(net, user).what)) return chain;
     if (at(net, user).first == at(net, user).second) return chain;
     chain.nodes.push_back(user);
   }
@@ -398,9 +422,12 @@ activation_result activation_estimator<T>::estimate(index_t layer,
   require(layer >= 0 && layer < static_cast<index_t>(net().nodes().size()) &&
               at(net(), layer).weight >= 0,
           who, ": value ", layer, " has no parameters");
-  return at(net(), layer).what == operation::batch_norm
-             ? estimate_norm(layer, options, from, gradient)
-             : estimate_weights(layer, options, from, gradient);
+  const operation what = at(net(), layer).what;
+  require(mixes(what) || what == operation::batch_norm, who, ": the outputs of ",
+          traits_of(what).name,
+          " cannot be moved here; convolutions, linear maps and batch norms can");
+  return what == operation::batch_norm ? estimate_norm(layer, options, from, gradient)
+                                       : estimate_weights(layer, options, from, gradient);
 }
 
 // Each sample has its own beta and gamma, and their derivatives add up.

@@ -132,7 +132,7 @@ index_t tiles_size(const node& n) {
 }
 
 index_t transformed_size(const node& n) {
-  return 4 * n.in.width / tile * n.in.channels * sums_of_tile * lanes;
+  return n.in.width / tile * sums_of_tile * (4 * n.in.channels + n.out.channels) * lanes;
 }
 
 index_t pairs_bytes(const node& n) {
@@ -243,8 +243,8 @@ void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
                                            (left - 2 * middle + 4 * right) / 24,
                                            right};
         for (index_t k = 0; k < sums_of_tile; ++k) {
-          const index_t half = o / block_channels * 2 + k / half_tile;
-          const index_t at = ((half * n.kernel + row) * channels + c) * half_tile + k % half_tile;
+          const index_t of_sum = o / block_channels * sums_of_tile + k;
+          const index_t at = (of_sum * n.kernel + row) * channels + c;
           packed[static_cast<std::size_t>(at * block_channels + o % block_channels)] =
               static_cast<T>(sums[k]);
         }

@@ -142,9 +142,8 @@ struct convolution_loop {
 /// follow from six sums instead of twelve (Winograd's F(4, 3), Lavin and Gray, CVPR 2016), along
 /// rows only, so that rounding stays small.
 inline constexpr index_t tile = 4, sums_of_tile = 6;
-/// Sums that are formed together: [block of 8 output channels][half][row of taps][input channel][3
-/// sums][8] weights meet [tile][half][input channel][3 sums] lane rows.
-inline constexpr index_t half_tile = 3;
+/// Each sum by itself: [block of 8 output channels][sum][row of taps][input channel][8] weights
+/// meet [sum][tile][input channel] lane rows.
 
 bool has_tiles(const node& n);
 
@@ -152,7 +151,8 @@ template <class T>
 void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed);
 
 /// Rows [first, first + count) of the output of one group, after all before. `transformed` has room
-/// for 4 rows of the input: width / tile x channels x sums_of_tile lane rows each.
+/// for 4 rows of the input, transformed, and for the sums of a row of the output: width / tile x
+/// channels x sums_of_tile lane rows each.
 template <class T>
 struct tile_loop {
   index_t first, count;

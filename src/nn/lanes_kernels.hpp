@@ -10,6 +10,16 @@ namespace {
 
 using zo::detail::pair_part, zo::detail::part;
 
+// body(0), body(1), …, one after another and not as a loop: arrays that it indexes stay in
+// registers.
+template <int Count, class Body>
+[[gnu::always_inline]] inline void unrolled(const Body& body) {
+  if constexpr (Count > 0) {
+    unrolled<Count - 1>(body);
+    body(Count - 1);
+  }
+}
+
 // Eight channels of three positions are 24 sums, and what they are made of.
 inline constexpr int channels_at_once = zo::detail::registers == 32 ? 8 : 4;
 
@@ -29,11 +39,12 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
   using V = part<T>;
   using factor_part = typename part_type<E>::type;
   V sum[Channels][Positions];
-  for (int o = 0; o < Channels; ++o) {
-    const index_t channel = block * block_channels + first + o;
-    const bool has = p.bias != nullptr && channel < p.out_channels;
-    for (int i = 0; i < Positions; ++i) sum[o][i] = V(has ? p.bias[channel] : T(0));
-  }
+  const index_t channel = block * block_channels + first;
+  unrolled<Channels>([&](int o) {
+    const bool has = p.bias != nullptr && channel + o < p.out_channels;
+    const V start = V(has ? p.bias[channel + o] : T(0));
+    unrolled<Positions>([&](int i) { sum[o][i] = start; });
+  });
   const index_t weight_row = p.kernel * p.all_channels * block_channels;
   const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
                      run.tap * p.all_channels * block_channels + first;
@@ -45,23 +56,21 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
     const E* x = in;
     for (index_t k = 0; k < depth; ++k, w += p.weight_step, x += lanes) {
       factor_part value[Positions];
-      for (int i = 0; i < Positions; ++i) value[i] = factor_part::load(x + i * next);
-      for (int o = 0; o < Channels; ++o) {
+      unrolled<Positions>([&](int i) { value[i] = factor_part::load(x + i * next); });
+      unrolled<Channels>([&](int o) {
         const factor_part factor = factor_part(w[o]);
-        for (int i = 0; i < Positions; ++i) sum[o][i] = fused(factor, value[i], sum[o][i]);
-      }
+        unrolled<Positions>([&](int i) { sum[o][i] = fused(factor, value[i], sum[o][i]); });
+      });
     }
     weights += weight_row;
     in += p.in_row * p.in_channels * lanes;
   }
-  for (int o = 0; o < Channels; ++o) {
-    const index_t channel = block * block_channels + first + o;
-    if (channel >= p.out_channels) break;
-    for (int i = 0; i < Positions; ++i) {
-      sum[o][i].store(p.out + ((run.out + i * run.out_stride) * p.out_channels + channel) * lanes +
-                      offset);
-    }
-  }
+  T* const out = p.out + run.out * p.out_channels * lanes + offset;
+  const index_t step = run.out_stride * p.out_channels * lanes;
+  unrolled<Channels>([&](int o) {
+    if (channel + o >= p.out_channels) return;
+    unrolled<Positions>([&](int i) { sum[o][i].store(out + i * step + (channel + o) * lanes); });
+  });
 }
 
 template <class T, class E = T>
@@ -84,50 +93,68 @@ void convolve(const convolution_loop<T, E>& p) {
   }
 }
 
-// A whole lane row; the compiler cuts it into registers. Its operations are rounded one by one.
+// As much of a lane row as one register holds: whole rows, that the compiler would have to cut, go
+// through memory. Operations are rounded one by one.
+inline constexpr int register_bytes = part<float>::width > 1
+                                          ? part<float>::width* static_cast<int>(sizeof(float))
+                                          : 16;
 template <class T>
-struct row_type;
+struct vector_type;
 template <>
-struct row_type<float> {
-  using type = float __attribute__((vector_size(64)));
+struct vector_type<float> {
+  using type = float __attribute__((vector_size(register_bytes)));
 };
 template <>
-struct row_type<double> {
-  using type = double __attribute__((vector_size(128)));
+struct vector_type<double> {
+  using type = double __attribute__((vector_size(register_bytes)));
 };
 template <class T>
-using lane_row = typename row_type<T>::type;
+using vec = typename vector_type<T>::type;
+template <class T>
+inline constexpr index_t width_of = register_bytes / sizeof(T);
 
 template <class T>
-inline lane_row<T> load(const T* p) {
-  lane_row<T> v;
+inline vec<T> load(const T* p) {
+  vec<T> v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-template <class T>
-inline void store(T* p, const lane_row<T>& v) {
+template <class V, class T>
+inline void store(T* p, const V& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 template <class T>
-inline void add_to(double* sum, const lane_row<T>& v) {
-  for (index_t k = 0; k < lanes; ++k) sum[k] += static_cast<double>(v[k]);
+inline void add_to(double* sum, const vec<T>& v) {
+  T parts[width_of<T>];
+  store(parts, v);
+  for (index_t k = 0; k < width_of<T>; ++k) sum[k] += static_cast<double>(parts[k]);
 }
 
 // As those of zo/nn/layer/, which are not included here: compiled for one instruction set,
 // they would be those of the whole library.
 template <class T>
-inline lane_row<T> relu_difference(const lane_row<T>& base, const lane_row<T>& change) {
-  const lane_row<T> zero{};
-  const lane_row<T> least = base > zero ? -base : zero;
-  const lane_row<T> moved = base > zero ? change + (base - base) : base + change;
+inline vec<T> relu_difference(const vec<T>& base, const vec<T>& change) {
+  const vec<T> zero{};
+  const vec<T> least = base > zero ? -base : zero;
+  const vec<T> moved = base > zero ? change + (base - base) : base + change;
   return moved < least ? least : moved;
 }
 template <class T>
-inline lane_row<T> above_maximum(const lane_row<T>& base, const lane_row<T>& value,
-                                 const lane_row<T>& change) {
-  const lane_row<T> gap = base - value, part = gap - base, zero{};
-  const lane_row<T> left = (base - (gap - part)) - (value + part), sum = gap + change;
+inline vec<T> above_maximum(const vec<T>& base, const vec<T>& value, const vec<T>& change) {
+  const vec<T> gap = base - value, part = gap - base, zero{};
+  const vec<T> left = (base - (gap - part)) - (value + part), sum = gap + change;
   return gap - gap == zero ? sum + left : sum;
+}
+
+// Where lane rows of a tile begin: of the input row y, transformed, and of the six sums of outputs.
+template <class T>
+inline T* transformed_at(const tile_loop<T>& p, index_t y, index_t sum) {
+  return p.transformed + (y % 4 * sums_of_tile + sum) * (p.width / tile) * p.in_channels * lanes;
+}
+template <class T>
+inline T* sums_at(const tile_loop<T>& p, index_t sum) {
+  const index_t row = p.width / tile * lanes;
+  return p.transformed + (4 * sums_of_tile * p.in_channels + sum * p.out_channels) * row;
 }
 
 // One row of the input: from six neighbouring values of a tile, zeros beside the image, what its
@@ -136,137 +163,160 @@ template <class T>
 inline void transform_row(const tile_loop<T> p, index_t y) {
   const index_t channels = p.in_channels, tiles = p.width / tile;
   const T* const row = p.in + y * p.width * channels * lanes;
-  T* to = p.transformed + y % 4 * tiles * channels * sums_of_tile * lanes;
-  const index_t second = channels * half_tile * lanes, step = channels * lanes;
-  for (index_t t = 0; t < tiles; ++t, to += second) {
-    for (index_t c = 0; c < channels; ++c, to += half_tile * lanes) {
-      const T* const at = row + (t * tile * channels + c) * lanes;
-      const lane_row<T> zero{};
-      const lane_row<T> d0 = t == 0 ? zero : load(at - step);
-      const lane_row<T> d1 = load(at), d2 = load(at + step), d3 = load(at + 2 * step);
-      const lane_row<T> d4 = load(at + 3 * step);
-      const lane_row<T> d5 = t + 1 == tiles ? zero : load(at + 4 * step);
-      const lane_row<T> even = d4 - d2 * T(4), odd = d3 - d1 * T(4);
-      const lane_row<T> near = d4 - d2, twice = (d3 - d1) * T(2);
-      store(to, d0 * T(4) - d2 * T(5) + d4);
-      store(to + lanes, even + odd);
-      store(to + 2 * lanes, even - odd);
-      store(to + second, near + twice);
-      store(to + second + lanes, near - twice);
-      store(to + second + 2 * lanes, d1 * T(4) - d3 * T(5) + d5);
+  const index_t step = channels * lanes, next = tiles * step;
+  for (index_t t = 0; t < tiles; ++t) {
+    const T* const at = row + t * tile * step;
+    T* const to = transformed_at(p, y, 0) + t * step;
+    const bool left = t > 0, right = t + 1 < tiles;
+    for (index_t k = 0; k < step; k += width_of<T>) {
+      const vec<T> zero{};
+      const vec<T> d0 = left ? load(at + k - step) : zero;
+      const vec<T> d1 = load(at + k), d2 = load(at + k + step), d3 = load(at + k + 2 * step);
+      const vec<T> d4 = load(at + k + 3 * step);
+      const vec<T> d5 = right ? load(at + k + 4 * step) : zero;
+      const vec<T> even = d4 - d2 * T(4), odd = d3 - d1 * T(4);
+      const vec<T> near = d4 - d2, twice = (d3 - d1) * T(2);
+      store(to + k, d0 * T(4) - d2 * T(5) + d4);
+      store(to + k + next, even + odd);
+      store(to + k + 2 * next, even - odd);
+      store(to + k + 3 * next, near + twice);
+      store(to + k + 4 * next, near - twice);
+      store(to + k + 5 * next, d1 * T(4) - d3 * T(5) + d5);
     }
   }
 }
 
-// One tile of output row y, for Channels channels: three of its sums over rows of taps and
-// channels. The second three are added to what the first made of the outputs.
-template <int Channels, bool Second, class T>
-inline void convolve_tile(const tile_loop<T>& p, index_t y, index_t t, index_t block, index_t first,
-                          index_t offset) {
+// One of the six sums of output row y, over rows of taps and channels: for Channels channels and
+// Parts registers of the row's tiles, from the one numbered `from`.
+template <int Channels, int Parts, class T>
+inline void sum_tiles(const tile_loop<T>& p, index_t y, index_t sum, index_t block, index_t first,
+                      index_t from) {
   using V = part<T>;
-  V sum[half_tile][Channels];
-  for (auto& of_tile : sum) {
-    for (V& s : of_tile) s = V(T(0));
-  }
-  const index_t channels = p.in_channels, half = channels * half_tile;
-  const index_t row_size = p.width / tile * half * 2 * lanes;
+  constexpr index_t parts = lanes / V::width;
+  const index_t channels = p.in_channels;
+  V sums[Channels][Parts];
+  unrolled<Channels>([&](int o) { unrolled<Parts>([&](int i) { sums[o][i] = V(T(0)); }); });
   for (index_t ky = y == 0 ? 1 : 0; ky < 3 && y + ky - 1 < p.height; ++ky) {
-    const T* x =
-        p.transformed + (y + ky - 1) % 4 * row_size + (t * 2 + Second) * half * lanes + offset;
-    const T* w = p.weights + ((block * 2 + Second) * 3 + ky) * half * block_channels + first;
-    for (index_t c = 0; c < channels; ++c) {
-      for (index_t k = 0; k < half_tile; ++k, x += lanes, w += block_channels) {
-        const V value = V::load(x);
-        for (int o = 0; o < Channels; ++o) sum[k][o] = fused(V(w[o]), value, sum[k][o]);
-      }
+    const T* x[Parts];
+    unrolled<Parts>([&](int i) {
+      x[i] = transformed_at(p, y + ky - 1, sum) + (from + i) / parts * channels * lanes +
+             (from + i) % parts * V::width;
+    });
+    const T* w =
+        p.weights + ((block * sums_of_tile + sum) * 3 + ky) * channels * block_channels + first;
+    for (index_t c = 0; c < channels; ++c, w += block_channels) {
+      V value[Parts];
+      unrolled<Parts>([&](int i) { value[i] = V::load(x[i] + c * lanes); });
+      unrolled<Channels>([&](int o) {
+        const V factor = V(w[o]);
+        unrolled<Parts>([&](int i) { sums[o][i] = fused(factor, value[i], sums[o][i]); });
+      });
     }
   }
-  for (int o = 0; o < Channels; ++o) {
-    const index_t channel = block * block_channels + first + o;
-    if (channel >= p.out_channels) break;
-    T* const to = p.out + ((y * p.width + t * tile) * p.out_channels + channel) * lanes + offset;
-    const index_t step = p.out_channels * lanes;
-    if constexpr (!Second) {
-      const V even = sum[1][o] + sum[2][o], odd = sum[1][o] - sum[2][o];
-      (sum[0][o] + even).store(to);
-      odd.store(to + step);
-      even.store(to + 2 * step);
-      odd.store(to + 3 * step);
-    } else {
-      const V even = sum[0][o] + sum[1][o], odd = sum[0][o] - sum[1][o];
-      (V::load(to) + even).store(to);
-      fused(V(T(2)), odd, V::load(to + step)).store(to + step);
-      fused(V(T(4)), even, V::load(to + 2 * step)).store(to + 2 * step);
-      (fused(V(T(8)), odd, V::load(to + 3 * step)) + sum[2][o]).store(to + 3 * step);
+  T* to[Parts];
+  unrolled<Parts>([&](int i) {
+    to[i] = sums_at(p, sum) + (from + i) / parts * p.out_channels * lanes +
+            (from + i) % parts * V::width;
+  });
+  const index_t channel = block * block_channels + first;
+  unrolled<Channels>([&](int o) {
+    if (channel + o >= p.out_channels) return;
+    unrolled<Parts>([&](int i) { sums[o][i].store(to[i] + (channel + o) * lanes); });
+  });
+}
+
+// Output row y from its sums.
+template <class T>
+inline void combine_sums(const tile_loop<T> p, index_t y) {
+  using V = part<T>;
+  const index_t step = p.out_channels * lanes, tiles = p.width / tile, next = tiles * step;
+  const T* from = sums_at(p, 0);
+  T* to = p.out + y * p.width * step;
+  for (index_t t = 0; t < tiles; ++t, to += tile * step, from += step) {
+    for (index_t k = 0; k < step; k += V::width) {
+      const V s1 = V::load(from + k + next), s2 = V::load(from + k + 2 * next);
+      const V s3 = V::load(from + k + 3 * next), s4 = V::load(from + k + 4 * next);
+      const V even = s1 + s2, odd = s1 - s2, even_next = s3 + s4, odd_next = s3 - s4;
+      ((V::load(from + k) + even) + even_next).store(to + k);
+      fused(V(T(2)), odd_next, odd).store(to + k + step);
+      fused(V(T(4)), even_next, even).store(to + k + 2 * step);
+      (fused(V(T(8)), odd_next, odd) + V::load(from + k + 5 * next)).store(to + k + 3 * step);
     }
   }
 }
 
+// The weights of a sum stay near over the row, and so does what they meet over all channels.
 template <class T>
 void convolve_tiles(const tile_loop<T>& p) {
-  const index_t tiles = p.width / tile;
+  const index_t parts = p.width / tile * (lanes / part<T>::width);
   for (index_t y = p.first; y < p.first + p.count; ++y) {
     if (y == 0) transform_row(p, 0);
     if (y + 1 < p.height) transform_row(p, y + 1);
-    for (index_t block = 0; block * block_channels < p.out_channels; ++block) {
-      for (index_t first = 0; first < block_channels; first += channels_at_once) {
-        for (index_t offset = 0; offset < lanes; offset += part<T>::width) {
-          for (index_t t = 0; t < tiles; ++t) {
-            convolve_tile<channels_at_once, false>(p, y, t, block, first, offset);
+    for (index_t sum = 0; sum < sums_of_tile; ++sum) {
+      for (index_t block = 0; block * block_channels < p.out_channels; ++block) {
+        for (index_t first = 0; first < block_channels; first += channels_at_once) {
+          index_t from = 0;
+          for (; parts - from > 4 || parts - from == 3; from += 3) {
+            sum_tiles<channels_at_once, 3>(p, y, sum, block, first, from);
           }
-          for (index_t t = 0; t < tiles; ++t) {
-            convolve_tile<channels_at_once, true>(p, y, t, block, first, offset);
+          for (; parts - from >= 2; from += 2) {
+            sum_tiles<channels_at_once, 2>(p, y, sum, block, first, from);
           }
+          if (from < parts) sum_tiles<channels_at_once, 1>(p, y, sum, block, first, from);
         }
       }
     }
+    combine_sums(p, y);
   }
 }
 
 // Sums in T over this many positions, then in double: no longer sum in T, for its rounding.
 inline constexpr index_t positions_at_once = 32;
 
-// Channels together, so that loads of neighbouring lane rows follow each other.
+// As many channels together as keep four chains of both sums in registers.
+template <class T>
+inline constexpr int summed_channels = width_of<T> * 4 > lanes ? width_of<T> * 4 / lanes : 1;
+
 template <int Channels, bool Differences, class T>
 inline void norm_sums_block(const norm_sums_loop<T>& p, index_t channel, index_t first,
                             index_t last) {
-  lane_row<T> sum[Channels], square[Channels], mean[Channels], pivot[Channels];
-  for (int c = 0; c < Channels; ++c) {
-    sum[c] = square[c] = lane_row<T>{};
-    mean[c] = lane_row<T>{} + p.mean[channel + c];
-    if constexpr (Differences) pivot[c] = lane_row<T>{} + p.pivot[channel + c];
-  }
+  constexpr int parts = lanes / width_of<T>;
+  vec<T> sum[Channels * parts]{}, square[Channels * parts]{};
   const T* x = p.x.data + (first * p.x.step + channel) * lanes;
   const T* d = nullptr;
   if constexpr (Differences) d = p.d.data + (first * p.d.step + channel) * lanes;
   for (index_t i = first; i < last; ++i, x += p.x.step * lanes) {
-    for (int c = 0; c < Channels; ++c) {
-      const lane_row<T> centred = load(x + c * lanes) - mean[c];
+    unrolled<Channels * parts>([&](int k) {
+      const vec<T> centred = load(x + k * width_of<T>) - p.mean[channel + k / parts];
       if constexpr (Differences) {
-        const lane_row<T> change = load(d + c * lanes) - pivot[c];
-        sum[c] += change;
-        square[c] += change * ((centred + centred) + change);
+        const vec<T> change = load(d + k * width_of<T>) - p.pivot[channel + k / parts];
+        sum[k] += change;
+        square[k] += change * ((centred + centred) + change);
       } else {
-        sum[c] += centred;
-        square[c] += centred * centred;
+        sum[k] += centred;
+        square[k] += centred * centred;
       }
-    }
+    });
     if constexpr (Differences) d += p.d.step * lanes;
   }
-  for (int c = 0; c < Channels; ++c) {
-    double* const to = p.sums + (channel + c) * 2 * lanes;
-    add_to<T>(to, sum[c]);
-    add_to<T>(to + lanes, square[c]);
-  }
+  unrolled<Channels * parts>([&](int k) {
+    double* const to = p.sums + (channel + k / parts) * 2 * lanes + k % parts * width_of<T>;
+    add_to<T>(to, sum[k]);
+    add_to<T>(to + lanes, square[k]);
+  });
 }
 
 template <bool Differences, class T>
-inline void norm_sums_of(const norm_sums_loop<T>& p) {
+inline void norm_sums_of(const norm_sums_loop<T>& parameters) {
+  const norm_sums_loop<T> p = parameters;
+  constexpr int together = summed_channels<T>;
   for (index_t first = 0; first < p.size.positions; first += positions_at_once) {
     const index_t end = first + positions_at_once;
     const index_t last = end < p.size.positions ? end : p.size.positions;
     index_t c = 0;
-    for (; c + 4 <= p.size.channels; c += 4) norm_sums_block<4, Differences>(p, c, first, last);
+    for (; c + together <= p.size.channels; c += together) {
+      norm_sums_block<together, Differences>(p, c, first, last);
+    }
     for (; c < p.size.channels; ++c) norm_sums_block<1, Differences>(p, c, first, last);
   }
 }
@@ -285,12 +335,14 @@ void norm(const norm_loop<T>& parameters) {
     const T* const other =
         p.other.data == nullptr ? nullptr : p.other.data + i * p.other.step * lanes;
     for (index_t c = 0; c < channels; ++c) {
-      const index_t at = (i * channels + c) * lanes;
-      lane_row<T> y = (load(x + c * lanes) - p.mean[c]) * p.scale[c] + p.shift[c];
-      if (other != nullptr) y += load(other + c * lanes);
-      if (p.sum != nullptr) store(p.sum + at, y);
-      const lane_row<T> zero{};
-      store(p.out + at, p.rectified ? (y < zero ? zero : y) : y);
+      for (index_t k = c * lanes; k < (c + 1) * lanes; k += width_of<T>) {
+        const index_t at = i * channels * lanes + k;
+        vec<T> y = (load(x + k) - p.mean[c]) * p.scale[c] + p.shift[c];
+        if (other != nullptr) y += load(other + k);
+        if (p.sum != nullptr) store(p.sum + at, y);
+        const vec<T> zero{};
+        store(p.out + at, p.rectified ? (y < zero ? zero : y) : y);
+      }
     }
   }
 }
@@ -303,20 +355,22 @@ inline void norm_difference_of(const norm_difference_loop<T> p) {
   T* out = p.out;
   for (index_t i = 0; i < p.size.positions; ++i) {
     for (index_t c = 0; c < p.size.channels; ++c) {
-      const lane_row<T> centred = load(x + c * lanes) - p.mean[c];
-      lane_row<T> e = (load(d + c * lanes) - p.shift[c]) * p.scale[c] + p.rest[c];
-      e += centred * p.slope[c];
-      if constexpr (Other) e += load(other + c * lanes);
-      if constexpr (Rectified) {
-        lane_row<T> a;
-        if constexpr (Before) {
-          a = load(before + c * lanes);
-        } else {
-          a = centred * p.base_scale[c] + p.base_shift[c];
+      for (index_t k = c * lanes; k < (c + 1) * lanes; k += width_of<T>) {
+        const vec<T> centred = load(x + k) - p.mean[c];
+        vec<T> e = (load(d + k) - p.shift[c]) * p.scale[c] + p.rest[c];
+        e += centred * p.slope[c];
+        if constexpr (Other) e += load(other + k);
+        if constexpr (Rectified) {
+          vec<T> a;
+          if constexpr (Before) {
+            a = load(before + k);
+          } else {
+            a = centred * p.base_scale[c] + p.base_shift[c];
+          }
+          e = relu_difference<T>(a, e);
         }
-        e = relu_difference<T>(a, e);
+        store(out + k, e);
       }
-      store(out + c * lanes, e);
     }
     x += p.x.step * lanes;
     d += p.d.step * lanes;
@@ -347,40 +401,44 @@ void max_difference(const max_difference_loop<T>& parameters) {
       const index_t corner = y * p.stride * p.in_width + x * p.stride;
       const T* const value = p.value.data + (y * p.width + x) * p.value.step * lanes;
       for (index_t c = 0; c < p.channels; ++c, out += lanes) {
-        const lane_row<T> was = load(value + c * lanes);
-        const T* base = p.base.data + (corner * p.base.step + c) * lanes;
-        const T* d = p.d.data + (corner * p.d.step + c) * lanes;
-        lane_row<T> best = above_maximum<T>(load(base), was, load(d));
-        for (index_t row = 0; row < p.kernel; ++row) {
-          for (index_t column = 0; column < p.kernel; ++column) {
-            const index_t from = (row * p.in_width + column) * lanes;
-            const lane_row<T> grown =
-                above_maximum<T>(load(base + from * p.base.step), was, load(d + from * p.d.step));
-            best = best > grown || best != best ? best : grown;
+        for (index_t k = 0; k < lanes; k += width_of<T>) {
+          const vec<T> was = load(value + c * lanes + k);
+          const T* base = p.base.data + (corner * p.base.step + c) * lanes + k;
+          const T* d = p.d.data + (corner * p.d.step + c) * lanes + k;
+          vec<T> best = above_maximum<T>(load(base), was, load(d));
+          for (index_t row = 0; row < p.kernel; ++row) {
+            for (index_t column = 0; column < p.kernel; ++column) {
+              const index_t from = (row * p.in_width + column) * lanes;
+              const vec<T> grown =
+                  above_maximum<T>(load(base + from * p.base.step), was, load(d + from * p.d.step));
+              best = best > grown || best != best ? best : grown;
+            }
           }
+          store(out + k, best);
         }
-        store(out, best);
       }
     }
   }
 }
 
-using row_bits = std::uint32_t __attribute__((vector_size(64)));
+using vec_bits = std::uint32_t __attribute__((vector_size(register_bytes)));
 
 // The upper half of a float, rounded to nearest even; NaN stays NaN.
-inline row_bits rounded(lane_row<float> v) {
-  row_bits bits;
+inline vec_bits rounded(vec<float> v) {
+  vec_bits bits;
   __builtin_memcpy(&bits, &v, sizeof bits);
-  const row_bits nearest = bits + ((bits >> 16 & 1u) + 0x7fffu);
+  const vec_bits nearest = bits + ((bits >> 16 & 1u) + 0x7fffu);
   return (bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : nearest;
 }
 
 void round_to_pairs(index_t positions, index_t channels, const float* in, bfloat16_pair* out) {
   for (index_t i = 0; i < positions; ++i) {
     for (index_t c = 0; c < channels; c += 2, out += lanes) {
-      row_bits both = rounded(load(in + c * lanes)) >> 16;
-      if (c + 1 < channels) both |= rounded(load(in + (c + 1) * lanes)) & 0xffff0000u;
-      __builtin_memcpy(out, &both, sizeof both);
+      for (index_t k = 0; k < lanes; k += width_of<float>) {
+        vec_bits both = rounded(load(in + c * lanes + k)) >> 16;
+        if (c + 1 < channels) both |= rounded(load(in + (c + 1) * lanes + k)) & 0xffff0000u;
+        store(out + k, both);
+      }
     }
     in += channels * lanes;
   }

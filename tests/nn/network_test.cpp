@@ -203,4 +203,30 @@ TEST(nn_network, uniform_weights_keep_to_their_bound) {
   EXPECT_GT(largest, 0.099);
 }
 
+TEST(nn_network, transformers_have_the_names_and_sizes_of_pytorchs_modules) {
+  const nn::network net = nn::transformer({.tokens = 6,
+                                           .entries = 11,
+                                           .width = 8,
+                                           .heads = 2,
+                                           .layers = 1,
+                                           .feed_forward = 12,
+                                           .classes = 4});
+  const auto dims = [&](const std::string& name) { return net.parameter(name).dims; };
+  EXPECT_EQ(dims("embedding.weight"), (std::vector<index_t>{11, 8}));
+  EXPECT_EQ(dims("positions.weight"), (std::vector<index_t>{6, 8}));
+  EXPECT_EQ(dims("encoder.layers.0.self_attn.in_proj_weight"), (std::vector<index_t>{24, 8}));
+  EXPECT_EQ(dims("encoder.layers.0.self_attn.in_proj_bias"), (std::vector<index_t>{24}));
+  EXPECT_EQ(dims("encoder.layers.0.self_attn.out_proj.weight"), (std::vector<index_t>{8, 8}));
+  EXPECT_EQ(dims("encoder.layers.0.linear1.weight"), (std::vector<index_t>{12, 8}));
+  EXPECT_EQ(dims("encoder.layers.0.norm2.bias"), (std::vector<index_t>{8}));
+  // Four maps of a position, twice the products of all pairs of positions, and the classes.
+  EXPECT_EQ(net.multiplications(), 6 * (24 * 8 + 8 * 8 + 2 * 8 * 12) + 2 * 6 * 6 * 8 + 8 * 4);
+}
+
+TEST(nn_network, transformers_that_cannot_be_are_refused) {
+  EXPECT_TRUE(contains(complaint([] { nn::transformer({.width = 8, .heads = 3}); }),
+                       "width must be a multiple of heads, got 8 and 3"));
+  EXPECT_TRUE(contains(complaint([] { nn::transformer({.tokens = 0}); }), "must be at least 1"));
+}
+
 }  // namespace

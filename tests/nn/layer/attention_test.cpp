@@ -24,6 +24,23 @@ TEST(nn_attention, of_large_scores) {
   expect_textbook({net, noise<double>(17 * 30, 7, 15), 17}, 1e5);
 }
 
+// Layer norms before attention and maps, and after them.
+TEST(nn_attention, of_transformers) {
+  for (const bool first : {false, true}) {
+    const nn::network net = nn::transformer({.tokens = 3,
+                                             .entries = 7,
+                                             .width = 4,
+                                             .heads = 2,
+                                             .layers = 1,
+                                             .feed_forward = 5,
+                                             .classes = 3,
+                                             .norm_first = first});
+    std::vector<double> tokens;
+    for (index_t i = 0; i < 17 * 3; ++i) tokens.push_back(static_cast<double>(i * i % 7));
+    expect_textbook({net, tokens, 17, false}, 20000);
+  }
+}
+
 TEST(nn_attention, asks_for_queries_keys_and_values) {
   nn::network net({8, 4, 1});
   EXPECT_TRUE(contains(complaint([&] { net.attention(0, {.heads = 2}); }),

@@ -3,7 +3,6 @@
 // each probe: [probe][sample][position][channel].
 #pragma once
 
-#include <cstdint>
 #include <type_traits>
 
 #include "src/nn/extent.hpp"
@@ -54,6 +53,8 @@ struct change {
   int all_channels = 0;
   index_t rows = 0;  // samples x positions
 
+  // Numbers of a probe.
+  ZO_HD index_t items() const { return how == extent::channel ? rows : rows * all_channels; }
   ZO_HD int channel(index_t probe) const { return channels[probe] + shift; }
   ZO_HD T number(index_t i) const {
     if constexpr (std::is_same_v<T, float>) {

@@ -1,6 +1,8 @@
 // The launches that networks are made of, by the file that has them.
 #pragma once
 
+#include <cmath>
+
 #include "cuda/nn/change.hpp"
 
 #include <cuda_runtime_api.h>
@@ -158,6 +160,89 @@ void mean_pool_changes(cudaStream_t stream, index_t probes, index_t samples, con
 template <class T>
 void subsample_changes(cudaStream_t stream, index_t probes, index_t samples, const window& w,
                        const change<T>& d, const sink<T>& out);
+
+// ---- layer/embedding.cu ----
+
+template <class T>
+struct embedding_table {
+  index_t entries;
+  int channels;
+  const T* numbers;
+};
+
+template <class T>
+void embedding_values(cudaStream_t stream, index_t rows, const embedding_table<T>& table,
+                      const T* tokens, T* out);
+template <class T>
+void begin_embedding(cudaStream_t stream, const probe_group<T>& group, index_t rows, int channels,
+                     const T* tokens);
+template <class T>
+void embedding_changes(cudaStream_t stream, index_t probes, const embedding_table<T>& table,
+                       const change<T>& d, const T* tokens, const T* value, const sink<T>& out);
+
+// ---- layer/positions.cu ----
+
+template <class T>
+void positions_values(cudaStream_t stream, index_t samples, const window& w, const T* table,
+                      const T* x, T* out);
+template <class T>
+void begin_positions(cudaStream_t stream, const probe_group<T>& group, const window& w,
+                     index_t samples);
+template <class T>
+void positions_changes(cudaStream_t stream, index_t probes, const change<T>& d, const sink<T>& out);
+
+// ---- layer/layer_norm.cu ----
+
+// What is known of a layer norm, by row.
+struct row_moments {
+  double *mean, *root;
+};
+
+template <class T>
+void layer_norm_values(cudaStream_t stream, index_t rows, int channels, double epsilon,
+                       const row_moments& norm, const T* gamma, const T* beta, const T* x, T* out);
+template <class T>
+void begin_row_gamma(cudaStream_t stream, const probe_group<T>& group, index_t rows, int channels,
+                     const T* x, const row_moments& norm);
+template <class T>
+void layer_norm_changes(cudaStream_t stream, index_t probes, const change<T>& d, double epsilon,
+                        const row_moments& norm, const T* gamma, const T* x, const sink<T>& out);
+
+// ---- layer/gelu.cu ----
+
+template <class T>
+void gelu_values(cudaStream_t stream, index_t numbers, const T* x, T* out);
+template <class T>
+void gelu_changes(cudaStream_t stream, index_t probes, const change<T>& d, const T* x,
+                  const sink<T>& out);
+
+// ---- layer/attention.cu ----
+
+struct attention_shape {
+  int heads, size, area;  // size: channels of a head
+  bool causal;
+
+  ZO_HD int in_channels() const { return 3 * heads * size; }
+  ZO_HD index_t scores() const { return index_t{heads} * area * area; }  // of a sample
+  // Positions that position i attends to.
+  ZO_HD int seen(int i) const { return causal ? i + 1 : area; }
+  ZO_HD double scale() const { return 1 / std::sqrt(static_cast<double>(size)); }
+};
+
+// Probabilities and their logarithms: [sample][head][position][position attended to].
+template <class T>
+struct attention_base {
+  T *p, *log_p;
+};
+
+template <class T>
+void attention_values(cudaStream_t stream, index_t samples, const attention_shape& a,
+                      const attention_base<T>& base, const T* x, T* out);
+// `changes` is room for as many numbers of each probe as there are scores.
+template <class T>
+void attention_changes(cudaStream_t stream, index_t probes, index_t samples,
+                       const attention_shape& a, const attention_base<T>& base, const change<T>& d,
+                       const T* x, T* changes, const sink<T>& out);
 
 // ---- loss.cu ----
 

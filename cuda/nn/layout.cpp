@@ -44,6 +44,8 @@ class layout_maker {
     }
     known_[at(u.last)] = made.out;
     if (r.normed && state_.trains()) place_norm(u, made);
+    const nn::node& n = state_.nodes()[at(u.last)];
+    if (n.what == nn::operation::attention) place_scores(n, made);
     for (const index_t id : r.released) release(id);
     return made;
   }
@@ -76,6 +78,13 @@ class layout_maker {
     made.responses = memory_.take(responses);
     if (sums > 0) memory_.give_back(made.sums, sums);
     memory_.give_back(made.responses, responses);
+  }
+
+  void place_scores(const nn::node& n, placed_unit& made) {
+    const index_t bytes =
+        state_.samples * attention_of(n).scores() * static_cast<index_t>(sizeof(T));
+    made.scores = memory_.take(bytes);
+    memory_.give_back(made.scores, bytes);
   }
 
   void release(index_t id) {

@@ -57,8 +57,6 @@ network_objective<T>::network_objective(const policy& on, const nn::network& net
             " numbers, more than 31 bits count");
   }
   for (const node& n : net.nodes()) {
-    require(n.what < operation::embedding, who, ": ", nn::traits_of(n.what).name,
-            " has no form for a GPU; train this network on the CPU");
     require(std::max(n.in.height, n.in.width) + 2 * n.padding < std::numeric_limits<int>::max(),
             who, ": ", n.name, ": a padding of ", n.padding, " is more than 31 bits count");
   }

@@ -42,6 +42,12 @@ loss_targets network_state<T>::targets() const {
 }
 
 template <class T>
+embedding_table<T> network_state<T>::table_of(const node& n) const {
+  return {net.parameters()[at(n.weight)].dims.front(), static_cast<int>(n.out.channels),
+          parameter(n.weight)};
+}
+
+template <class T>
 void network_state<T>::check_call(index_t dimension, cudaStream_t given) const {
   require(given == on.stream(), who,
           ": the stream is not that of the objective's policy; make one objective a stream");
@@ -118,11 +124,16 @@ void network_state<T>::evaluate(index_t id) {
     case operation::subsample:
       return subsample_changes(stream(), 1, samples, w, all, to);
     case operation::embedding:
+      return embedding_values(stream(), rows(id), table_of(n), in, out);
     case operation::positions:
+      return positions_values(stream(), samples, w, parameter(n.weight), in, out);
     case operation::layer_norm:
+      return layer_norm_values(stream(), rows(id), w.in_channels, n.epsilon, row_norms[at(id)],
+                               parameter(n.weight), parameter(n.bias), in, out);
     case operation::gelu:
+      return gelu_values(stream(), numbers(id), in, out);
     case operation::attention:
-      return;  // refused by network_objective
+      return attention_values(stream(), samples, attention_of(n), attentions[at(id)], in, out);
   }
 }
 
@@ -179,13 +190,14 @@ void network_state<T>::move_statistics(span<T> statistics, double momentum) {
   }
 }
 
-#define ZO_PASS(T)                                                         \
-  template loss_targets network_state<T>::targets() const;                 \
-  template void network_state<T>::set_up(const network_batch<T>&);         \
-  template void network_state<T>::run(const T*);                           \
-  template void network_state<T>::round_weights();                         \
-  template void network_state<T>::check_call(index_t, cudaStream_t) const; \
-  template void network_state<T>::run_loss(double*);                       \
+#define ZO_PASS(T)                                                           \
+  template loss_targets network_state<T>::targets() const;                   \
+  template embedding_table<T> network_state<T>::table_of(const node&) const; \
+  template void network_state<T>::set_up(const network_batch<T>&);           \
+  template void network_state<T>::run(const T*);                             \
+  template void network_state<T>::round_weights();                           \
+  template void network_state<T>::check_call(index_t, cudaStream_t) const;   \
+  template void network_state<T>::run_loss(double*);                         \
   template void network_state<T>::move_statistics(span<T>, double)
 ZO_PASS(float);
 ZO_PASS(double);

@@ -30,12 +30,12 @@ struct window_place {
   }
 };
 
-// An element of the output of a pool: its row and channel, of all or of the probe's.
+// A number of a difference: its row and channel, of all or of the probe's.
 template <class T>
-struct pool_element {
+struct element_of {
   int row, channel;
   index_t out;
-  __device__ pool_element(const change<T>& d, index_t probe, index_t item, index_t items)
+  __device__ element_of(const change<T>& d, index_t probe, index_t item, index_t items)
       : out(probe * items + item) {
     if (d.how == extent::channel) {
       row = static_cast<int>(item);

@@ -81,6 +81,13 @@ void group<T>::begin(const nn::view& moved, const index_t* order, const index_t*
     case operation::batch_norm:
       return begin_gamma(s_.stream(), probes, s_.rows(id), static_cast<int>(n.in.channels), x,
                          s_.norms[at(id)]);
+    case operation::embedding:
+      return begin_embedding(s_.stream(), probes, s_.rows(id), static_cast<int>(n.out.channels), x);
+    case operation::positions:
+      return begin_positions(s_.stream(), probes, s_.windows[at(id)], s_.samples);
+    case operation::layer_norm:
+      return begin_row_gamma(s_.stream(), probes, s_.rows(id), static_cast<int>(n.in.channels), x,
+                             s_.row_norms[at(id)]);
     case operation::input:
     case operation::relu:
     case operation::max_pool:
@@ -88,6 +95,8 @@ void group<T>::begin(const nn::view& moved, const index_t* order, const index_t*
     case operation::global_average_pool:
     case operation::add:
     case operation::subsample:
+    case operation::gelu:
+    case operation::attention:
       return;  // without parameters
   }
 }
@@ -97,6 +106,7 @@ void group<T>::follow(const placed_unit& p) {
   const nn::detail::unit& u = s_.unit(p);
   const node& n = s_.nodes()[at(u.last)];
   const window& w = s_.windows[at(u.last)];
+  const T* const x = s_.value(n.first);
   const change<T> main = change_of(p.main, p.what.main_node);
   sink<T> out;
   if (p.out.rounded) {
@@ -111,23 +121,28 @@ void group<T>::follow(const placed_unit& p) {
     case operation::linear:
       return follow_product(p, main, out);
     case operation::max_pool:
-      return max_pool_changes(s_.stream(), count_, s_.samples, w, main, s_.value(n.first),
-                              s_.value(u.last), out);
+      return max_pool_changes(s_.stream(), count_, s_.samples, w, main, x, s_.value(u.last), out);
     case operation::average_pool:
     case operation::global_average_pool:
       return mean_pool_changes(s_.stream(), count_, s_.samples, w, main, out);
     case operation::subsample:
       return subsample_changes(s_.stream(), count_, s_.samples, w, main, out);
+    case operation::embedding:
+      return embedding_changes(s_.stream(), count_, s_.table_of(n), main, x, s_.value(u.last), out);
+    case operation::positions:
+      return positions_changes(s_.stream(), count_, main, out);
+    case operation::layer_norm:
+      return layer_norm_changes(s_.stream(), count_, main, n.epsilon, s_.row_norms[at(u.last)],
+                                s_.parameter(n.weight), x, out);
+    case operation::gelu:
+      return gelu_changes(s_.stream(), count_, main, x, out);
+    case operation::attention:
+      return attention_changes(s_.stream(), count_, s_.samples, attention_of(n),
+                               s_.attentions[at(u.last)], main, x, numbers<T>(p.scores), out);
     case operation::batch_norm:
     case operation::relu:
     case operation::add:
       return follow_chain(p, main, out);
-    case operation::embedding:
-    case operation::positions:
-    case operation::layer_norm:
-    case operation::gelu:
-    case operation::attention:
-      return;  // refused by network_objective
   }
 }
 

@@ -26,8 +26,9 @@ struct placed : nn::detail::change {
 struct placed_unit {
   nn::detail::reached what;
   placed main{}, other{}, out{};
-  bool tensor = false;                // products on tensor cores
-  index_t sums = -1, responses = -1;  // of a batch norm whose statistics follow, while it is made
+  bool tensor = false;  // products on tensor cores
+  // While it is made: of a batch norm whose statistics follow, or of an attention.
+  index_t sums = -1, responses = -1, scores = -1;
 };
 
 // What follows where one node has changed.
@@ -60,11 +61,13 @@ struct network_state {
   bool prepared = false;
   index_t multiplications = 0;  // of probes since then
   buffer kept{}, scratch{};
-  std::vector<T*> values{};           // by node
-  std::vector<T*> arranged{};         // weights, by node
-  std::vector<bfloat16*> rounded{};   // by node
-  std::vector<norm_base<T>> norms{};  // by node
-  T* partial = nullptr;               // sums of a batch norm
+  std::vector<T*> values{};                     // by node
+  std::vector<T*> arranged{};                   // weights, by node
+  std::vector<bfloat16*> rounded{};             // by node
+  std::vector<norm_base<T>> norms{};            // by node
+  std::vector<row_moments> row_norms{};         // by node
+  std::vector<attention_base<T>> attentions{};  // by node
+  T* partial = nullptr;                         // sums of a batch norm
   double *loss_kept = nullptr, *parts = nullptr;
 
   static std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
@@ -82,9 +85,12 @@ struct network_state {
            has_tensor_form(windows[at(id)]);
   }
   const nn::detail::unit& unit(const placed_unit& u) const { return plan.units[at(u.what.unit)]; }
+  embedding_table<T> table_of(const nn::node& n) const;
   loss_targets targets() const;
 
   // memory.cpp
+  template <class Keep>
+  void keep_of_layer(index_t id, const Keep& keep);
   void lay_out();
   index_t take_room(const std::vector<std::pair<const layout*, index_t>>& asked,
                     index_t order_bytes);
@@ -106,6 +112,11 @@ struct network_state {
   void probe(std::span<const index_t> known, span<const index_t> coordinates, span<const T> steps,
              span<double> differences);
 };
+
+inline attention_shape attention_of(const nn::node& n) {
+  return {static_cast<int>(n.heads), static_cast<int>(n.out.channels / n.heads),
+          static_cast<int>(n.in.area()), n.causal};
+}
 
 // How many of `count` probes go together, in shares of about the same size.
 inline index_t together(const layout& way, index_t count, index_t room) {

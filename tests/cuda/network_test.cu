@@ -48,6 +48,12 @@ struct trial {
     for (std::size_t i = 0; i < off.size(); ++i) parameters[i] += off[i];
     for (double& s : statistics) s += 0.25;
     inputs = normal(count * net.nodes().front().out.size(), 7, 1);
+    if (net.nodes()[1].what == nn::operation::embedding) {
+      const zo::index_t entries = net.parameters().front().dims.front();
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        inputs[i] = static_cast<double>(static_cast<zo::index_t>(i * i) % entries);
+      }
+    }
     wanted = normal(count * net.output().size(), 8, 1);
     for (zo::index_t b = 0; b < count; ++b) classes.push_back(b * 7 % net.output().size());
     // What float and bfloat16 hold is what double is asked about.
@@ -199,12 +205,35 @@ nn::network oddities() {
   return net;
 }
 
+// Both orders of norms and sums, both activations; and an attention whose queries, keys and values
+// change in one channel alone.
+nn::network transformer(bool first, zo::index_t width = 8) {
+  return nn::transformer({.tokens = 5,
+                          .entries = 7,
+                          .width = width,
+                          .heads = 2,
+                          .layers = 1,
+                          .feed_forward = width + 8,
+                          .classes = 3,
+                          .activation = first ? nn::activation::relu : nn::activation::gelu,
+                          .norm_first = first,
+                          .causal = first});
+}
+nn::network attended() {
+  nn::network net({6, 3, 2});
+  zo::index_t x = net.gelu(net.positions(net.input(), "p"));
+  x = net.positions(net.attention(x, {.heads = 1}), "q");
+  net.layer_norm(net.add(x, net.gelu(x)), "n");
+  return net;
+}
+
 TEST_F(gpu_network, differences_of_every_layer_in_double_are_those_of_the_cpu) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     for (const bool squared : {false, true}) {
-      for (const nn::network& net : {mixture(), oddities(), residual(4, nn::shortcut::identity),
-                                     residual(4, nn::shortcut::projection),
-                                     nn::adjustable_cnn({3, 16, 16}, 5, 2), nn::mlp({12, 9, 4})}) {
+      for (const nn::network& net :
+           {mixture(), oddities(), residual(4, nn::shortcut::identity),
+            residual(4, nn::shortcut::projection), nn::adjustable_cnn({3, 16, 16}, 5, 2),
+            nn::mlp({12, 9, 4}), transformer(false), transformer(true), attended()}) {
         trial t(net, 6, mode);
         t.squared = squared;
         expect_differences<double>(t, 1e-9, 1e-12);
@@ -216,7 +245,8 @@ TEST_F(gpu_network, differences_of_every_layer_in_double_are_those_of_the_cpu) {
 TEST_F(gpu_network, differences_in_float) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     for (const nn::network& net : {mixture(), oddities(), residual(6, nn::shortcut::identity),
-                                   residual(4, nn::shortcut::projection)}) {
+                                   residual(4, nn::shortcut::projection), transformer(false),
+                                   transformer(true), attended()}) {
       expect_differences<float>(trial(net, 6, mode), 3e-4, 3e-6);
     }
   }
@@ -285,7 +315,8 @@ double textbook_loss(const trial& t, const std::vector<double>& parameters) {
 
 TEST_F(gpu_network, differences_are_those_of_a_textbook) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
-    for (const nn::network& net : {mixture(), oddities(), residual(4, nn::shortcut::identity)}) {
+    for (const nn::network& net : {mixture(), oddities(), residual(4, nn::shortcut::identity),
+                                   transformer(false), transformer(true), attended()}) {
       const trial t(net, 3, mode);
       const auto coordinates = some_coordinates(net);
       const std::vector<double> steps(coordinates.size(), 1e-2);
@@ -325,7 +356,8 @@ nn::network wide() {
 TEST_F(gpu_network, differences_in_bfloat16) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     for (const nn::network& net :
-         {wide(), residual(16, nn::shortcut::identity), residual(32, nn::shortcut::projection)}) {
+         {wide(), residual(16, nn::shortcut::identity), residual(32, nn::shortcut::projection),
+          transformer(false, 16)}) {
       const trial t(net, 2, mode);
       std::vector<zo::index_t> coordinates;  // one of each parameter tensor
       for (const nn::view& v : net.parameters()) coordinates.push_back(v.offset + v.size / 2);
@@ -349,10 +381,15 @@ TEST_F(gpu_network, differences_in_bfloat16) {
 
 // Few bytes make groups of few probes: the same bits.
 TEST_F(gpu_network, the_same_bits_however_many_probes_go_together) {
-  for (const auto products : {nn::products::exact, nn::products::bfloat16}) {
-    const bool exact = products == nn::products::exact;
-    const trial t(exact ? mixture() : residual(16, nn::shortcut::projection), 2,
-                  nn::norm_mode::train);
+  struct example {
+    nn::network net;
+    nn::products products;
+  };
+  for (const auto& [net, products] :
+       {example{mixture(), nn::products::exact}, example{transformer(false), nn::products::exact},
+        example{residual(16, nn::shortcut::projection), nn::products::bfloat16},
+        example{transformer(true, 16), nn::products::bfloat16}}) {
+    const trial t(net, 2, nn::norm_mode::train);
     const there<float> data(on(), t);
     const std::vector<zo::index_t> coordinates = some_coordinates(t.net);
     const std::vector<float> steps(coordinates.size(), 1e-2F);
@@ -447,6 +484,33 @@ TEST_F(gpu_network, estimates_are_those_of_the_cpu) {
     EXPECT_LT(distance_to_cpu(on(), f, t, zo::cge({.coordinates = zo::random_coordinates{40}})),
               1e-9);
   }
+}
+
+TEST_F(gpu_network, estimates_of_a_transformer_are_those_of_the_cpu) {
+  const trial t(transformer(false), 4, nn::norm_mode::train);
+  const there<double> data(on(), t);
+  auto f = data.objective(on(), t);
+  EXPECT_LT(distance_to_cpu(on(), f, t, zo::cge({.smoothing = 1e-3})), 1e-9);
+  EXPECT_LT(distance_to_cpu(on(), f, t, zo::rge({.directions = 3, .smoothing = 1e-2})), 1e-9);
+}
+
+// Another token at one position, which is one that there is or none.
+TEST_F(gpu_network, tokens_that_move_have_another_row) {
+  nn::network net({1, 3, 1});
+  net.linear(net.embedding(net.positions(net.input(), "shift"), "table", 4, 2), "l", 3);
+  trial t(net, 2, nn::norm_mode::eval);
+  std::fill_n(t.parameters.begin(), 3, 0.0);
+  t.inputs = {0, 1, 3, 2, 2, 3};
+  const std::vector<zo::index_t> coordinates = {0, 1, 1, 2, 2};
+  const std::vector<double> steps = {1, -1, 0, -2, 1};
+  double value = 0, wanted_value = 0;
+  const auto found = on_device<double>(t, {}, value, coordinates, steps);
+  const auto wanted = on_host(t, nn::cross_entropy(t.classes, net.output().size()), wanted_value,
+                              coordinates, steps);
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(found[k], wanted[k], 1e-13) << k;
+  EXPECT_NE(found[0], 0);
+  EXPECT_EQ(found[2], 0);
+  EXPECT_TRUE(std::isnan(found[4]) && std::isnan(wanted[4]));
 }
 
 // A whole run, by probes: as on the CPU, step after step.

@@ -15,7 +15,7 @@ struct mean_change_piece {
   index_t items;
   sink<T> out;
   __device__ void operator()(index_t probe, index_t item) const {
-    const pool_element<T> e(d, probe, item, items);
+    const element_of<T> e(d, probe, item, items);
     const window_place at(w, e.row);
     out.put(e.out, nn::detail::mean_of<T>(w.taps(), taps_of{w, d, probe, at, e.channel}));
   }

@@ -35,7 +35,7 @@ struct max_change_piece {
   const T *x, *value;
   sink<T> out;
   __device__ void operator()(index_t probe, index_t item) const {
-    const pool_element<T> e(d, probe, item, items);
+    const element_of<T> e(d, probe, item, items);
     const window_place at(w, e.row);
     const T was = value[static_cast<index_t>(e.row) * w.in_channels + e.channel];
     T best = 0;

@@ -106,7 +106,7 @@ template <class T>
 std::vector<T> pass_values<T>::rows_of(index_t node) const {
   const shape& s = base.at(node).out;
   std::vector<T> rows(at(base.samples * s.size()));
-  if (!base.values[at(node)].empty()) {
+  if (node == 0 || base.how->of(node).keeps(node)) {
     from_lanes(s, base.samples, base.data(node), rows.data());
     return rows;
   }

@@ -21,6 +21,8 @@ struct unit {
 
   bool has(index_t node) const { return node == last || node == norm || node == sum; }
   bool keeps_sum() const { return sum >= 0 && relu >= 0; }
+  /// Whether the value of a node of the unit is there after it.
+  bool keeps(index_t node) const { return node == last || (node == sum && relu >= 0); }
   /// The node whose layer evaluates the unit.
   index_t head() const { return norm >= 0 ? norm : sum >= 0 ? sum : last; }
 };

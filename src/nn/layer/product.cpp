@@ -73,15 +73,15 @@ void product<T>::run(batch<T>& of, const pass_call<T>& call) {
 template <class T>
 void product<T>::prepare_differences(const batch<T>& of, products how) {
   const T* const weight = of.parameter(node_.weight).data();
-  const bool in_pairs = has_pairs(node_, how);
-  if (in_pairs || !has_tiles(node_)) {
+  in_pairs_ = has_pairs(node_, how);
+  if (in_pairs_ || !has_tiles(node_)) {
     tiles_ = lane_vector<T>();
   } else {
     pack_tiles(node_, weight, tiles_);
   }
-  if (!in_pairs) pairs_ = std::vector<bfloat16_pair>();
+  if (!in_pairs_) pairs_ = std::vector<bfloat16_pair>();
   if constexpr (std::same_as<T, float>) {
-    if (in_pairs) pack_pairs(node_, weight, pairs_);
+    if (in_pairs_) pack_pairs(node_, weight, pairs_);
   }
 }
 
@@ -159,7 +159,7 @@ void product<T>::follow_group(const question<T>& q, index_t group) const {
   };
   q.scratch->begin(scratch_bytes());
   if constexpr (std::same_as<T, float>) {
-    if (!single && !pairs_.empty()) {
+    if (!single && in_pairs_) {
       const index_t channels = pairs_of(n.in.channels);
       auto* const rounded = q.scratch->template take<bfloat16_pair>(n.in.area() * channels * lanes);
       best_pair_loops().round(n.in.area(), n.in.channels, d, rounded);

@@ -33,7 +33,8 @@ class product final : public copied_layer<T, product<T>> {
   template <class Run>
   void each_chunk(const question<T>& q, index_t group, const Run& run) const;
 
-  bool makes_sums_;  // for the batch norm that follows
+  bool makes_sums_;        // for the batch norm that follows
+  bool in_pairs_ = false;  // products of differences
   std::vector<position_run> runs_;
   std::vector<chunk> chunks_;
   lane_vector<T> packed_, tiles_;

@@ -1,4 +1,4 @@
-#include "nn/layer/check.hpp"
+#include "layer_check.hpp"
 
 namespace {
 
@@ -18,14 +18,14 @@ TEST(nn_attention, of_a_network_is_the_textbooks) {
 }
 
 // Scores of hundreds: one position has all of the attention, and then another one.
-TEST(nn_attention, of_large_scores) {
+TEST(nn_attention, of_large_scores_is_the_textbooks) {
   nn::network net({6, 5, 1});
   net.attention(net.input(), {.heads = 1});
   expect_textbook({net, noise<double>(17 * 30, 7, 15), 17}, 1e5);
 }
 
 // Layer norms before attention and maps, and after them.
-TEST(nn_attention, of_transformers) {
+TEST(nn_attention, of_transformers_is_the_textbooks) {
   for (const bool first : {false, true}) {
     const nn::network net = nn::transformer({.tokens = 3,
                                              .entries = 7,

@@ -1,4 +1,4 @@
-#include "nn/layer/check.hpp"
+#include "layer_check.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "nn/layer/check.hpp"
+#include "layer_check.hpp"
 
 namespace {
 
@@ -13,7 +13,7 @@ TEST(nn_layer_norm, of_a_network_is_the_textbooks) {
 }
 
 // Channels that are nearly alike: what is left of them after the mean is nearly all rounding.
-TEST(nn_layer_norm, of_a_large_mean) {
+TEST(nn_layer_norm, of_a_large_mean_is_the_textbooks) {
   nn::network net({6, 2, 1});
   net.layer_norm(net.input(), "n");
   std::vector<double> inputs = noise<double>(17 * 12, 7, 1);

@@ -28,10 +28,10 @@ ZO_HD inline double small_normal_cdf_difference(double x, double d) {
   return half * sum * 0.39894228040143267794;
 }
 
-// Phi(x + d) - Phi(x): of numbers of the same tail, so that no two near 1 are subtracted.
+// Phi(x + d) - Phi(x).
 ZO_HD inline double normal_cdf_difference(double x, double d) {
   if (std::fabs(d) * (1 + std::fabs(x)) < 1) return small_normal_cdf_difference(x, d);
-  return x > 0 ? normal_cdf(-x) - normal_cdf(-(x + d)) : normal_cdf(x + d) - normal_cdf(x);
+  return normal_cdf(x + d) - normal_cdf(x);
 }
 
 // gelu(x + d) - gelu(x) = d Phi(x + d) + x (Phi(x + d) - Phi(x)).

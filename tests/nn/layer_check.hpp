@@ -1,30 +1,10 @@
-// A layer in a small network, against the textbook: its values, what a change of all inputs does,
-// and what one element of each parameter does, also of the layers before and behind it.
+// Layers on the CPU against the textbook: values, what a change of all inputs does, and what one
+// element of each parameter does, also of the layers before and behind.
 #pragma once
 
-#include "nn/naive.hpp"
-#include "nn/trial.hpp"
+#include "nn/layer_case.hpp"
 
 namespace testing_nn {
-
-struct layer_case {
-  nn::network net;
-  std::vector<double> inputs;  // of `count` samples
-  index_t count;
-  bool inputs_move = true;  // false for tokens
-  nn::norm_mode mode = nn::norm_mode::train;
-
-  std::vector<wide> outputs(const std::vector<wide>& parameters,
-                            const std::vector<wide>& at) const {
-    return naive_forward<wide>(
-               net, parameters,
-               std::vector<wide>(static_cast<std::size_t>(net.statistic_count()), 0.5), at, count,
-               mode)
-        .back();
-  }
-};
-
-inline std::vector<wide> widened(const auto& values) { return {values.begin(), values.end()}; }
 
 // Errors are compared with the largest difference of the same sample, whose rounding may reach all
 // of them, and never with less than `least`: a bias of keys changes nothing but by rounding.
@@ -46,40 +26,32 @@ void expect_close(std::span<const T> made, const std::vector<wide>& after,
 
 template <class T>
 void expect_textbook(const layer_case& c, double units) {
-  const auto narrow = [](const std::vector<double>& v) {
-    return std::vector<T>(v.begin(), v.end());
-  };
-  const std::vector<T> parameters = noise<T>(c.net.parameter_count(), 41, 0.7);
-  const std::vector<T> inputs = narrow(c.inputs);
+  const std::vector<T> parameters = c.parameters<T>(), inputs(c.inputs.begin(), c.inputs.end());
   const std::vector<wide> p = widened(parameters), x = widened(inputs);
   nn::forward_pass<T> pass(c.net);
-  const std::vector<T> statistics(static_cast<std::size_t>(c.net.statistic_count()), T(0.5));
-  pass.run(parameters, statistics, inputs, c.count, c.mode);
+  pass.run(parameters, c.statistics<T>(), inputs, c.count, c.mode);
   const std::vector<wide> before = c.outputs(p, x);
   const index_t size = c.net.output().size();
   expect_close<T>(pass.outputs(), before, std::vector<wide>(before.size()), size, units, 0.01,
                   "values");
   pass.prepare_differences();
   nn::difference_pass<T> follow(pass);
-  for (const double step : {1e-12, 1e-3, 30.0}) {
+  for (const double step : layer_steps) {
     const std::string of_step = " at a step of " + std::to_string(step);
+    const double allowed = units * (1 + step), least = step / 100;
     if (c.inputs_move) {
       const std::vector<T> moved = noise<T>(static_cast<index_t>(inputs.size()), 43, step);
       std::vector<wide> at = x;
       for (std::size_t i = 0; i < at.size(); ++i) at[i] += moved[i];
       expect_close<T>(follow.from(0, moved, nn::coupling::batch), c.outputs(p, at), before, size,
-                      units * (1 + step), step / 100, "inputs" + of_step);
+                      allowed, least, "inputs" + of_step);
     }
-    for (const nn::view& v : c.net.parameters()) {
-      for (index_t element = 0; element < v.size; element += 1 + v.size / 5) {
-        std::vector<wide> at = p;
-        const T h = static_cast<T>(step);
-        at[static_cast<std::size_t>(v.offset + element)] += h;
-        expect_close<T>(follow(v.offset + element, h), c.outputs(at, x), before, size,
-                        units * (1 + step), step / 100,
-                        v.name + "[" + std::to_string(element) + "]" + of_step);
-      }
-    }
+    each_parameter(c.net, [&](const nn::view& v, index_t element) {
+      const T h = static_cast<T>(step);
+      expect_close<T>(follow(v.offset + element, h), outputs_after(c, p, x, v.offset + element, h),
+                      before, size, allowed, least,
+                      v.name + "[" + std::to_string(element) + "]" + of_step);
+    });
   }
 }
 

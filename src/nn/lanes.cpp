@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(ZO_HAS_AMX_KERNELS)
+#include <cpuid.h>
+#endif
 
 #include "zo/bfloat16.hpp"
 #include "zo/direction.hpp"
@@ -135,8 +138,20 @@ index_t transformed_size(const node& n) {
   return n.in.width / tile * sums_of_tile * (4 * n.in.channels + n.out.channels) * lanes;
 }
 
+namespace {
+
+index_t tiles_of(index_t numbers, index_t size) { return (numbers + size - 1) / size; }
+
+}  // namespace
+
+bool has_pairs(const node& n, products how) {
+  return how == products::bfloat16 && mixes(n.what) && n.in.channels >= 64 &&
+         best_pair_loops() != nullptr;
+}
+
 index_t pairs_bytes(const node& n) {
-  return blocks_of(n.out.channels) * taps_of(n) * pairs_of(n.in.channels) * block_channels *
+  return tiles_of(n.out.channels, channels_of_tile) * taps_of(n) *
+         tiles_of(pairs_of(n.in.channels), pairs_of_tile) * channels_of_tile * pairs_of_tile *
          static_cast<index_t>(sizeof(bfloat16_pair));
 }
 
@@ -254,42 +269,45 @@ void pack_tiles(const node& n, const T* weight, lane_vector<T>& packed) {
 }
 
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed) {
-  lane_vector<float> values;
-  pack_weights(n, weight, values);
-  const index_t channels = n.in.channels, pairs = pairs_of(channels);
-  const index_t rows = static_cast<index_t>(values.size()) / block_channels / channels;
-  packed.resize(static_cast<std::size_t>(rows * pairs * block_channels));
-  for (index_t row = 0; row < rows; ++row) {
+  const index_t taps = taps_of(n), channels = n.in.channels;
+  const index_t steps = tiles_of(pairs_of(channels), pairs_of_tile);
+  packed.assign(static_cast<std::size_t>(pairs_bytes(n)) / sizeof(bfloat16_pair), {0});
+  for (index_t o = 0; o < n.out.channels; ++o) {
     for (index_t c = 0; c < channels; ++c) {
-      for (index_t o = 0; o < block_channels; ++o) {
-        const auto at = static_cast<std::size_t>((row * channels + c) * block_channels + o);
-        const std::uint32_t half = bfloat16(values[at]).bits;
-        bfloat16_pair& pair =
-            packed[static_cast<std::size_t>((row * pairs + c / 2) * block_channels + o)];
-        pair.bits = c % 2 == 0 ? half : pair.bits | half << 16;
+      for (index_t tap = 0; tap < taps; ++tap) {
+        const index_t pair = c / 2;
+        const index_t in_tile = (o / channels_of_tile * taps + tap) * steps + pair / pairs_of_tile;
+        const index_t at = (in_tile * channels_of_tile + o % channels_of_tile) * pairs_of_tile +
+                           pair % pairs_of_tile;
+        const std::uint32_t half = bfloat16(weight[(o * channels + c) * taps + tap]).bits;
+        packed[static_cast<std::size_t>(at)].bits |= c % 2 == 0 ? half : half << 16;
       }
     }
   }
 }
 
-const pair_loops& best_pair_loops() {
-  static const pair_loops best = [] {
-    [[maybe_unused]] const std::string_view set = instruction_set();
-#if defined(ZO_HAS_BFLOAT16_KERNELS)
-    if (set == "avx512" && __builtin_cpu_supports("avx512bf16")) {
-      return pair_loops_of_set::avx512_bf16();
-    }
+#if defined(ZO_HAS_AMX_KERNELS)
+namespace {
+
+bool has_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned bfloat16_tiles = 1U << 22, tiles = 1U << 24;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & bfloat16_tiles) != 0 &&
+         (d & tiles) != 0;
+}
+
+}  // namespace
 #endif
-#if defined(ZO_HAS_X86_KERNELS)
-    if (set == "avx512") return pair_loops_of_set::avx512();
-    if (set == "avx2") return pair_loops_of_set::avx2();
+
+const pair_loops* best_pair_loops() {
+#if defined(ZO_HAS_AMX_KERNELS)
+  static const bool usable =
+      std::string_view(instruction_set()) == "avx512" && has_amx() && may_use_tiles();
+  static const pair_loops tiles = amx_pair_loops();
+  return usable ? &tiles : nullptr;
+#else
+  return nullptr;
 #endif
-#if defined(ZO_HAS_NEON_KERNELS)
-    if (set == "neon") return pair_loops_of_set::neon();
-#endif
-    return pair_loops_of_set::generic();
-  }();
-  return best;
 }
 
 template void to_lanes(const shape&, index_t, const float*, float*);

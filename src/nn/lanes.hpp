@@ -102,16 +102,16 @@ std::vector<chunk> chunks_of(const node& n, const std::vector<position_run>& run
 template <class T>
 void pack_weights(const node& n, const T* weight, lane_vector<T>& packed);
 
-/// The same in pairs, rounded; an odd channel has zero beside it.
+/// The same in pairs, rounded, for tiles of AMX: [block of 16 output channels][tap][16 pairs of
+/// input channels][16 output channels][pair], zeros beyond the last channel.
 void pack_pairs(const node& n, const float* weight, std::vector<bfloat16_pair>& packed);
+inline constexpr index_t channels_of_tile = 16, pairs_of_tile = 16;
 
 inline index_t pairs_of(index_t channels) { return (channels + 1) / 2; }
 
-/// Layers whose products are formed in pairs: with fewer input channels they gain little on tiles
-/// in float, and lose digits.
-inline bool has_pairs(const node& n, products how) {
-  return how == products::bfloat16 && mixes(n.what) && n.in.channels >= 64;
-}
+/// Layers whose products are formed in pairs, where the processor has tiles for them: with fewer
+/// input channels they lose digits that float keeps.
+bool has_pairs(const node& n, products how);
 
 /// Numbers that packed weights take, those of tiles, and those of their transformed rows; bytes of
 /// weights in pairs.
@@ -229,25 +229,12 @@ struct loops {
   void (*max_difference)(const max_difference_loop<T>&);
 };
 
-/// Those of values in bfloat16.
+/// Those of values in bfloat16. Products of pairs are summed in float.
 struct pair_loops {
   /// Rounds lane rows of positions x channels to nearest, even where two are.
   void (*round)(index_t positions, index_t channels, const float* in, bfloat16_pair* out);
+  /// Without bias.
   void (*convolve)(const convolution_loop<float, bfloat16_pair>&);
-};
-
-struct pair_loops_of_set {
-  static pair_loops generic();
-#if defined(ZO_HAS_X86_KERNELS)
-  static pair_loops avx2();
-  static pair_loops avx512();
-#endif
-#if defined(ZO_HAS_NEON_KERNELS)
-  static pair_loops neon();
-#endif
-#if defined(ZO_HAS_BFLOAT16_KERNELS)
-  static pair_loops avx512_bf16();
-#endif
 };
 
 template <class T>
@@ -267,8 +254,13 @@ struct loops_of_set {
 template <class T>
 const loops<T>& best_loops();
 
-/// Products of pairs are summed in float. Processors with an instruction for it round within a pair
-/// in their own way: sums of the others differ in the last bits.
-const pair_loops& best_pair_loops();
+#if defined(ZO_HAS_AMX_KERNELS)
+pair_loops amx_pair_loops();
+bool may_use_tiles();  // of a processor that has them
+#endif
+
+/// Null without tiles: an instruction for pairs in vectors (AVX512-BF16) is no faster than tiles of
+/// float are, and without one pairs are slower.
+const pair_loops* best_pair_loops();
 
 }  // namespace zo::nn::detail

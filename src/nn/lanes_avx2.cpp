@@ -13,6 +13,5 @@ template <>
 loops<double> loops_of_set<double>::avx2() {
   return all_loops<double>();
 }
-pair_loops pair_loops_of_set::avx2() { return all_pair_loops(); }
 
 }  // namespace zo::nn::detail

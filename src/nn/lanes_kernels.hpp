@@ -8,7 +8,7 @@
 namespace zo::nn::detail {
 namespace {
 
-using zo::detail::pair_part, zo::detail::part;
+using zo::detail::part;
 
 // body(0), body(1), …, one after another and not as a loop: arrays that it indexes stay in
 // registers.
@@ -23,21 +23,11 @@ template <int Count, class Body>
 // Eight channels of three positions are 24 sums, and what they are made of.
 inline constexpr int channels_at_once = zo::detail::registers == 32 ? 8 : 4;
 
-template <class E>
-struct part_type {
-  using type = part<E>;
-};
-template <>
-struct part_type<bfloat16_pair> {
-  using type = pair_part;
-};
-
 // Channels x Positions lane rows (their parts of one register) stay in registers over all taps.
-template <int Channels, int Positions, class T, class E>
-inline void convolve_block(const convolution_loop<T, E> p, const position_run& run, index_t block,
+template <int Channels, int Positions, class T>
+inline void convolve_block(const convolution_loop<T> p, const position_run& run, index_t block,
                            index_t first, index_t offset) {
   using V = part<T>;
-  using factor_part = typename part_type<E>::type;
   V sum[Channels][Positions];
   const index_t channel = block * block_channels + first;
   unrolled<Channels>([&](int o) {
@@ -46,19 +36,19 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
     unrolled<Positions>([&](int i) { sum[o][i] = start; });
   });
   const index_t weight_row = p.kernel * p.all_channels * block_channels;
-  const E* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
+  const T* weights = p.weights + block * p.kernel_rows * weight_row + run.row * weight_row +
                      run.tap * p.all_channels * block_channels + first;
-  const E* in = p.in + run.in * p.in_channels * lanes + offset;
+  const T* in = p.in + run.in * p.in_channels * lanes + offset;
   const index_t next = run.in_stride * p.in_channels * lanes;
   const index_t depth = run.taps * p.in_channels;
   for (int row = 0; row < run.rows; ++row) {
-    const E* w = weights;
-    const E* x = in;
+    const T* w = weights;
+    const T* x = in;
     for (index_t k = 0; k < depth; ++k, w += p.weight_step, x += lanes) {
-      factor_part value[Positions];
-      unrolled<Positions>([&](int i) { value[i] = factor_part::load(x + i * next); });
+      V value[Positions];
+      unrolled<Positions>([&](int i) { value[i] = V::load(x + i * next); });
       unrolled<Channels>([&](int o) {
-        const factor_part factor = factor_part(w[o]);
+        const V factor = V(w[o]);
         unrolled<Positions>([&](int i) { sum[o][i] = fused(factor, value[i], sum[o][i]); });
       });
     }
@@ -73,8 +63,8 @@ inline void convolve_block(const convolution_loop<T, E> p, const position_run& r
   });
 }
 
-template <class T, class E = T>
-void convolve(const convolution_loop<T, E>& p) {
+template <class T>
+void convolve(const convolution_loop<T>& p) {
   for (index_t r = 0; r < p.count; ++r) {
     const position_run& run = p.runs[r];
     for (index_t block = 0; block * block_channels < p.out_channels; ++block) {
@@ -420,31 +410,6 @@ void max_difference(const max_difference_loop<T>& parameters) {
     }
   }
 }
-
-using vec_bits = std::uint32_t __attribute__((vector_size(register_bytes)));
-
-// The upper half of a float, rounded to nearest even; NaN stays NaN.
-inline vec_bits rounded(vec<float> v) {
-  vec_bits bits;
-  __builtin_memcpy(&bits, &v, sizeof bits);
-  const vec_bits nearest = bits + ((bits >> 16 & 1u) + 0x7fffu);
-  return (bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : nearest;
-}
-
-void round_to_pairs(index_t positions, index_t channels, const float* in, bfloat16_pair* out) {
-  for (index_t i = 0; i < positions; ++i) {
-    for (index_t c = 0; c < channels; c += 2, out += lanes) {
-      for (index_t k = 0; k < lanes; k += width_of<float>) {
-        vec_bits both = rounded(load(in + c * lanes + k)) >> 16;
-        if (c + 1 < channels) both |= rounded(load(in + (c + 1) * lanes + k)) & 0xffff0000u;
-        store(out + k, both);
-      }
-    }
-    in += channels * lanes;
-  }
-}
-
-pair_loops all_pair_loops() { return {&round_to_pairs, &convolve<float, bfloat16_pair>}; }
 
 template <class T>
 loops<T> all_loops() {

@@ -162,10 +162,10 @@ void product<T>::follow_group(const question<T>& q, index_t group) const {
     if (!single && in_pairs_) {
       const index_t channels = pairs_of(n.in.channels);
       auto* const rounded = q.scratch->template take<bfloat16_pair>(n.in.area() * channels * lanes);
-      best_pair_loops().round(n.in.area(), n.in.channels, d, rounded);
+      best_pair_loops()->round(n.in.area(), n.in.channels, d, rounded);
       auto loop = loop_of(pairs_.data());
       loop.in_channels = loop.all_channels = channels;
-      by_runs(loop, rounded, best_pair_loops().convolve);
+      by_runs(loop, rounded, best_pair_loops()->convolve);
       return;
     }
   }

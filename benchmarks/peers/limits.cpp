@@ -14,7 +14,7 @@ typedef float pack_of_4 __attribute__((vector_size(16)));
 // operands.
 template <class Pack>
 [[gnu::always_inline]] inline std::int64_t multiply_adds(std::int64_t rounds, float* keep_alive) {
-  constexpr int chains = 12;
+  constexpr int chains = multiply_adds_of_round;
   Pack sums[chains];
   for (int c = 0; c < chains; ++c) sums[c] = Pack{} + static_cast<float>(c);  // no two alike
   const Pack factor = Pack{} + *keep_alive, term = factor * 0.5f;
@@ -42,6 +42,23 @@ std::int64_t multiply_adds(std::string_view set, std::int64_t rounds, float* kee
   if (set == "avx2") return avx2(rounds, keep_alive);
 #endif
   return multiply_adds<pack_of_4>(rounds, keep_alive);
+}
+
+bool spend_cycles(std::int64_t count) {
+  constexpr std::int64_t at_once = 64;  // beside which the loop costs nothing
+  std::uint64_t sum = 1;
+  const std::uint64_t one = 1;
+  for (std::int64_t k = 0; k < count; k += at_once) {
+#if defined(__x86_64__)
+    asm volatile(".rept 64\n\tadd %1, %0\n\t.endr" : "+r"(sum) : "r"(one) : "cc");
+#elif defined(__aarch64__)
+    asm volatile(".rept 64\n\tadd %0, %0, %1\n\t.endr" : "+r"(sum) : "r"(one));
+#else
+    static_cast<void>(one);
+    return false;
+#endif
+  }
+  return sum != 0;
 }
 
 void stored_product(const float* directions, std::int64_t q, std::int64_t d, const float* weights,

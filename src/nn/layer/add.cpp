@@ -1,7 +1,7 @@
 // The sum of two values, and the ReLU that follows it.
 #include <algorithm>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 #include "zo/nn/layer/relu.hpp"
 
@@ -84,12 +84,16 @@ class add final : public copied_layer<T, add<T>> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_add(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::add>::make(const network& net, const plan& how,
+                                                      const unit& of) {
   return std::make_unique<add<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_add(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_add(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::add>::make(const network&, const plan&,
+                                                                   const unit&);
+template std::unique_ptr<layer<double>> maker<operation::add>::make(const network&, const plan&,
+                                                                    const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn {
@@ -216,12 +216,16 @@ class attention final : public copied_layer<T, attention<T>> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_attention(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::attention>::make(const network& net, const plan& how,
+                                                            const unit& of) {
   return std::make_unique<attention<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_attention(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_attention(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::attention>::make(const network&,
+                                                                         const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::attention>::make(const network&,
+                                                                          const plan&, const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -1,6 +1,6 @@
 // The mean of each window.
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "nn/layer/pool.hpp"
 
 namespace zo::nn {
@@ -32,12 +32,18 @@ struct average_pool final : by_group<T, average_pool> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_average_pool(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::average_pool>::make(const network& net, const plan& how,
+                                                               const unit& of) {
   return std::make_unique<average_pool<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_average_pool(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_average_pool(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::average_pool>::make(const network&,
+                                                                            const plan&,
+                                                                            const unit&);
+template std::unique_ptr<layer<double>> maker<operation::average_pool>::make(const network&,
+                                                                             const plan&,
+                                                                             const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 #include "zo/finite.hpp"
 
@@ -437,12 +437,17 @@ template class change_sums<double>;
 template class batch_norm<float>;
 template class batch_norm<double>;
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_batch_norm(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::batch_norm>::make(const network& net, const plan& how,
+                                                             const unit& of) {
   return std::make_unique<batch_norm<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_batch_norm(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_batch_norm(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::batch_norm>::make(const network&,
+                                                                          const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::batch_norm>::make(const network&,
+                                                                           const plan&,
+                                                                           const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -1,5 +1,5 @@
 // A window of weights that slides over an image.
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "nn/layer/product.hpp"
 #include "nn/limits.hpp"
 
@@ -52,12 +52,18 @@ index_t network::position_wise(index_t from, const std::string& name, index_t ou
 
 namespace detail {
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_convolution(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::convolution>::make(const network& net, const plan& how,
+                                                              const unit& of) {
   return std::make_unique<product<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_convolution(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_convolution(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::convolution>::make(const network&,
+                                                                           const plan&,
+                                                                           const unit&);
+template std::unique_ptr<layer<double>> maker<operation::convolution>::make(const network&,
+                                                                            const plan&,
+                                                                            const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn {
@@ -101,12 +101,16 @@ class embedding final : public copied_layer<T, embedding<T>> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_embedding(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::embedding>::make(const network& net, const plan& how,
+                                                            const unit& of) {
   return std::make_unique<embedding<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_embedding(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_embedding(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::embedding>::make(const network&,
+                                                                         const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::embedding>::make(const network&,
+                                                                          const plan&, const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -2,7 +2,7 @@
 #include "zo/nn/layer/gelu.hpp"
 
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 
 namespace zo::nn {
 
@@ -41,12 +41,16 @@ struct gelu_layer final : by_group<T, gelu_layer> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_gelu(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::gelu>::make(const network& net, const plan& how,
+                                                       const unit& of) {
   return std::make_unique<gelu_layer<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_gelu(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_gelu(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::gelu>::make(const network&, const plan&,
+                                                                    const unit&);
+template std::unique_ptr<layer<double>> maker<operation::gelu>::make(const network&, const plan&,
+                                                                     const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "nn/layer/pool.hpp"
 
 namespace zo::nn {
@@ -41,15 +41,19 @@ struct global_average_pool final : by_group<T, global_average_pool> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_global_average_pool(const network& net, const plan& how,
-                                                   const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::global_average_pool>::make(const network& net,
+                                                                      const plan& how,
+                                                                      const unit& of) {
   return std::make_unique<global_average_pool<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_global_average_pool(const network&, const plan&,
-                                                                const unit&);
-template std::unique_ptr<layer<double>> make_global_average_pool(const network&, const plan&,
-                                                                 const unit&);
+template std::unique_ptr<layer<float>> maker<operation::global_average_pool>::make(const network&,
+                                                                                   const plan&,
+                                                                                   const unit&);
+template std::unique_ptr<layer<double>> maker<operation::global_average_pool>::make(const network&,
+                                                                                    const plan&,
+                                                                                    const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

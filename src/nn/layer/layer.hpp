@@ -1,6 +1,6 @@
 // What a layer is to the two interpreters of the CPU: values of a batch (pass.cpp) and differences
 // of them (difference_pass.cpp). A layer evaluates one unit of the plan, and keeps what it needs of
-// a batch: packed weights, means. Each kind is a file of this folder and a line in list.cpp.
+// a batch: packed weights, means. Each kind is a file of this folder.
 #pragma once
 
 #include <memory>

@@ -2,7 +2,7 @@
 // a batch norm whose batch are the channels, in double.
 #include <cmath>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 #include "zo/nn/layer/batch_norm.hpp"
 
@@ -109,12 +109,17 @@ class layer_norm final : public copied_layer<T, layer_norm<T>> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_layer_norm(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::layer_norm>::make(const network& net, const plan& how,
+                                                             const unit& of) {
   return std::make_unique<layer_norm<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_layer_norm(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_layer_norm(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::layer_norm>::make(const network&,
+                                                                          const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::layer_norm>::make(const network&,
+                                                                           const plan&,
+                                                                           const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -1,5 +1,5 @@
 // A linear map of a whole value: a convolution whose only window is the image.
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "nn/layer/product.hpp"
 
 namespace zo::nn {
@@ -22,12 +22,16 @@ index_t network::linear(index_t from, const std::string& name, index_t outputs, 
 
 namespace detail {
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_linear(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::linear>::make(const network& net, const plan& how,
+                                                         const unit& of) {
   return std::make_unique<product<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_linear(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_linear(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::linear>::make(const network&, const plan&,
+                                                                      const unit&);
+template std::unique_ptr<layer<double>> maker<operation::linear>::make(const network&, const plan&,
+                                                                       const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -1,4 +1,4 @@
-// The layers of the CPU: a line each in list.cpp.
+// Who evaluates what: the layers of zo/nn/operation.hpp, each made in the file of its name.
 #pragma once
 
 #include <memory>
@@ -6,6 +6,13 @@
 #include "nn/layer/layer.hpp"
 
 namespace zo::nn::detail {
+
+/// `make` is defined in src/nn/layer/<What>.cpp; a layer without does not link.
+template <operation What>
+struct maker {
+  template <class T>
+  static std::unique_ptr<layer<T>> make(const network& net, const plan& how, const unit& of);
+};
 
 /// What evaluates a unit of a plan.
 template <class T>

@@ -1,6 +1,6 @@
 // The largest value of each window.
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "nn/layer/pool.hpp"
 #include "zo/nn/layer/pool.hpp"
 
@@ -37,12 +37,16 @@ struct max_pool final : by_group<T, max_pool> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_max_pool(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::max_pool>::make(const network& net, const plan& how,
+                                                           const unit& of) {
   return std::make_unique<max_pool<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_max_pool(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_max_pool(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::max_pool>::make(const network&, const plan&,
+                                                                        const unit&);
+template std::unique_ptr<layer<double>> maker<operation::max_pool>::make(const network&,
+                                                                         const plan&, const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

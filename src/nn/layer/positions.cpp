@@ -1,7 +1,7 @@
 // A number of its own for each channel of each position.
 #include <algorithm>
 
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 #include "zo/execution.hpp"
 
 namespace zo::nn {
@@ -65,12 +65,16 @@ class positions final : public copied_layer<T, positions<T>> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_positions(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::positions>::make(const network& net, const plan& how,
+                                                            const unit& of) {
   return std::make_unique<positions<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_positions(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_positions(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::positions>::make(const network&,
+                                                                         const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::positions>::make(const network&,
+                                                                          const plan&, const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

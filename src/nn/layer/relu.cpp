@@ -1,7 +1,7 @@
 // max(x, 0).
 #include "zo/nn/layer/relu.hpp"
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 
 namespace zo::nn {
 
@@ -37,12 +37,16 @@ struct relu final : by_group<T, relu> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_relu(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::relu>::make(const network& net, const plan& how,
+                                                       const unit& of) {
   return std::make_unique<relu<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_relu(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_relu(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::relu>::make(const network&, const plan&,
+                                                                    const unit&);
+template std::unique_ptr<layer<double>> maker<operation::relu>::make(const network&, const plan&,
+                                                                     const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "nn/layer/by_group.hpp"
-#include "nn/layer/makers.hpp"
+#include "nn/layer/list.hpp"
 
 namespace zo::nn {
 
@@ -51,12 +51,16 @@ struct subsample final : by_group<T, subsample> {
 
 }  // namespace
 
+template <>
 template <class T>
-std::unique_ptr<layer<T>> make_subsample(const network& net, const plan& how, const unit& of) {
+std::unique_ptr<layer<T>> maker<operation::subsample>::make(const network& net, const plan& how,
+                                                            const unit& of) {
   return std::make_unique<subsample<T>>(net, how, of);
 }
-template std::unique_ptr<layer<float>> make_subsample(const network&, const plan&, const unit&);
-template std::unique_ptr<layer<double>> make_subsample(const network&, const plan&, const unit&);
+template std::unique_ptr<layer<float>> maker<operation::subsample>::make(const network&,
+                                                                         const plan&, const unit&);
+template std::unique_ptr<layer<double>> maker<operation::subsample>::make(const network&,
+                                                                          const plan&, const unit&);
 
 }  // namespace detail
 }  // namespace zo::nn

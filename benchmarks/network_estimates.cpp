@@ -198,7 +198,8 @@ double cosine_of_tenth(const std::vector<double>& gradient, std::uint64_t seed) 
 double error_of_yardstick(const problem& p, nn::minibatch<float>& batch,
                           const std::vector<double>& gradient, int threads) {
   nn::forward_pass<float> pass(p.net);
-  pass.run(p.parameters, p.statistics, batch.inputs, batch.count, nn::norm_mode::train, threads);
+  pass.run(zo::par.with_threads(threads), p.parameters, p.statistics, batch.inputs, batch.count,
+           nn::norm_mode::train);
   pass.prepare_differences();
   nn::difference_pass<float> follow(pass);
   batch.loss.prepare<float>(pass.outputs());
@@ -248,8 +249,9 @@ void run(const settings& s) {
     throw std::runtime_error("the yardstick is off by " + app::shortest(yardstick) +
                              " of its norm, so nothing is measured");
   }
-  const deepzero::activation_estimator<float> estimator(p.net, batch, p.parameters, p.statistics,
-                                                        nn::norm_mode::train, threads);
+  const deepzero::activation_estimator<float> estimator(zo::par.with_threads(threads), p.net, batch,
+                                                        p.parameters, p.statistics,
+                                                        nn::norm_mode::train);
   std::vector<float> found(gradient.size());
   for (const nn::view& v : p.net.parameters()) {
     const nn::node& n = p.net.nodes()[static_cast<std::size_t>(v.node)];

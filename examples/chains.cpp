@@ -88,7 +88,7 @@ std::vector<T> numbers(const std::vector<From>& from) {
 
 std::vector<double> answer_of(const part& p, const std::vector<double>& x) {
   nn::forward_pass<double> pass(p.net);
-  pass.run(p.weights, {}, x, 1, nn::norm_mode::eval);
+  pass.run(zo::seq, p.weights, {}, x, 1, nn::norm_mode::eval);
   return {pass.outputs().begin(), pass.outputs().end()};
 }
 
@@ -185,7 +185,7 @@ gradient estimate(const pipeline& all, const level& l, const trial& t, const How
       if (back.how == access::of_loss) {
         nn::forward_pass<float> pass(p.net);
         const auto loss = [&](zo::points<float> rows, std::span<double> losses) {
-          pass.run(weights, {}, rows.data, rows.count, nn::norm_mode::eval);
+          pass.run(zo::seq, weights, {}, rows.data, rows.count, nn::norm_mode::eval);
           for (std::size_t k = 0; k < losses.size(); ++k) {
             losses[k] = loss_of(pass.outputs().subspan(k * classes, classes), t.target);
           }

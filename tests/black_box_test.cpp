@@ -197,4 +197,64 @@ TEST(probes, may_return_the_queries_they_made) {
   EXPECT_EQ(r.queries, 7 * 2 + 1) << "what is not made is not paid; 7 steps leave less than 6";
 }
 
+// ---- coordinate objectives that take the policy
+
+struct sharing_among_threads {
+  std::vector<int> threads{};  // of each call
+  double prepare(const zo::execution_policy auto& on, std::span<const double>, zo::sample_id) {
+    threads.push_back(on.threads());
+    return 1;
+  }
+  void probe(const zo::execution_policy auto& on, std::span<const index_t>,
+             std::span<const double> steps, std::span<double> differences) {
+    threads.push_back(on.threads());
+    std::ranges::copy(steps, differences.begin());
+  }
+};
+struct saying_what_it_made : sharing_among_threads {
+  index_t probe(const zo::execution_policy auto& on, std::span<const index_t> coordinates,
+                std::span<const double> steps, std::span<double> differences) {
+    sharing_among_threads::probe(on, coordinates, steps, differences);
+    return 2;
+  }
+};
+// The plain form as well, which is not asked then.
+struct in_both_forms : sharing_among_threads {
+  using sharing_among_threads::prepare;
+  using sharing_among_threads::probe;
+  double prepare(std::span<const double>, zo::sample_id) { throw std::logic_error("plain"); }
+  void probe(std::span<const index_t>, std::span<const double>, std::span<double>) {
+    throw std::logic_error("plain");
+  }
+};
+struct half_and_half : sharing_probes {
+  double prepare(const zo::execution_policy auto&, std::span<const double>, zo::sample_id);
+};
+static_assert(zo::coordinate_objective<sharing_among_threads, double>);
+static_assert(!zo::coordinate_objective<sharing_among_threads, float>);
+static_assert(!zo::coordinate_objective<half_and_half, double>);
+
+template <class F>
+void expect_threads_of_the_policy(index_t queries) {
+  const auto x = ramp<double>(5);
+  std::vector<double> g(5);
+  const auto threads_under = [&](const auto& policy) {
+    F f;
+    const auto r = zo::estimate(policy, f, x, g, zo::cge());
+    EXPECT_EQ(r.queries, queries);
+    EXPECT_EQ(r.value, 1);
+    EXPECT_EQ(g, std::vector<double>(5, 1.0));
+    return f.threads;
+  };
+  EXPECT_EQ(threads_under(zo::seq), (std::vector<int>{1, 1}));
+  EXPECT_EQ(threads_under(zo::par.with_threads(3)), (std::vector<int>{3, 3}));
+  EXPECT_EQ(threads_under(zo::par), std::vector<int>(2, zo::par.threads()));
+}
+
+TEST(probes, are_told_the_policy_if_they_take_it) {
+  expect_threads_of_the_policy<sharing_among_threads>(6);
+  expect_threads_of_the_policy<saying_what_it_made>(3);
+  expect_threads_of_the_policy<in_both_forms>(6);
+}
+
 }  // namespace

@@ -280,7 +280,7 @@ std::uint64_t network_bits() {
     inputs[i] = static_cast<T>(static_cast<double>(i * 7919 % 1009) / 512 - 1);
   }
   nn::forward_pass<T> pass(net);
-  pass.run(parameters, statistics, inputs, count, nn::norm_mode::train, 2);
+  pass.run(zo::par.with_threads(2), parameters, statistics, inputs, count, nn::norm_mode::train);
   std::vector<T> all(pass.outputs().begin(), pass.outputs().end());
   pass.prepare_differences();
   nn::difference_pass<T> follow(pass);

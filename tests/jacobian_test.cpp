@@ -202,6 +202,10 @@ TEST(jacobian, every_form_of_a_map_is_asked) {
   same(row_form<double>{&count});
   same(rowwise_map_form<double>{&count});
   const auto differences = zo::jacobian(zo::seq, difference_form<double>{&count}, x, m, how);
+  threaded_difference_form<double> told{{&count}};
+  const auto by_threads = zo::jacobian(zo::par.with_threads(3), told, x, m, how);
+  EXPECT_TRUE(same_bits(by_threads.values, differences.values));
+  EXPECT_EQ(told.threads, (std::vector<int>{3, 3}));
   for (std::size_t k = 0; k < want.values.size(); ++k) {
     const double exact = smooth_slope(std::span<const double>(x), k / n, k % n);
     EXPECT_NEAR(want.values[k], exact, 1e-8);

@@ -254,6 +254,21 @@ TEST(pullback, a_map_may_answer_differences_itself) {
   EXPECT_GT(worst_by_values, 5e-5);
 }
 
+TEST(pullback, a_map_that_takes_the_policy_is_told_it) {
+  const auto x = ramp<double>(13);
+  const auto v = weights_of(29);
+  std::atomic<index_t> count{0};
+  const auto plain = zo::pullback(zo::seq, difference_form<double>{&count}, x, v, cge());
+  const auto expect_told = [&](const auto& policy) {
+    threaded_difference_form<double> f{{&count}};
+    const auto got = zo::pullback(policy, f, x, v, cge());
+    EXPECT_EQ(got.gradients, plain.gradients);
+    EXPECT_EQ(f.threads, std::vector<int>(2, policy.threads()));  // at x, and all candidates
+  };
+  expect_told(zo::seq);
+  expect_told(zo::par.with_threads(3));
+}
+
 // Failures ---------------------------------------------------------------------------------------
 
 enum class ill { throws, nan, silent, shrinks };

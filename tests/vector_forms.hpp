@@ -123,5 +123,20 @@ struct difference_form {
     }
   }
 };
+/// The same, told the policy.
+template <class T>
+struct threaded_difference_form {
+  difference_form<T> plain;
+  std::vector<int> threads{};  // of each call
+  void prepare(const zo::execution_policy auto& on, zo::points<T> at, std::span<T> ys) {
+    threads.push_back(on.threads());
+    plain.prepare(at, ys);
+  }
+  void differences(const zo::execution_policy auto& on, zo::points<T> at,
+                   std::span<const index_t> rows, std::span<T> dys) {
+    threads.push_back(on.threads());
+    plain.differences(at, rows, dys);
+  }
+};
 
 }  // namespace testing_zo

@@ -104,8 +104,8 @@ double error_of(zo::index_t count, zo::index_t most, products products, const ef
   const std::vector<double> running(what.statistics.begin(), what.statistics.end());
   std::vector<double> exact(x.size());
   const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  auto host = what.objective<double>(running, {.threads = threads});
-  zo::estimate(zo::seq, host, x, exact, some);
+  auto host = what.objective<double>(running, {});
+  zo::estimate(zo::par.with_threads(threads), host, x, exact, some);
   double off = 0, all = 0;
   for (std::size_t i = 0; i < exact.size(); ++i) {
     off += (static_cast<double>(found[i]) - exact[i]) * (static_cast<double>(found[i]) - exact[i]);

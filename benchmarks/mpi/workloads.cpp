@@ -45,7 +45,7 @@ network_work::network_work(zo::index_t batch, bool smoke)
 
 std::vector<probe_time> network_work::time_probes(zo::index_t coordinates, int repetitions) {
   const stopwatch clock = stopwatch_of(timing::thread);
-  objective_.prepare(what_.parameters, 0);
+  objective_.prepare(zo::seq, what_.parameters, 0);
   std::vector<probe_time> found;
   for (const stratum& s : step_) {
     probe_time& one = found.emplace_back();
@@ -61,7 +61,8 @@ std::vector<probe_time> network_work::time_probes(zo::index_t coordinates, int r
       for (std::size_t i = 0; i < std::min(from.size(), static_cast<std::size_t>(coordinates));
            ++i) {
         found[k].seconds.push_back(clock([&] {
-          objective_.probe(std::span(&from[i], 1), std::span(&by, 1), std::span(&difference, 1));
+          objective_.probe(zo::seq, std::span(&from[i], 1), std::span(&by, 1),
+                           std::span(&difference, 1));
         }));
       }
     }
@@ -73,7 +74,7 @@ double network_work::time_prepare(int repetitions) {
   const stopwatch clock = stopwatch_of(timing::thread);
   std::vector<double> seconds;
   for (int repetition = 0; repetition < repetitions; ++repetition) {
-    seconds.push_back(clock([&] { objective_.prepare(what_.parameters, 0); }));
+    seconds.push_back(clock([&] { objective_.prepare(zo::seq, what_.parameters, 0); }));
   }
   return *std::ranges::min_element(seconds);
 }

@@ -28,17 +28,18 @@ outcome speeds(const comparison& c, double multiplications) {
 
 class our_pass {
  public:
-  our_pass(const workload& what, int threads) : what_(what), threads_(threads), pass_(what.net) {}
+  our_pass(const workload& what, int threads)
+      : what_(what), on_(zo::par.with_threads(threads)), pass_(what.net) {}
 
   void operator()() {
-    pass_.run(what_.parameters, what_.statistics, what_.images, what_.count,
-              zo::nn::norm_mode::train, threads_);
+    pass_.run(on_, what_.parameters, what_.statistics, what_.images, what_.count,
+              zo::nn::norm_mode::train);
   }
   std::span<const float> outputs() const { return pass_.outputs(); }
 
  private:
   const workload& what_;
-  int threads_;
+  zo::parallel_policy on_;
   zo::nn::forward_pass<float> pass_;
 };
 

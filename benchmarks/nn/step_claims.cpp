@@ -49,16 +49,17 @@ class our_step {
   our_step(const workload& what, int threads, products how = products::exact)
       : parameters_(what.parameters.begin(), what.parameters.end()),
         statistics_(what.statistics.begin(), what.statistics.end()),
-        objective_(what.objective<T>(statistics_, {.threads = threads, .products = how})) {}
+        on_(zo::par.with_threads(threads)),
+        objective_(what.objective<T>(statistics_, {.products = how})) {}
 
-  void prepare() { objective_.prepare(parameters_, 0); }
+  void prepare() { objective_.prepare(on_, parameters_, 0); }
 
   // Differences of the loss for the first `most` sampled coordinates.
   std::vector<double> probe(const stratum& part, zo::index_t most) {
     const std::size_t n = std::min(part.sampled.size(), static_cast<std::size_t>(most));
     steps_.assign(n, T(mu));
     std::vector<double> differences(n);
-    objective_.probe(std::span(part.sampled).first(n), steps_, differences);
+    objective_.probe(on_, std::span(part.sampled).first(n), steps_, differences);
     return differences;
   }
 
@@ -73,6 +74,7 @@ class our_step {
 
  private:
   std::vector<T> parameters_, statistics_, steps_;
+  zo::parallel_policy on_;
   zo::nn::objective<T> objective_;
 };
 

@@ -34,9 +34,9 @@ class coordinate_estimator : public estimator {
     if (objective_ == nullptr) {
       objective_ = std::make_unique<zo::nn::objective<float>>(
           net_, [this](zo::sample_id) { return *batch_; }, std::span<const float>(statistics_),
-          zo::nn::objective_options{.threads = s_.threads, .products = products_of(s_)});
+          zo::nn::objective_options{.products = products_of(s_)});
     }
-    const auto found = all_.estimate(zo::seq, [&](const auto& policy) {
+    const auto found = all_.estimate(zo::par.with_threads(s_.threads), [&](const auto& policy) {
       return zo::estimate(policy, *objective_, asked.parameters, gradient, sets_.at(asked.step),
                           place_of(asked, s_));
     });
@@ -76,8 +76,8 @@ class point_estimator : public estimator {
       return zo::estimate(policy, whole, asked.parameters, gradient, how_, place_of(asked, s_));
     });
     if (!found.ok) refuse_estimate(asked.step, found.value, s_);
-    pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
-              zo::nn::norm_mode::train, s_.threads);
+    pass_.run(zo::par.with_threads(s_.threads), asked.parameters, asked.statistics,
+              asked.batch.inputs, asked.batch.count, zo::nn::norm_mode::train);
     const std::int64_t queries = found.queries + 1;
     return {found.value, queries, static_cast<double>(queries)};
   }
@@ -101,8 +101,9 @@ class activations_estimator : public estimator {
   activations_estimator(const network& net, const settings& s) : net_(net), s_(s), pass_(net) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
-    const activation_estimator<float> ask(net_, asked.batch, asked.parameters, asked.statistics,
-                                          zo::nn::norm_mode::train, s_.threads);
+    const activation_estimator<float> ask(zo::par.with_threads(s_.threads), net_, asked.batch,
+                                          asked.parameters, asked.statistics,
+                                          zo::nn::norm_mode::train);
     if (!std::isfinite(ask.value())) refuse_estimate(asked.step, ask.value(), s_);
     const zo::stream from{app::seed_for(s_.seed, "activations"),
                           static_cast<std::uint64_t>(asked.step)};
@@ -115,8 +116,8 @@ class activations_estimator : public estimator {
       questions += did.questions;
       multiplications += did.multiplications;
     }
-    pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
-              zo::nn::norm_mode::train, s_.threads);
+    pass_.run(zo::par.with_threads(s_.threads), asked.parameters, asked.statistics,
+              asked.batch.inputs, asked.batch.count, zo::nn::norm_mode::train);
     const zo::index_t passes = 3;  // of the estimator two, and this one
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);

@@ -27,8 +27,8 @@ class back_propagation : public estimator {
     loss.backward();
     const torch::Tensor found = parameters.grad();
     std::copy_n(found.data_ptr<float>(), gradient.size(), gradient.data());
-    pass_.run(asked.parameters, asked.statistics, asked.batch.inputs, asked.batch.count,
-              zo::nn::norm_mode::train, s_.threads);
+    pass_.run(zo::par.with_threads(s_.threads), asked.parameters, asked.statistics,
+              asked.batch.inputs, asked.batch.count, zo::nn::norm_mode::train);
     return {value, 0, 3};
   }
 

@@ -187,7 +187,8 @@ void count_coordinates(const problem& p, const network& net, const settings& s,
   std::int64_t asked = 0;  // by this process
   const auto loss = [&](std::span<const double> x) {
     if (const int signal = app::interrupt_guard::signal_number()) throw app::interrupted{signal};
-    pass.run(x, statistics, inputs, batch.count, zo::nn::norm_mode::train, s.threads);
+    pass.run(zo::par.with_threads(s.threads), x, statistics, inputs, batch.count,
+             zo::nn::norm_mode::train);
     ++asked;
     const std::int64_t by_all = std::min(asked * all.ranks(), grasp_queries(options));
     progress.update(by_all, by_all);
@@ -284,7 +285,8 @@ double accuracy(const network& net, std::span<const float> parameters,
   const auto right_of = [&](std::int64_t first) {
     const std::int64_t count = std::min(at_once, images.count - first);
     const minibatch batch = scaled(images, first, count);
-    pass.run(parameters, statistics, batch.inputs, count, zo::nn::norm_mode::eval, threads);
+    pass.run(zo::par.with_threads(threads), parameters, statistics, batch.inputs, count,
+             zo::nn::norm_mode::eval);
     const auto classes = static_cast<std::size_t>(net.output().size());
     std::int64_t right = 0;
     for (std::int64_t i = 0; i < count; ++i) {

@@ -5,7 +5,6 @@
 #include <string>
 #include <type_traits>
 #include <zo/error.hpp>
-#include <zo/execution.hpp>
 
 namespace denoiser {
 
@@ -103,28 +102,23 @@ void classifier_losses<T>::parts(std::span<const index_t> samples, std::span<con
 
 template <class T>
 weights_objective<T>::weights_objective(const zo::nn::network& net, classifier_losses<T>& losses,
-                                        std::span<const T> statistics, index_t probes_at_once,
-                                        int threads)
-    : losses_(losses),
-      statistics_(statistics),
-      at_once_(probes_at_once),
-      threads_(threads),
-      pass_(net) {}
+                                        std::span<const T> statistics, index_t probes_at_once)
+    : losses_(losses), statistics_(statistics), at_once_(probes_at_once), pass_(net) {}
 
 template <class T>
-double weights_objective<T>::prepare(std::span<const T> parameters, zo::sample_id) {
-  pass_.run(parameters, statistics_, losses_.batch().noisy, losses_.batch().count(),
-            zo::nn::norm_mode::train, threads_);
+double weights_objective<T>::prepare_with(int threads, std::span<const T> parameters) {
+  pass_.run(zo::par.with_threads(threads), parameters, statistics_, losses_.batch().noisy,
+            losses_.batch().count(), zo::nn::norm_mode::train);
   pass_.prepare_differences();
   for (const auto& maker : makers_) maker->begin();
   return losses_.prepare(pass_.outputs());
 }
 
 template <class T>
-void weights_objective<T>::probe(std::span<const index_t> coordinates, std::span<const T> steps,
-                                 std::span<double> differences) {
+void weights_objective<T>::probe_with(int threads, std::span<const index_t> coordinates,
+                                      std::span<const T> steps, std::span<double> differences) {
   const std::size_t outputs = pass_.outputs().size();
-  while (makers_.size() < static_cast<std::size_t>(threads_)) {
+  while (makers_.size() < static_cast<std::size_t>(threads)) {
     makers_.push_back(std::make_unique<zo::nn::difference_pass<T>>(pass_));
   }
   for (std::size_t first = 0; first < coordinates.size();) {
@@ -137,7 +131,7 @@ void weights_objective<T>::probe(std::span<const index_t> coordinates, std::span
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[first + at], steps[first + at]);
       std::ranges::copy(changed, changes.begin() + static_cast<std::ptrdiff_t>(at * outputs));
     };
-    zo::detail::run_loop(threads_, static_cast<index_t>(group), zo::detail::loop_body(one));
+    zo::detail::run_loop(threads, static_cast<index_t>(group), zo::detail::loop_body(one));
     losses_.differences(static_cast<index_t>(group), changes, differences.subspan(first, group));
     first += group;
   }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <vector>
+#include <zo/execution.hpp>
 #include <zo/nn/difference_pass.hpp>
 #include <zo/nn/forward.hpp>
 #include <zo/nn/loss.hpp>
@@ -72,19 +73,27 @@ class weights_objective {
  public:
   /// `losses` must outlive it, and `statistics` as well.
   weights_objective(const zo::nn::network& net, classifier_losses<T>& losses,
-                    std::span<const T> statistics, zo::index_t probes_at_once, int threads);
+                    std::span<const T> statistics, zo::index_t probes_at_once);
 
-  double prepare(std::span<const T> parameters, zo::sample_id);
-  void probe(std::span<const zo::index_t> coordinates, std::span<const T> steps,
-             std::span<double> differences);
+  double prepare(const zo::execution_policy auto& on, std::span<const T> parameters,
+                 zo::sample_id) {
+    return prepare_with(zo::detail::threads_of(on), parameters);
+  }
+  void probe(const zo::execution_policy auto& on, std::span<const zo::index_t> coordinates,
+             std::span<const T> steps, std::span<double> differences) {
+    probe_with(zo::detail::threads_of(on), coordinates, steps, differences);
+  }
 
   const zo::nn::forward_pass<T>& pass() const { return pass_; }
 
  private:
+  double prepare_with(int threads, std::span<const T> parameters);
+  void probe_with(int threads, std::span<const zo::index_t> coordinates, std::span<const T> steps,
+                  std::span<double> differences);
+
   classifier_losses<T>& losses_;
   std::span<const T> statistics_;
   zo::index_t at_once_;
-  int threads_;
   zo::nn::forward_pass<T> pass_;
   std::vector<std::unique_ptr<zo::nn::difference_pass<T>>> makers_;
 };

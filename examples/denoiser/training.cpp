@@ -114,9 +114,9 @@ torch::Tensor front::shown(const torch::Tensor& noisy) const {
   const weights w = weights_of(net_, denoiser());
   zo::nn::forward_pass<float> pass(net_);
   const torch::Tensor here = noisy.contiguous();
-  pass.run(w.parameters, w.statistics,
+  pass.run(zo::par.with_threads(threads_), w.parameters, w.statistics,
            {here.data_ptr<float>(), static_cast<std::size_t>(here.numel())}, here.size(0),
-           zo::nn::norm_mode::eval, threads_);
+           zo::nn::norm_mode::eval);
   const torch::Tensor noise =
       torch::from_blob(const_cast<float*>(pass.outputs().data()), here.sizes(), torch::kFloat32);
   return networks_.decoded(networks_.inner(here - noise));
@@ -184,7 +184,8 @@ void stepper::score(torch::Tensor& counts) {
   const classifier_losses<double> losses(batch, rounding);
   zo::nn::forward_pass<double> pass(trained_.net());
   const auto loss = [&](std::span<const double> x) {
-    pass.run(x, statistics, batch.noisy, batch.count(), zo::nn::norm_mode::train, base_.threads);
+    pass.run(zo::par.with_threads(base_.threads), x, statistics, batch.noisy, batch.count(),
+             zo::nn::norm_mode::train);
     return losses.at(pass.outputs());
   };
   const auto scores = deepzero::zo_grasp_scores(
@@ -212,20 +213,21 @@ defense::step_report stepper::weights_step(std::int64_t step, torch::Tensor& cou
   bool ok = true;
   if (method_ == "deepzero") {
     weights_objective<float> objective(net, losses, statistics,
-                                       std::max<zo::index_t>(1, classifier_.batch() / count),
-                                       base_.threads);
+                                       std::max<zo::index_t>(1, classifier_.batch() / count));
     const auto* const first = counts.data_ptr<std::int64_t>();
     const zo::cge how({.smoothing = base_.smoothing,
                        .coordinates = zo::coordinate_list{deepzero::coordinate_set(
                            net, std::span(first, static_cast<std::size_t>(counts.numel())),
                            app::seed_for(base_.seed, "coordinate sets"),
                            static_cast<std::uint64_t>(step / s_.interval))}});
-    const auto found = zo::estimate(zo::seq, objective, at, std::span<float>(gradient), how, place);
+    const auto found = zo::estimate(zo::par.with_threads(base_.threads), objective, at,
+                                    std::span<float>(gradient), how, place);
     loss = found.value;
     ok = found.ok;
   } else if (method_ == "weights-rge") {
     const auto whole = [&](std::span<const float> x) {
-      pass.run(x, statistics, noisy, count, zo::nn::norm_mode::train, base_.threads);
+      pass.run(zo::par.with_threads(base_.threads), x, statistics, noisy, count,
+               zo::nn::norm_mode::train);
       return losses.at(pass.outputs());
     };
     const zo::rge how({.directions = s_.q, .smoothing = base_.smoothing}, zo::sphere{});
@@ -234,8 +236,9 @@ defense::step_report stepper::weights_step(std::int64_t step, torch::Tensor& cou
     ok = found.ok;
   } else {
     const deepzero::activation_estimator<float> ask(
-        net, noisy, count, std::make_unique<activation_losses<float>>(losses), at, statistics,
-        zo::nn::norm_mode::train, base_.threads);
+        zo::par.with_threads(base_.threads), net, noisy, count,
+        std::make_unique<activation_losses<float>>(losses), at, statistics,
+        zo::nn::norm_mode::train);
     const auto shares = questions_by_layer(net, s_.q);
     const zo::stream from{app::seed_for(base_.seed, "activations"), place.step};
     for (auto layer = static_cast<zo::index_t>(shares.size()) - 1; layer > 0; --layer) {
@@ -251,7 +254,8 @@ defense::step_report stepper::weights_step(std::int64_t step, torch::Tensor& cou
   ok = ok && std::ranges::all_of(gradient, [](float g) { return std::isfinite(g); });
   if (!ok || !std::isfinite(loss)) refuse(step, loss);
 
-  pass.run(at, statistics, noisy, count, zo::nn::norm_mode::train, base_.threads);
+  pass.run(zo::par.with_threads(base_.threads), at, statistics, noisy, count,
+           zo::nn::norm_mode::train);
   pass.update_statistics(w.statistics);
   const torch::NoGradGuard no_gradient;
   auto parameters = trained_.denoiser().named_parameters();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -135,6 +136,33 @@ double probe_cost(const F& f, index_t coordinate) {
   }
   return 1;
 }
+// Coordinate objectives, asked in the form that takes the policy where they have that.
+template <class T, class Policy, class F>
+double prepared_value(const Policy& on, F& f, std::span<const T> x, sample_id sample) {
+  if constexpr (threaded_coordinate_objective<F, T, Policy>) {
+    return static_cast<double>(f.prepare(on, x, sample));
+  } else {
+    return static_cast<double>(f.prepare(x, sample));
+  }
+}
+// Returns the queries that were made.
+template <class T, class Policy, class F>
+index_t probed(const Policy& on, F& f, std::span<const index_t> coordinates,
+               std::span<const T> steps, std::span<double> differences) {
+  const auto call = [&] {
+    if constexpr (threaded_coordinate_objective<F, T, Policy>) {
+      return f.probe(on, coordinates, steps, differences);
+    } else {
+      return f.probe(coordinates, steps, differences);
+    }
+  };
+  if constexpr (std::integral<decltype(call())>) {
+    return static_cast<index_t>(call());
+  } else {
+    call();
+    return static_cast<index_t>(coordinates.size());
+  }
+}
 inline void check_probe_queries(index_t made, index_t asked) {
   require(made >= 0 && made <= asked, "zo::cge: a probe of ", asked,
           " coordinates must return how many queries it made, from 0 to ", asked, ", got ", made);
@@ -233,7 +261,7 @@ class local_black_box final : public black_box<T> {
     double value = failed_query;
     if constexpr (coordinate) {
       this->guarded(
-          0, [&] { value = static_cast<double>(f_.prepare(x, this->sample_)); },
+          0, [&] { value = prepared_value(policy_, f_, x, this->sample_); },
           [&] { value = failed_query; });
     }
     return value;
@@ -245,16 +273,7 @@ class local_black_box final : public black_box<T> {
     index_t made = asked;
     if constexpr (coordinate) {
       this->guarded(
-          0,
-          [&] {
-            if constexpr (requires {
-                            { f_.probe(coordinates, steps, differences) } -> std::integral;
-                          }) {
-              made = static_cast<index_t>(f_.probe(coordinates, steps, differences));
-            } else {
-              f_.probe(coordinates, steps, differences);
-            }
-          },
+          0, [&] { made = probed(policy_, f_, coordinates, steps, differences); },
           [&] { std::ranges::fill(differences, failed_query); });
     }
     check_probe_queries(made, asked);  // a fault of the program, whatever the policy

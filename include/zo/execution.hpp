@@ -17,7 +17,8 @@ struct sequential_policy {
 };
 
 /// OpenMP threads. Scalar and sampled objectives are called concurrently and must allow that;
-/// batch, rowwise and coordinate objectives are called from one thread at a time.
+/// batch, rowwise and coordinate objectives are called from one thread at a time; those that take
+/// the policy themselves use its threads.
 ///
 /// All threads round as the calling one does. A child of fork() makes threads of its own for each
 /// loop, because those of OpenMP are gone. A thread that is cancelled ends after the loop.

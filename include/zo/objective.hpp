@@ -8,6 +8,8 @@
 //   rowwise     f(points, rows, losses)        independent rows, a loss and a gradient each
 //   row         f(point, row) -> loss          the same, one at a time (zo::boundary)
 //   coordinate  f.prepare(x, sample) -> loss   then f.probe(coordinates, steps, differences)
+//               f.prepare(on, x, sample), f.probe(on, coordinates, steps, differences)
+//                                              on: the policy of the call, whose threads it may use
 //
 // Losses are double in every scalar type, because estimates subtract losses that lie close
 // together.
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/execution.hpp"
 #include "zo/lazy.hpp"
 #include "zo/outcome.hpp"
 
@@ -87,6 +90,28 @@ concept row_objective = requires(F& f, std::span<const T> point, index_t row) {
   { f(point, row) } -> std::convertible_to<double>;
 };
 
+namespace detail {
+
+template <class F, class T>
+concept plain_coordinate_objective = requires(F& f, std::span<const T> x, sample_id sample,
+                                              std::span<const index_t> coordinates,
+                                              std::span<const T> steps,
+                                              std::span<double> differences) {
+  { f.prepare(x, sample) } -> std::convertible_to<double>;
+  f.probe(coordinates, steps, differences);
+};
+template <class F, class T, class Policy = sequential_policy>
+concept threaded_coordinate_objective = requires(F& f, const Policy& on, std::span<const T> x,
+                                                 sample_id sample,
+                                                 std::span<const index_t> coordinates,
+                                                 std::span<const T> steps,
+                                                 std::span<double> differences) {
+  { f.prepare(on, x, sample) } -> std::convertible_to<double>;
+  f.probe(on, coordinates, steps, differences);
+};
+
+}  // namespace detail
+
 /// prepare(x, sample) returns f(x) and may cache; probe then writes
 /// differences[k] = f(x + steps[k] e_{coordinates[k]}) - f(x): the difference itself, so that an
 /// objective that can form it without cancellation does. x stays valid and unchanged until the last
@@ -94,13 +119,15 @@ concept row_objective = requires(F& f, std::span<const T> point, index_t row) {
 /// twice: central differences ask all upper sides and then all lower ones, so that each entry must
 /// be answered by its own step. Each entry counts as one query, and prepare as one; a probe that
 /// costs less may return the queries it really made, from 0 to as many as it has entries.
+///
+/// Both are called from one thread at a time. An objective that can share its own work among
+/// threads takes the policy of the call first, of whatever type: prepare(on, x, sample) and
+/// probe(on, coordinates, steps, differences), with `const zo::execution_policy auto& on`. It uses
+/// at most on.threads() of them, and its answers do not depend on how many. One that has both forms
+/// is asked by this one.
 template <class F, class T>
-concept coordinate_objective = requires(F& f, std::span<const T> x, sample_id sample,
-                                        std::span<const index_t> coordinates,
-                                        std::span<const T> steps, std::span<double> differences) {
-  { f.prepare(x, sample) } -> std::convertible_to<double>;
-  f.probe(coordinates, steps, differences);
-};
+concept coordinate_objective =
+    detail::plain_coordinate_objective<F, T> || detail::threaded_coordinate_objective<F, T>;
 
 /// A coordinate objective whose probes differ in price may say so by cost(coordinate), positive and
 /// in any unit: processes that share the probes then have shares of equal cost.

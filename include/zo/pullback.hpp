@@ -149,8 +149,8 @@ requires vector_map<std::remove_reference_t<F>, T> && estimator_on<How, machine<
 
   const detail::paired_answers<T> paired{outputs, v.data.data(), v.count == 1 ? 0 : outputs,
                                          result.y.data(), difference_map<map, T>};
-  detail::asked_map<T, map, detail::paired_answers<T>> answers(
-      f, outputs, options.sample.value_or(options.step), paired);
+  detail::asked_map<T, Policy, map, detail::paired_answers<T>> answers(
+      policy, f, outputs, options.sample.value_or(options.step), paired);
   estimate_options own = options;
   own.known_values = known;
   own.chunk_bytes = detail::candidate_bytes(options.chunk_bytes, x.dimension, outputs);

@@ -9,6 +9,8 @@
 //   rowwise   f(points, rows, ys)           the same, with the row of each
 //   difference  f.prepare(points, ys), f.differences(points, rows, dys)
 //                                           forms F(point) - F(its row of x) itself
+//               f.prepare(on, points, ys), f.differences(on, points, rows, dys)
+//                                           on: the policy of the call, whose threads it may use
 #pragma once
 
 #include <algorithm>
@@ -65,16 +67,32 @@ concept rowwise_map = requires(F& f, points<T> candidates, std::span<const index
                                std::span<T> ys) {
   f(candidates, rows, ys);
 };
-/// prepare writes F at all rows of x and may keep what it likes; differences then writes
-/// F(candidates[j]) - F(x[rows[j]]): the difference itself, so that a map that can form it without
-/// cancellation does. x stays valid and unchanged until the last call. A map that does both is
-/// asked by differences. Each candidate counts as one query, and each row of prepare.
+namespace detail {
+
 template <class F, class T>
-concept difference_map = requires(F& f, points<T> x, std::span<const index_t> rows,
-                                  std::span<T> ys) {
+concept plain_difference_map = requires(F& f, points<T> x, std::span<const index_t> rows,
+                                        std::span<T> ys) {
   f.prepare(x, ys);
   f.differences(x, rows, ys);
 };
+template <class F, class T, class Policy = sequential_policy>
+concept threaded_difference_map = requires(F& f, const Policy& on, points<T> x,
+                                           std::span<const index_t> rows, std::span<T> ys) {
+  f.prepare(on, x, ys);
+  f.differences(on, x, rows, ys);
+};
+
+}  // namespace detail
+
+/// prepare writes F at all rows of x and may keep what it likes; differences then writes
+/// F(candidates[j]) - F(x[rows[j]]): the difference itself, so that a map that can form it without
+/// cancellation does. x stays valid and unchanged until the last call. A map that does both is
+/// asked by differences. Each candidate counts as one query, and each row of prepare. One that can
+/// share its own work among threads takes the policy of the call first, as coordinate objectives
+/// do: prepare(on, x, ys) and differences(on, points, rows, dys).
+template <class F, class T>
+concept difference_map =
+    detail::plain_difference_map<F, T> || detail::threaded_difference_map<F, T>;
 
 /// A black box with vector answers, one that writes all m numbers of each. What it does not write
 /// is NaN, a failed query.
@@ -106,16 +124,16 @@ void mark_unwritten(std::span<T> y) {
   y.back() = std::numeric_limits<T>::quiet_NaN();
 }
 
-// A map asked as an objective of rows. `use` has
+// A map asked as an objective of rows, under a policy that it may want to know. `use` has
 //   T* place(question)        where the answer is to be written; null: into a buffer
 //   double take(question, y)  what the answer is worth; NaN: the query failed
 //   row_of(question)          the row of x that the map is told
 // and is called from several threads.
-template <class T, class F, class Use>
+template <class T, class Policy, class F, class Use>
 class asked_map {
  public:
-  asked_map(F& f, index_t outputs, sample_id sample, const Use& use)
-      : f_(f), outputs_(outputs), sample_(sample), use_(use) {}
+  asked_map(const Policy& on, F& f, index_t outputs, sample_id sample, const Use& use)
+      : on_(on), f_(f), outputs_(outputs), sample_(sample), use_(use) {}
 
   double operator()(std::span<const T> x, index_t question) requires(!asked_by_chunks<F, T>) {
     if constexpr (returning_map<F, T> && !writing_map<F, T>) {
@@ -146,7 +164,9 @@ class asked_map {
     rows_.resize(questions.size());
     std::ranges::transform(questions, rows_.begin(), [&](index_t q) { return use_.row_of(q); });
     const std::span<const index_t> rows(rows_);
-    if constexpr (difference_map<F, T>) {
+    if constexpr (threaded_difference_map<F, T, Policy>) {
+      f_.differences(on_, candidates, rows, ys);
+    } else if constexpr (difference_map<F, T>) {
       f_.differences(candidates, rows, ys);
     } else if constexpr (rowwise_map<F, T>) {
       f_(candidates, rows, ys);
@@ -196,6 +216,7 @@ class asked_map {
     T* data_;
   };
 
+  const Policy& on_;
   F& f_;
   index_t outputs_;
   sample_id sample_;
@@ -218,7 +239,7 @@ class map_box {
  public:
   map_box(const Policy& policy, F& f, index_t outputs, const Use& use,
           const estimate_options& options, on_failure failures, std::vector<T>& buffer)
-      : asked_(f, outputs, options.sample.value_or(options.step), use),
+      : asked_(policy, f, outputs, options.sample.value_or(options.step), use),
         one_{asked_},
         box_(policy, objective(), buffer, rows_) {
     box_.begin(options, failures);
@@ -235,7 +256,7 @@ class map_box {
   std::string thrown(index_t question) const { return box_.thrown.of(question); }
 
  private:
-  using asked = asked_map<T, F, Use>;
+  using asked = asked_map<T, Policy, F, Use>;
   using one_by_one = one_row_at_a_time<asked>;
   static constexpr bool chunks = asked_by_chunks<F, T>;
   using shape = std::conditional_t<chunks, asked, one_by_one>;
@@ -329,7 +350,11 @@ void ask_at_rows(const Policy& policy, F& f, const points<T>& x, index_t outputs
     const std::span<T> ys(y, static_cast<std::size_t>(x.count * outputs));
     std::ranges::fill(ys, std::numeric_limits<T>::quiet_NaN());
     try {
-      f.prepare(x, ys);
+      if constexpr (threaded_difference_map<F, T, Policy>) {
+        f.prepare(policy, x, ys);
+      } else {
+        f.prepare(x, ys);
+      }
     } catch (const interrupted&) {
       throw;
     } catch (const std::exception& error) {

@@ -1,21 +1,13 @@
 // The face of a pass: what is asked and said, and what is refused.
 #include "zo/nn/forward.hpp"
 
-#include <algorithm>
-
 #include "nn/layer/batch_norm.hpp"
 #include "nn/pass_values.hpp"
 #include "zo/error.hpp"
-#include "zo/execution.hpp"
 
 namespace zo::nn {
 
 namespace detail {
-
-int check_threads(const char* who, int threads) {
-  zo::detail::require(threads >= 1, who, ": threads must be at least 1, got ", threads);
-  return std::min(threads, zo::detail::most_threads);
-}
 
 void check_batch(const char* who, const network& net, index_t count, norm_mode mode) {
   zo::detail::require(count >= 1, who, ": a batch needs at least one sample, got ", count);
@@ -58,14 +50,14 @@ template <class T>
 forward_pass<T>::~forward_pass() = default;
 
 template <class T>
-void forward_pass<T>::run(std::span<const T> parameters, std::span<const T> statistics,
-                          std::span<const T> inputs, index_t count, norm_mode mode, int threads) {
+void forward_pass<T>::run_with(int threads, std::span<const T> parameters,
+                               std::span<const T> statistics, std::span<const T> inputs,
+                               index_t count, norm_mode mode) {
   detail::pass_values<T>& v = *values_;
   require(static_cast<index_t>(parameters.size()) == net().parameter_count(), who,
           ": the network has ", net().parameter_count(), " parameters, got ", parameters.size());
   require(static_cast<index_t>(statistics.size()) == net().statistic_count(), who,
           ": the network has ", net().statistic_count(), " statistics, got ", statistics.size());
-  threads = detail::check_threads(who, threads);
   detail::check_batch(who, net(), count, mode);
   const shape sample = net().nodes().front().out;
   const index_t wanted = detail::product_of({count, sample.size()});

@@ -91,7 +91,7 @@ void network() {
   const index_t count = 19;
   const std::vector<T> inputs = spread<T>(count * net.nodes().front().out.size(), 7919);
   nn::forward_pass<T> pass(net);
-  pass.run(parameters, statistics, inputs, count, nn::norm_mode::train, 2);
+  pass.run(zo::par.with_threads(2), parameters, statistics, inputs, count, nn::norm_mode::train);
   print("outputs", std::vector<T>(pass.outputs().begin(), pass.outputs().end()));
   pass.prepare_differences();
   nn::difference_pass<T> follow(pass);

@@ -85,9 +85,9 @@ std::vector<double> on_host(const trial& t, const Loss& loss, double& value,
                                   return nn::minibatch<double, Loss>{t.inputs, t.count, loss};
                                 },
                                 t.statistics, {.mode = t.mode});
-  value = f.prepare(t.parameters, 0);
+  value = f.prepare(zo::seq, t.parameters, 0);
   std::vector<double> found(coordinates.size());
-  f.probe(coordinates, steps, found);
+  f.probe(zo::seq, coordinates, steps, found);
   return found;
 }
 
@@ -546,7 +546,7 @@ TEST_F(gpu_network, running_statistics_move_as_on_the_cpu) {
   f.prepare(data.parameters, loss, stream, 0);
   f.update_statistics(running, 0.3);
   nn::forward_pass<double> pass(t.net);
-  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  pass.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, t.mode);
   std::vector<double> wanted = t.statistics;
   pass.update_statistics(wanted, 0.3);
   const auto found = running.to_host();

@@ -51,8 +51,8 @@ constexpr deepzero::activation_options every_number{.directions = 1'000'000, .sm
 // As many directions as active numbers: coordinate-wise, exact.
 void expect_exact(const trial& t) {
   const std::vector<double> expected = t.gradient();
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   EXPECT_NEAR(estimator.value(), t.loss(t.parameters), 1e-13);
   std::vector<double> backwards(expected.size(), 0);
   for (auto layer = static_cast<index_t>(t.net.nodes().size()) - 1; layer > 0; --layer) {
@@ -92,8 +92,8 @@ TEST(activation, layers_that_two_others_read_are_moved_themselves) {
 TEST(activation, ignoring_the_statistics_is_wrong) {
   const trial t(blocks(), 6, nn::norm_mode::train);
   const std::vector<double> expected = t.gradient();
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   for (const char* name : {"first.weight", "a.weight", "b.weight"}) {
     const index_t layer = t.net.parameter(name).node;
     std::vector<double> found(expected.size(), 0);
@@ -106,8 +106,8 @@ TEST(activation, ignoring_the_statistics_is_wrong) {
 TEST(activation, few_directions_are_unbiased) {
   const trial t(blocks(), 6, nn::norm_mode::train);
   const std::vector<double> expected = t.gradient(), norms = norms_of(t, expected);
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   for (const auto share : {deepzero::share::even, deepzero::share::by_sensitivity}) {
     for (const char* name : {"first.weight", "b.weight", "c.weight", "an.weight", "an.bias"}) {
       const nn::view& v = t.net.parameter(name);
@@ -158,8 +158,8 @@ TEST(activation, the_variance_is_that_of_dealt_directions) {
   }
   variance *= length;
   ASSERT_GT(g.size(), 12U);
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   constexpr int trials = 1000;
   double sum = 0, squares = 0;
   for (std::uint64_t seed = 0; seed < trials; ++seed) {
@@ -183,8 +183,8 @@ TEST(activation, the_same_bits_for_any_number_of_threads) {
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
   std::vector<std::vector<float>> found;
   for (const int threads : {1, 2, 4}) {
-    const deepzero::activation_estimator<float> estimator(t.net, t.batch<float>(), at, running,
-                                                          t.mode, threads);
+    const deepzero::activation_estimator<float> estimator(zo::par.with_threads(threads), t.net,
+                                                          t.batch<float>(), at, running, t.mode);
     found.emplace_back(at.size());
     for (index_t layer = t.net.parameter("last.weight").node; layer > 0; --layer) {
       if (t.net.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
@@ -196,8 +196,8 @@ TEST(activation, the_same_bits_for_any_number_of_threads) {
 
 TEST(activation, bad_arguments_are_named) {
   const trial t(nn::mlp({5, 4, 3}), 2, nn::norm_mode::train);
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   std::vector<double> gradient(t.parameters.size()), short_one(3);
   const auto says = [&](index_t layer, const deepzero::activation_options& options,
                         std::span<double> to, const char* part) {
@@ -213,15 +213,14 @@ TEST(activation, bad_arguments_are_named) {
   }
   says(1, {.smoothing = not_a_number}, gradient, "smoothing must be above 0, got nan");
   says(1, {.smoothing = infinity}, gradient, "smoothing of inf is no number of the scalar type");
-  const auto refuses = [&](const char* part, const auto& batch, int threads = 1) {
+  const auto refuses = [&](const char* part, const auto& batch) {
     const std::string text = complaint([&] {
-      deepzero::activation_estimator(t.net, batch, std::span<const double>(t.parameters),
-                                     std::span<const double>(t.statistics), t.mode, threads);
+      deepzero::activation_estimator(zo::seq, t.net, batch, std::span<const double>(t.parameters),
+                                     std::span<const double>(t.statistics), t.mode);
     });
     EXPECT_TRUE(contains(text, part)) << text;
   };
   auto batch = t.batch<double>();
-  refuses("threads must be at least 1, got 0", batch, 0);
   batch.count = 0;
   refuses("a batch needs at least one sample, got 0", batch);
   batch.count = 3;
@@ -235,8 +234,8 @@ TEST(activation, bad_arguments_are_named) {
 TEST(activation, a_loss_that_is_no_number_stays_visible) {
   trial t(nn::mlp({5, 4, 3}), 6, nn::norm_mode::train);
   t.inputs[7] = not_a_number;
-  const deepzero::activation_estimator<double> estimator(t.net, t.batch<double>(), t.parameters,
-                                                         t.statistics, t.mode);
+  const deepzero::activation_estimator<double> estimator(zo::seq, t.net, t.batch<double>(),
+                                                         t.parameters, t.statistics, t.mode);
   EXPECT_TRUE(std::isnan(estimator.value()));
   std::vector<double> gradient(t.parameters.size());
   estimator.estimate(3, {.directions = 2}, {.seed = 1}, gradient);
@@ -252,11 +251,11 @@ TEST(activation, keeps_nothing_of_the_callers) {
     return gradient;
   };
   const deepzero::activation_estimator<double> of_temporaries(
-      nn::mlp({5, 4, 3}), t.batch<double>(), std::vector<double>(t.parameters),
+      zo::seq, nn::mlp({5, 4, 3}), t.batch<double>(), std::vector<double>(t.parameters),
       std::vector<double>(t.statistics), t.mode);
   const std::vector<double> elsewhere(t.parameters.size(), 7.0);
   EXPECT_EQ(estimate(of_temporaries),
-            estimate({t.net, t.batch<double>(), t.parameters, t.statistics, t.mode}));
+            estimate({zo::seq, t.net, t.batch<double>(), t.parameters, t.statistics, t.mode}));
 }
 
 }  // namespace

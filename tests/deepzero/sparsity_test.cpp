@@ -121,7 +121,7 @@ TEST(zo_grasp, agrees_with_dense_differences_on_a_network) {
   const std::vector<index_t> targets = {0, 1, 1, 0};
   const auto f = [&](std::span<const double> p) {
     nn::forward_pass<double> pass(net);
-    pass.run(p, {}, inputs, 4, nn::norm_mode::train);
+    pass.run(zo::seq, p, {}, inputs, 4, nn::norm_mode::train);
     nn::cross_entropy entropy(targets, 2);
     return entropy.prepare<double>(pass.outputs());
   };

@@ -89,12 +89,13 @@ TEST(QueriedDenoiser, SparseCgeOfWeightsIsTheGradientOfBackPropagation) {
   const auto some = deepzero::coordinate_set(w.net, counts_of(w.net, exact, 60), 3, 0);
   defense::black_box classifier = w.asked();
   classifier_losses<double> losses(w.batch, classifier);
-  weights_objective<double> objective(w.net, losses, w.statistics, 4, 2);
+  weights_objective<double> objective(w.net, losses, w.statistics, 4);
   std::vector<double> found(exact.size(), 0);
   const zo::cge<zo::central> how({.smoothing = 1e-5, .coordinates = zo::coordinate_list{some}},
                                  zo::central{});
-  const auto result = zo::estimate(zo::seq, objective, std::span<const double>(w.parameters),
-                                   std::span<double>(found), how, {});
+  const auto result =
+      zo::estimate(zo::par.with_threads(2), objective, std::span<const double>(w.parameters),
+                   std::span<double>(found), how, {});
   ASSERT_TRUE(result.ok);
   EXPECT_NEAR(result.value, w.loss.item<double>(), 1e-12);
   EXPECT_EQ(classifier.queries(), (1 + 2 * 60) * white_box::images);
@@ -114,8 +115,9 @@ TEST(QueriedDenoiser, ActivationsAskedInFullGiveTheGradientOfBackPropagation) {
   defense::black_box classifier = w.asked();
   classifier_losses<double> losses(w.batch, classifier);
   const deepzero::activation_estimator<double> ask(
-      w.net, w.batch.noisy, white_box::images, std::make_unique<activation_losses<double>>(losses),
-      w.parameters, w.statistics, zo::nn::norm_mode::train, 2);
+      zo::par.with_threads(2), w.net, w.batch.noisy, white_box::images,
+      std::make_unique<activation_losses<double>>(losses), w.parameters, w.statistics,
+      zo::nn::norm_mode::train);
   EXPECT_NEAR(ask.value(), w.loss.item<double>(), 1e-12);
   std::vector<double> found(exact.size(), 0);
   index_t questions = white_box::images;

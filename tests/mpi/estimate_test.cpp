@@ -170,6 +170,32 @@ struct priced {
   double cost(index_t i) const { return 1.0 + static_cast<double>(i % 10) * 3; }
 };
 
+// A shared policy is a policy: its threads are those of this process.
+struct sharing_among_threads {
+  std::vector<int>* threads;
+  coordinate_form<double> inner;
+  double prepare(const zo::execution_policy auto& on, std::span<const double> x,
+                 zo::sample_id sample) {
+    threads->push_back(on.threads());
+    return inner.prepare(x, sample);
+  }
+  void probe(const zo::execution_policy auto& on, std::span<const index_t> coordinates,
+             std::span<const double> steps, std::span<double> differences) {
+    threads->push_back(on.threads());
+    inner.probe(coordinates, steps, differences);
+  }
+};
+
+TEST(mpi_estimates, tell_the_threads_of_a_process) {
+  std::atomic<index_t> count{0};
+  const auto alone = run<double>(zo::seq, coordinate_form<double>{&count}, cge());
+  for_each_shared_policy([&](const auto& policy) {
+    std::vector<int> threads;
+    expect_same(run<double>(policy, sharing_among_threads{&threads, {&count}}, cge()), alone);
+    EXPECT_EQ(threads, std::vector<int>(2, policy.threads()));
+  });
+}
+
 TEST(mpi_prices, give_shares_of_equal_cost) {
   std::atomic<index_t> count{0};
   const auto alone = run<double>(zo::seq, coordinate_form<double>{&count}, cge(), 1000);

@@ -34,9 +34,8 @@ TEST(mpi_network, has_the_bits_of_one_process_and_even_shares) {
   std::vector<float> expected(x.size()), g(x.size());
   const zo::cge how({.coordinates = zo::random_coordinates{60}}, zo::central{});
   const auto alone = zo::estimate(zo::seq, single, x, expected, how, {.seed = 5});
-  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
-  for (const int threads : {1, 2}) {
-    nn::objective<float> shared(net, batch_of, statistics, {.threads = threads});
+  nn::objective<float> shared(net, batch_of, statistics);
+  for_each_shared_policy([&](const auto& policy) {
     const auto r = zo::estimate(policy, shared, x, g, how, {.seed = 5});
     EXPECT_TRUE(same_bits(g, expected));
     EXPECT_EQ(r.queries, alone.queries);
@@ -49,7 +48,7 @@ TEST(mpi_network, has_the_bits_of_one_process_and_even_shares) {
     }
     EXPECT_EQ(all, static_cast<double>(single.multiplications()));
     EXPECT_LE(most, 1.1 * all / policy.ranks());
-  }
+  });
 }
 
 // They cost next to no multiplications, and still time: one rank must not have them all.

@@ -18,7 +18,7 @@ void expect_differences(const trial& t, double step, double relative) {
   const std::vector<T> at(t.parameters.begin(), t.parameters.end());
   const std::vector<T> running(t.statistics.begin(), t.statistics.end());
   auto f = t.objective<T>(running);
-  const double base = f.prepare(at, 0);
+  const double base = f.prepare(zo::seq, at, 0);
   EXPECT_NEAR(base, t.loss(t.parameters), 1e-5 * base);
   for (const nn::view& v : t.net.parameters()) {
     for (const index_t element : {index_t{0}, v.size / 2, v.size - 1}) {
@@ -29,7 +29,7 @@ void expect_differences(const trial& t, double step, double relative) {
         up[static_cast<std::size_t>(coordinate)] += static_cast<double>(h);
         const double expected = t.loss(up) - t.loss(t.parameters);
         double found = 0;
-        f.probe({&coordinate, 1}, {&h, 1}, {&found, 1});
+        f.probe(zo::seq, {&coordinate, 1}, {&h, 1}, {&found, 1});
         // A bias before a batch norm changes nothing: what is left is the rounding of its step.
         const double rounding = static_cast<double>(std::numeric_limits<T>::epsilon()) * step;
         EXPECT_NEAR(found, expected, relative * std::abs(expected) + rounding + 1e-14)
@@ -83,14 +83,14 @@ TEST(nn_difference, tiny_steps_in_float_are_derivatives) {
   const std::vector<float> at(t.parameters.begin(), t.parameters.end());
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
   auto f = t.objective<float>(running);
-  f.prepare(at, 0);
+  f.prepare(zo::seq, at, 0);
   double dots = 0, ours = 0, theirs = 0;
   for (const nn::view& v : t.net.parameters()) {
     for (index_t element = 0; element < v.size; element += 7) {
       const index_t coordinate = v.offset + element;
       const float h = 1e-9F;
       double found = 0;
-      f.probe({&coordinate, 1}, {&h, 1}, {&found, 1});
+      f.probe(zo::seq, {&coordinate, 1}, {&h, 1}, {&found, 1});
       std::vector<double> up = t.parameters, down = t.parameters;
       up[static_cast<std::size_t>(coordinate)] += 1e-5;
       down[static_cast<std::size_t>(coordinate)] -= 1e-5;
@@ -141,11 +141,11 @@ struct one_weight {
               {inputs.begin(), inputs.end()}, 32, nn::squared_error(targets, 32)};
         },
         statistics);
-    f.prepare(parameters, 0);
+    f.prepare(zo::seq, parameters, 0);
     const index_t coordinate = 0;
     const T by = static_cast<T>(step);
     double found = 0;
-    f.probe({&coordinate, 1}, {&by, 1}, {&found, 1});
+    f.probe(zo::seq, {&coordinate, 1}, {&by, 1}, {&found, 1});
     return found;
   }
   wide loss(wide w) const {
@@ -204,7 +204,7 @@ TEST(nn_difference, not_a_number_wins_in_a_pool) {
       std::vector<float> x{1, 5, 3, 4}, d{0, 0, 0, 0};
       (base ? x : d)[i] = none;
       nn::forward_pass<float> pass(net);
-      pass.run({}, {}, x, 1, nn::norm_mode::eval);
+      pass.run(zo::seq, {}, {}, x, 1, nn::norm_mode::eval);
       pass.prepare_differences();
       nn::difference_pass<float> follow(pass);
       EXPECT_TRUE(std::isnan(follow.from(0, d, nn::coupling::batch)[0])) << i << base;
@@ -221,7 +221,7 @@ TEST(nn_difference, infinite_minus_infinite_is_no_number) {
     nn::forward_pass<float> pass(net);
     const std::vector<float> values(static_cast<std::size_t>(net.nodes()[0].out.size()), x);
     const std::vector<float> changes(values.size(), d);
-    pass.run({}, {}, values, 1, nn::norm_mode::eval);
+    pass.run(zo::seq, {}, {}, values, 1, nn::norm_mode::eval);
     pass.prepare_differences();
     nn::difference_pass<float> follow(pass);
     return follow.from(0, changes, nn::coupling::batch)[0];
@@ -241,7 +241,7 @@ TEST(nn_difference, of_a_pool_keeps_what_cancels) {
   two.max_pool(two.input());
   const std::vector<float> x{1, 1e-9F, 0, 0}, d{0, 1, 0, 0};
   nn::forward_pass<float> pass(two);
-  pass.run({}, {}, x, 1, nn::norm_mode::eval);
+  pass.run(zo::seq, {}, {}, x, 1, nn::norm_mode::eval);
   pass.prepare_differences();
   nn::difference_pass<float> follow(pass);
   EXPECT_EQ(follow.from(0, d, nn::coupling::batch)[0], 1e-9F);
@@ -252,14 +252,14 @@ TEST(nn_difference, from_a_value_on_with_the_batch) {
   for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
     trial t(mixture(), 6, mode);
     nn::forward_pass<double> pass(t.net);
-    pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+    pass.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, mode);
     pass.prepare_differences();
     nn::difference_pass<double> follow(pass);
     const auto moved = noise<double>(static_cast<index_t>(t.inputs.size()), 21, 1e-2);
     const auto found = copy_of(follow.from(0, moved, nn::coupling::batch));
     for (std::size_t i = 0; i < moved.size(); ++i) t.inputs[i] += moved[i];
     nn::forward_pass<double> after(t.net);
-    after.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+    after.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, mode);
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_NEAR(found[i], after.outputs()[i] - pass.outputs()[i], 1e-12);
     }
@@ -271,7 +271,7 @@ TEST(nn_difference, from_a_value_on_with_the_batch) {
 TEST(nn_difference, frozen_statistics_keep_samples_apart) {
   const trial t(mixture(), 6, nn::norm_mode::train);
   nn::forward_pass<double> pass(t.net);
-  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  pass.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, t.mode);
   pass.prepare_differences();
   nn::difference_pass<double> follow(pass);
   const auto moved = noise<double>(static_cast<index_t>(t.inputs.size()), 21, 1e-2);
@@ -292,8 +292,8 @@ TEST(nn_difference, frozen_statistics_keep_samples_apart) {
   std::vector<double> inputs = t.inputs;
   for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] += moved[i];
   nn::forward_pass<double> before(head), after(head);
-  before.run(weights, {}, t.inputs, t.count, t.mode);
-  after.run(weights, {}, inputs, t.count, t.mode);
+  before.run(zo::seq, weights, {}, t.inputs, t.count, t.mode);
+  after.run(zo::seq, weights, {}, inputs, t.count, t.mode);
   for (std::size_t row = 0; row < 24; ++row) {
     double sum = 0, squares = 0;
     for (std::size_t i = row * 63; i < (row + 1) * 63; ++i) {
@@ -319,7 +319,7 @@ TEST(nn_difference, of_another_run_of_the_base_pass_are_refused) {
   const trial t(mixture(), 6, nn::norm_mode::train), few(mixture(), 2, nn::norm_mode::train);
   nn::forward_pass<double> pass(t.net);
   const auto run = [&](const trial& with) {
-    pass.run(with.parameters, with.statistics, with.inputs, with.count, with.mode);
+    pass.run(zo::seq, with.parameters, with.statistics, with.inputs, with.count, with.mode);
   };
   const auto first = "run and prepare_differences of the base pass come first";
   expect_says(first, [&] { nn::difference_pass<double>{pass}; });
@@ -353,7 +353,7 @@ TEST(nn_difference, of_another_run_of_the_base_pass_are_refused) {
 TEST(nn_difference, questions_that_do_not_fit_are_named) {
   const trial t(mixture(), 6, nn::norm_mode::train);
   nn::forward_pass<double> pass(t.net);
-  pass.run(t.parameters, t.statistics, t.inputs, t.count, t.mode);
+  pass.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, t.mode);
   expect_says("products in bfloat16 are for networks of float",
               [&] { pass.prepare_differences(nn::products::bfloat16); });
   pass.prepare_differences();
@@ -384,8 +384,7 @@ TEST(nn_difference, the_same_bits_for_any_number_of_threads) {
   zo::estimate(zo::seq, f, at, one, zo::cge());
   for (const int threads : {2, 4}) {
     std::vector<float> several(at.size());
-    auto g = t.objective<float>(running, threads);
-    zo::estimate(zo::seq, g, at, several, zo::cge());
+    zo::estimate(zo::par.with_threads(threads), f, at, several, zo::cge());
     EXPECT_TRUE(same_bits(several, one)) << threads;
   }
 }

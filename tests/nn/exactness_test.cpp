@@ -81,7 +81,7 @@ errors errors_of(const nn::network& net, const Compare& compared) {
       const auto parameters = noise<T>(net.parameter_count(), 33);
       std::vector<T> statistics(static_cast<std::size_t>(net.statistic_count()));
       nn::forward_pass<T> pass(net);
-      pass.run(parameters, statistics, data.values, count, nn::norm_mode::train);
+      pass.run(zo::seq, parameters, statistics, data.values, count, nn::norm_mode::train);
       pass.prepare_differences();
       nn::difference_pass<T> follow(pass);
       const auto made = copy_of(follow.from(0, data.changes, nn::coupling::batch));

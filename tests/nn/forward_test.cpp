@@ -24,7 +24,7 @@ TEST(nn_forward, every_value_of_every_layer_is_the_textbooks) {
         const trial t(net, count, mode);
         const auto expected = naive_forward(net, t.parameters, t.statistics, t.inputs, count, mode);
         nn::forward_pass<double> pass(net);
-        pass.run(t.parameters, t.statistics, t.inputs, count, mode);
+        pass.run(zo::seq, t.parameters, t.statistics, t.inputs, count, mode);
         for (index_t id = 0; id < static_cast<index_t>(expected.size()); ++id) {
           const auto found = pass.value(id);
           const auto& wanted = expected[static_cast<std::size_t>(id)];
@@ -50,7 +50,7 @@ std::vector<T> outputs(const trial& t, index_t count, int threads) {
   const auto numbers = static_cast<std::ptrdiff_t>(count * t.net.nodes().front().out.size());
   const std::vector<T> inputs(t.inputs.begin(), t.inputs.begin() + numbers);
   nn::forward_pass<T> pass(t.net);
-  pass.run(at, running, inputs, count, t.mode, threads);
+  pass.run(zo::par.with_threads(threads), at, running, inputs, count, t.mode);
   return {pass.outputs().begin(), pass.outputs().end()};
 }
 
@@ -89,7 +89,7 @@ TEST(nn_forward, windows_may_lie_outside_of_the_image) {
     const trial t(n, 3, nn::norm_mode::eval);
     const auto expected = naive_forward(n, t.parameters, {}, t.inputs, 3, t.mode);
     nn::forward_pass<double> pass(n);
-    pass.run(t.parameters, {}, t.inputs, 3, t.mode);
+    pass.run(zo::seq, t.parameters, {}, t.inputs, 3, t.mode);
     ASSERT_EQ(pass.outputs().size(), expected[1].size());
     for (std::size_t i = 0; i < expected[1].size(); ++i) {
       EXPECT_NEAR(pass.outputs()[i], expected[1][i], 1e-12);
@@ -116,9 +116,9 @@ TEST(nn_forward, what_does_not_fit_is_named) {
     expect_says(before, [&] { pass.update_statistics(s); });
   };
   nothing_yet();
-  const auto refuses = [&](const std::string& part, index_t count, int threads = 1) {
+  const auto refuses = [&](const std::string& part, index_t count) {
     expect_says(part,
-                [&] { pass.run(t.parameters, t.statistics, t.inputs, count, t.mode, threads); });
+                [&] { pass.run(zo::seq, t.parameters, t.statistics, t.inputs, count, t.mode); });
   };
   constexpr index_t huge = std::numeric_limits<index_t>::max();
   refuses("a batch needs at least one sample, got 0", 0);
@@ -126,9 +126,9 @@ TEST(nn_forward, what_does_not_fit_is_named) {
   refuses("4 samples of 1 x 4 x 4 need 64 numbers, got 48", 4);
   refuses("of 1 x 4 x 4 need 9223372036854775807 numbers, got 48", huge);
   refuses("of 1 x 4 x 4 need", (huge >> 4) + 4);  // 16 of these and 2^63 are 48
-  refuses("threads must be at least 1, got 0", 3, 0);
   nothing_yet();
-  pass.run(t.parameters, t.statistics, t.inputs, 3, t.mode, std::numeric_limits<int>::max());
+  pass.run(zo::par.with_threads(std::numeric_limits<int>::max()), t.parameters, t.statistics,
+           t.inputs, 3, t.mode);
   EXPECT_EQ(copy_of(pass.outputs()), outputs<double>(t, 3, 1));
   expect_says("value 99 is not in 0 … ", [&] { pass.value(99); });
   expect_says("value -1 is not in 0 … ", [&] { pass.value(-1); });
@@ -140,9 +140,11 @@ TEST(nn_forward, what_does_not_fit_is_named) {
     expect_says("momentum must be 0 … 1, got", [&] { pass.update_statistics(s, momentum); });
   }
   EXPECT_EQ(s, t.statistics);
-  expect_says("parameters, got 3", [&] { pass.run(three, t.statistics, t.inputs, 3, t.mode); });
-  expect_says("statistics, got 3", [&] { pass.run(t.parameters, three, t.inputs, 3, t.mode); });
-  pass.run(t.parameters, t.statistics, t.inputs, 3, nn::norm_mode::eval);
+  expect_says("parameters, got 3",
+              [&] { pass.run(zo::seq, three, t.statistics, t.inputs, 3, t.mode); });
+  expect_says("statistics, got 3",
+              [&] { pass.run(zo::seq, t.parameters, three, t.inputs, 3, t.mode); });
+  pass.run(zo::seq, t.parameters, t.statistics, t.inputs, 3, nn::norm_mode::eval);
   expect_says("after a pass in train mode", [&] { pass.update_statistics(s); });
 }
 
@@ -153,7 +155,7 @@ TEST(nn_forward, values_beyond_any_memory_are_refused) {
   nn::forward_pass<float> pass(net);
   const std::vector<float> inputs(1 << 14);
   expect_says("are more numbers than fit into memory",
-              [&] { pass.run({}, {}, inputs, 1 << 14, nn::norm_mode::eval); });
+              [&] { pass.run(zo::seq, {}, {}, inputs, 1 << 14, nn::norm_mode::eval); });
 }
 
 TEST(nn_forward, a_batch_norm_of_one_number_is_refused_by_name) {
@@ -163,7 +165,7 @@ TEST(nn_forward, a_batch_norm_of_one_number_is_refused_by_name) {
   const trial one(net, 1, nn::norm_mode::train);
   nn::forward_pass<double> pass(net);
   const auto run = [&](const trial& t, nn::norm_mode mode) {
-    pass.run(t.parameters, t.statistics, t.inputs, t.count, mode);
+    pass.run(zo::seq, t.parameters, t.statistics, t.inputs, t.count, mode);
   };
   expect_says("batch norm narrow sees one number a channel in a batch of 1 sample of 3 x 1 x 1",
               [&] { run(one, nn::norm_mode::train); });
@@ -192,8 +194,8 @@ TEST(nn_forward, the_variance_of_equal_numbers_moves_to_zero) {
     nn::network net({1, 2, 2});
     net.batch_norm(net.input(), "n", epsilon);
     nn::forward_pass<double> pass(net);
-    pass.run(std::vector<double>{1, 0}, std::vector<double>{0, 1}, std::vector<double>(8, 3.3), 2,
-             nn::norm_mode::train);
+    pass.run(zo::seq, std::vector<double>{1, 0}, std::vector<double>{0, 1},
+             std::vector<double>(8, 3.3), 2, nn::norm_mode::train);
     std::vector<double> s{0, 0};
     pass.update_statistics(s, 1);
     EXPECT_GE(s[1], 0);
@@ -204,9 +206,10 @@ TEST(nn_forward, the_variance_of_equal_numbers_moves_to_zero) {
 TEST(nn_forward, keeps_nothing_of_the_callers) {
   const trial t(nn::mlp({12, 9, 4}), 3, nn::norm_mode::eval);
   nn::forward_pass<double> pass(nn::mlp({12, 9, 4}));
-  pass.run(std::vector<double>(t.parameters), {}, std::vector<double>(t.inputs), 3, t.mode);
+  pass.run(zo::seq, std::vector<double>(t.parameters), {}, std::vector<double>(t.inputs), 3,
+           t.mode);
   const nn::forward_pass<double> copy = pass;
-  pass.run(std::vector<double>(t.parameters.size()), {}, t.inputs, 3, t.mode);
+  pass.run(zo::seq, std::vector<double>(t.parameters.size()), {}, t.inputs, 3, t.mode);
   EXPECT_EQ(copy_of(copy.outputs()), outputs<double>(t, 3, 1));
   EXPECT_EQ(copy.net().parameter_count(), t.net.parameter_count());
 }
@@ -221,7 +224,7 @@ std::vector<T> outputs_of(const nn::network& net, const std::vector<T>& inputs, 
       continue;
     std::fill_n(parameters.begin() + v.offset, v.size, T(0));
   }
-  pass.run(parameters, statistics, inputs, count, nn::norm_mode::train);
+  pass.run(zo::seq, parameters, statistics, inputs, count, nn::norm_mode::train);
   return copy_of(pass.outputs());
 }
 
@@ -276,7 +279,7 @@ TEST(nn_forward, running_statistics_move_as_pytorchs) {
   const trial t(nn::adjustable_cnn({1, 4, 4}, 2, 1), 18, nn::norm_mode::train);
   const auto expected = naive_forward(t.net, t.parameters, t.statistics, t.inputs, 18, t.mode);
   nn::forward_pass<double> pass(t.net);
-  pass.run(t.parameters, t.statistics, t.inputs, 18, t.mode);
+  pass.run(zo::seq, t.parameters, t.statistics, t.inputs, 18, t.mode);
   std::vector<double> moved = t.statistics;
   pass.update_statistics(moved, 0.1);
   const row_major& in = expected[1];  // of the convolution, before the batch norm

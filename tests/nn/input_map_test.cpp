@@ -22,15 +22,15 @@ points<T> rows_of(const std::vector<T>& numbers, index_t count) {
 // What the network answers, by whole evaluations in double.
 std::vector<double> answers(const trial& t, const std::vector<double>& inputs, index_t count) {
   nn::forward_pass<double> pass(t.net);
-  pass.run(t.parameters, t.statistics, inputs, count, nn::norm_mode::eval);
+  pass.run(zo::seq, t.parameters, t.statistics, inputs, count, nn::norm_mode::eval);
   return copy_of(pass.outputs());
 }
 
 template <class T>
-nn::input_map<T> map_of(const trial& t, int threads = 1) {
+nn::input_map<T> map_of(const trial& t) {
   const std::vector<T> parameters(t.parameters.begin(), t.parameters.end());
   const std::vector<T> statistics(t.statistics.begin(), t.statistics.end());
-  return nn::input_map<T>(t.net, parameters, statistics, {.threads = threads});
+  return nn::input_map<T>(t.net, parameters, statistics);
 }
 
 // Candidates of rows in any order, some of them asked often and some never.
@@ -46,13 +46,13 @@ TEST(nn_input_map, differences_are_those_of_whole_evaluations) {
       candidates[i] += t.inputs[static_cast<std::size_t>(rows[i / wide]) * wide + i % wide];
     }
     const auto base = answers(t, t.inputs, count), after = answers(t, candidates, 41);
-    auto f = map_of<double>(t), many = map_of<double>(t, 3);
+    auto f = map_of<double>(t);
     std::vector<double> ys(base.size()), found(after.size()), by_threads(after.size());
-    f.prepare(rows_of(t.inputs, count), ys);
+    f.prepare(zo::seq, rows_of(t.inputs, count), ys);
     EXPECT_TRUE(same_bits(ys, base));
-    f.differences(rows_of(candidates, 41), rows, found);
-    many.prepare(rows_of(t.inputs, count), ys);
-    many.differences(rows_of(candidates, 41), rows, by_threads);
+    f.differences(zo::seq, rows_of(candidates, 41), rows, found);
+    f.prepare(zo::par.with_threads(3), rows_of(t.inputs, count), ys);
+    f.differences(zo::par.with_threads(3), rows_of(candidates, 41), rows, by_threads);
     EXPECT_TRUE(same_bits(found, by_threads));
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::size_t at = static_cast<std::size_t>(rows[i / outputs]) * outputs + i % outputs;
@@ -148,16 +148,16 @@ TEST(nn_input_map, refuses_what_does_not_fit) {
       [&] { nn::input_map<double>(t.net, t.parameters); });
   expect_says("parameters, got 3",
               [&] { nn::input_map<double>(t.net, std::vector<double>(3), t.statistics); });
-  expect_says("threads must be at least 1, got 0", [&] { map_of<double>(t, 0); });
   auto f = map_of<double>(t);
   std::vector<double> y(10);
   const std::vector<index_t> rows{0, 1}, beyond{0, 2};
   expect_says("prepare comes before differences",
-              [&] { f.differences(rows_of(t.inputs, 2), rows, y); });
-  f.prepare(rows_of(t.inputs, 2), y);
-  expect_says("row 2 is not in 0 … 1", [&] { f.differences(rows_of(t.inputs, 2), beyond, y); });
+              [&] { f.differences(zo::seq, rows_of(t.inputs, 2), rows, y); });
+  f.prepare(zo::seq, rows_of(t.inputs, 2), y);
+  expect_says("row 2 is not in 0 … 1",
+              [&] { f.differences(zo::seq, rows_of(t.inputs, 2), beyond, y); });
   expect_says("2 candidates need as many rows, got 0",
-              [&] { f.differences(rows_of(t.inputs, 2), {}, y); });
+              [&] { f.differences(zo::seq, rows_of(t.inputs, 2), {}, y); });
   const std::vector<double> v(4), x(12);
   expect_says("the network answers 5 numbers a row; 1 rows need room for 5, got 4",
               [&] { zo::pullback(zo::seq, f, std::vector<double>(126), v, zo::cge()); });

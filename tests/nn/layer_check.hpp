@@ -29,7 +29,7 @@ void expect_textbook(const layer_case& c, double units) {
   const std::vector<T> parameters = c.parameters<T>(), inputs(c.inputs.begin(), c.inputs.end());
   const std::vector<wide> p = widened(parameters), x = widened(inputs);
   nn::forward_pass<T> pass(c.net);
-  pass.run(parameters, c.statistics<T>(), inputs, c.count, c.mode);
+  pass.run(zo::seq, parameters, c.statistics<T>(), inputs, c.count, c.mode);
   const std::vector<wide> before = c.outputs(p, x);
   const index_t size = c.net.output().size();
   expect_close<T>(pass.outputs(), before, std::vector<wide>(before.size()), size, units, 0.01,

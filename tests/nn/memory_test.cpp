@@ -54,14 +54,14 @@ void expect_said_bytes(const trial& t, std::optional<nn::products> how) {
   const index_t twice = 2 * t.count;
   std::vector<T> larger = inputs;
   larger.insert(larger.end(), inputs.begin(), inputs.end());
-  pass.run(at, running, larger, twice, t.mode);
+  pass.run(zo::seq, at, running, larger, twice, t.mode);
   if (how) {  // nor do weights for other products
     for (const auto other : {nn::products::exact, nn::products::bfloat16}) {
       if (std::is_same_v<T, float>) pass.prepare_differences(other);
     }
   }
   larger = std::vector<T>();
-  pass.run(at, running, inputs, t.count, t.mode);
+  pass.run(zo::seq, at, running, inputs, t.count, t.mode);
   if (how) pass.prepare_differences(*how);
   const auto kept = static_cast<double>(bytes_now - before);
   const auto said = static_cast<double>(nn::pass_bytes<T>(t.net, t.count, how));

@@ -2,6 +2,10 @@
 // from several threads, and what it keeps.
 #include "zo/nn/objective.hpp"
 
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <type_traits>
 
@@ -40,9 +44,9 @@ TEST(nn_objective, refuses_batches_that_do_not_fit) {
     auto batch = two_samples();
     spoil(batch);
     auto f = s.of(batch);
-    expect_says(part, [&] { f.prepare(s.parameters, 0); });
+    expect_says(part, [&] { f.prepare(zo::seq, s.parameters, 0); });
     expect_says(part, [&] { std::as_const(f)(s.parameters, 0); });
-    expect_says("prepare comes before probes", [&] { f.probe({}, {}, {}); });
+    expect_says("prepare comes before probes", [&] { f.probe(zo::seq, {}, {}, {}); });
   };
   refuses("a batch needs at least one sample, got 0", [](auto& b) { b.count = 0; });
   refuses("a batch needs at least one sample, got -1", [](auto& b) { b.count = -1; });
@@ -63,14 +67,13 @@ TEST(nn_objective, a_loss_of_other_samples_is_refused) {
   auto batch = two_samples();
   batch.loss = nn::cross_entropy(std::vector<index_t>{0, 1, 0, 1, 1, 0}, 1 + 1);
   auto f = s.of(batch);
-  expect_says("the batch has 2 samples, and its loss 6", [&] { f.prepare(s.parameters, 0); });
+  expect_says("the batch has 2 samples, and its loss 6",
+              [&] { f.prepare(zo::seq, s.parameters, 0); });
 }
 
 TEST(nn_objective, bad_options_and_questions_are_named) {
   const small s;
   const auto batch = two_samples();
-  expect_says("threads must be at least 1, got 0", [&] { s.of(batch, {.threads = 0}); });
-  expect_says("threads must be at least 1, got -1", [&] { s.of(batch, {.threads = -1}); });
   for (const index_t bytes : {index_t{0}, index_t{-1}, -huge}) {
     expect_says("max_bytes must be at least 1, got", [&] { s.of(batch, {.max_bytes = bytes}); });
   }
@@ -85,34 +88,34 @@ TEST(nn_objective, bad_options_and_questions_are_named) {
   });
   for (const index_t bytes : {index_t{1}, index_t{100}}) {
     auto f = s.of(batch, {.max_bytes = bytes});
-    expect_says("2 samples need", [&] { f.prepare(s.parameters, 0); });
+    expect_says("2 samples need", [&] { f.prepare(zo::seq, s.parameters, 0); });
     expect_says("2 samples need", [&] { std::as_const(f)(s.parameters, 0); });
   }
   auto f = s.of(batch);
   index_t coordinate = 0;
   double step = 1e-3, found = 0;
   expect_says("prepare comes before probes", [&] {
-    f.probe({&coordinate, 1}, {&step, 1}, {&found, 1});
+    f.probe(zo::seq, {&coordinate, 1}, {&step, 1}, {&found, 1});
   });
   expect_says("there are no values before run", [&] { f.pass().outputs(); });
-  expect_says("the network has 9 parameters, got 3", [&] { f.prepare(three, 0); });
+  expect_says("the network has 9 parameters, got 3", [&] { f.prepare(zo::seq, three, 0); });
   expect_says("prepare comes before probes", [&] {
-    f.probe({&coordinate, 1}, {&step, 1}, {&found, 1});
+    f.probe(zo::seq, {&coordinate, 1}, {&step, 1}, {&found, 1});
   });
-  f.prepare(s.parameters, 0);
+  f.prepare(zo::seq, s.parameters, 0);
   expect_says("1 probes need as many steps and differences, got 0 and 1", [&] {
-    f.probe({&coordinate, 1}, {}, {&found, 1});
+    f.probe(zo::seq, {&coordinate, 1}, {}, {&found, 1});
   });
-  expect_says("got 1 and 0", [&] { f.probe({&coordinate, 1}, {&step, 1}, {}); });
+  expect_says("got 1 and 0", [&] { f.probe(zo::seq, {&coordinate, 1}, {&step, 1}, {}); });
   for (const index_t off : {index_t{-1}, index_t{9}, huge, -huge}) {
-    expect_says("is not in 0 … 8", [&] { f.probe({&off, 1}, {&step, 1}, {&found, 1}); });
+    expect_says("is not in 0 … 8", [&] { f.probe(zo::seq, {&off, 1}, {&step, 1}, {&found, 1}); });
     expect_says("is not in 0 … 8", [&] { f.cost(off); });
   }
   // A refused question leaves the next one as it was.
   double before = 0;
-  f.probe({&coordinate, 1}, {&step, 1}, {&before, 1});
+  f.probe(zo::seq, {&coordinate, 1}, {&step, 1}, {&before, 1});
   const std::vector<double> twice{before};
-  f.probe({&coordinate, 1}, {&step, 1}, {&found, 1});
+  f.probe(zo::seq, {&coordinate, 1}, {&step, 1}, {&found, 1});
   EXPECT_EQ(found, twice[0]);
   EXPECT_NE(found, 0);
 }
@@ -123,10 +126,65 @@ TEST(nn_objective, any_number_of_threads_is_served) {
   const small s;
   std::vector<double> one(9), many(9);
   auto f = s.of(two_samples());
-  auto g = s.of(two_samples(), {.threads = std::numeric_limits<int>::max()});
   zo::estimate(zo::seq, f, s.parameters, one, zo::cge());
-  zo::estimate(zo::seq, g, s.parameters, many, zo::cge());
+  const auto all = zo::par.with_threads(std::numeric_limits<int>::max());
+  zo::estimate(all, f, s.parameters, many, zo::cge());
   EXPECT_TRUE(same_bits(one, many));
+}
+
+// Where probes meet: how many are made at the same time.
+struct meeting {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::chrono::milliseconds patience{};
+  int inside = 0, at_most = 0;
+  // Waits for two others, so that none is missed for being quick.
+  void attend() {
+    std::unique_lock lock(mutex);
+    at_most = std::max(at_most, ++inside);
+    changed.notify_all();
+    if (!changed.wait_for(lock, patience, [&] { return at_most >= 3; })) patience = {};
+    --inside;
+  }
+};
+struct meeting_loss {
+  std::shared_ptr<meeting> place;
+  template <class T>
+  double prepare(std::span<const T>) const {
+    return 1;
+  }
+  template <class T>
+  double difference(const T*) const {
+    place->attend();
+    return 0;
+  }
+};
+
+int probes_at_a_time(const auto& policy, std::chrono::milliseconds patience, index_t max_bytes) {
+  const small s;
+  const auto place = std::make_shared<meeting>();
+  place->patience = patience;
+  nn::objective<double, meeting_loss> f(
+      s.net,
+      [&](zo::sample_id) {
+        return nn::minibatch<double, meeting_loss>{{0.5, -1, 2, 0.25}, 2, {place}};
+      },
+      {}, {.max_bytes = max_bytes});
+  std::vector<double> g(9);
+  EXPECT_TRUE(zo::estimate(policy, f, s.parameters, g, zo::cge()).ok);
+  return place->at_most;
+}
+
+TEST(nn_objective, each_thread_of_the_policy_has_a_probe_that_fits) {
+  const small s;
+  const index_t pass = nn::pass_bytes<double>(s.net, 2, nn::products::exact);
+  const index_t probe = nn::difference_bytes<double>(s.net, 2);
+  const auto three = zo::par.with_threads(3);
+  constexpr std::chrono::milliseconds long_enough{20'000}, little{20};
+  EXPECT_EQ(probes_at_a_time(three, long_enough, huge), 3);
+  EXPECT_LE(probes_at_a_time(three, little, pass + 2 * probe), 2);
+  EXPECT_EQ(probes_at_a_time(three, little, pass + probe), 1);
+  EXPECT_EQ(probes_at_a_time(zo::seq, little, huge), 1);
 }
 
 // The mean over one number is the number, and its variance zero: nothing before the batch norm
@@ -163,7 +221,7 @@ TEST(nn_objective, outlives_the_network_it_was_made_of) {
   nn::objective<double> f(nn::mlp({2, 3}), [batch](zo::sample_id) { return batch; }, {});
   auto wanted = s.of(batch);
   const std::vector<double> elsewhere(1000, 7.0);
-  EXPECT_EQ(f.prepare(s.parameters, 0), wanted.prepare(s.parameters, 0));
+  EXPECT_EQ(f.prepare(zo::seq, s.parameters, 0), wanted.prepare(zo::seq, s.parameters, 0));
   EXPECT_EQ(f(s.parameters, 0), wanted(s.parameters, 0));
   using batch_of = std::function<nn::minibatch<double>(zo::sample_id)>;
   using objective = nn::objective<double>;
@@ -217,13 +275,13 @@ TEST(nn_objective, batches_of_changing_size_give_what_each_gives_alone) {
                                    t.net.output().size());
     return batch;
   };
-  nn::objective<double> f(t.net, batch_of, t.statistics, {.threads = 3});
+  nn::objective<double> f(t.net, batch_of, t.statistics);
   const zo::cge how({.coordinates = zo::coordinate_list{{0, 50, 400, 900}}});
   for (const index_t now : {40, 3, 17, 40, 2}) {
     count = now;
     std::vector<double> found(t.parameters.size()), alone(found.size());
     nn::objective<double> fresh(t.net, batch_of, t.statistics);
-    zo::estimate(zo::seq, f, t.parameters, found, how);
+    zo::estimate(zo::par.with_threads(3), f, t.parameters, found, how);
     zo::estimate(zo::seq, fresh, t.parameters, alone, how);
     EXPECT_TRUE(same_bits(found, alone)) << now;
   }

@@ -16,9 +16,9 @@ std::vector<double> estimate(const trial& t, nn::products products, double smoot
   const std::vector<float> at(t.parameters.begin(), t.parameters.end());
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
   nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
-                         {.mode = t.mode, .threads = threads, .products = products});
+                         {.mode = t.mode, .products = products});
   std::vector<float> gradient(at.size());
-  zo::estimate(zo::seq, f, at, gradient,
+  zo::estimate(zo::par.with_threads(threads), f, at, gradient,
                zo::cge({.smoothing = smoothing, .coordinates = zo::coordinate_list{coordinates}}));
   return {gradient.begin(), gradient.end()};
 }
@@ -105,9 +105,9 @@ TEST(nn_products, a_byte_limit_is_kept_without_changing_bits) {
   const std::vector<float> running(t.statistics.begin(), t.statistics.end());
   const auto limited = [&](index_t bytes) {
     nn::objective<float> f(t.net, [&](zo::sample_id) { return t.batch<float>(); }, running,
-                           {.threads = 4, .max_bytes = bytes});
+                           {.max_bytes = bytes});
     std::vector<float> gradient(at.size());
-    zo::estimate(zo::seq, f, at, gradient, zo::cge({.smoothing = 1e-3}));
+    zo::estimate(zo::par.with_threads(4), f, at, gradient, zo::cge({.smoothing = 1e-3}));
     return gradient;
   };
   const index_t pass = nn::pass_bytes<float>(t.net, 37, nn::products::exact);

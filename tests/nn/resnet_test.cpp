@@ -66,7 +66,8 @@ class nn_resnet : public testing::Test {
       const auto pixels =
           std::span(test.pixels)
               .subspan(static_cast<std::size_t>(first) * 3072, std::size_t{250} * 3072);
-      pass.run(t.parameters, t.statistics, normalized(pixels), 250, nn::norm_mode::eval, 2);
+      pass.run(zo::par.with_threads(2), t.parameters, t.statistics, normalized(pixels), 250,
+               nn::norm_mode::eval);
       for (index_t b = 0; b < 250; ++b) {
         const auto logits = pass.outputs().subspan(static_cast<std::size_t>(b) * 10, 10);
         const auto best = std::ranges::max_element(logits) - logits.begin();
@@ -86,8 +87,8 @@ TEST_F(nn_resnet, logits_of_the_trained_network) {
       app::read_safetensors(data_ / "fixtures" / "cifar10_reference.safetensors");
   const std::vector<float> expected = reference.at("resnet20_logits").values<float>();
   nn::forward_pass<float> pass(t.net);
-  pass.run(t.parameters, t.statistics, normalized(images.at("images").values<std::uint8_t>()), 256,
-           nn::norm_mode::eval, 2);
+  pass.run(zo::par.with_threads(2), t.parameters, t.statistics,
+           normalized(images.at("images").values<std::uint8_t>()), 256, nn::norm_mode::eval);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     ASSERT_NEAR(pass.outputs()[i], expected[i], 1e-4) << i;
   }

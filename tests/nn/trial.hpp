@@ -44,7 +44,7 @@ struct trial {
 
   double loss(const std::vector<double>& at) const {
     nn::forward_pass<double> pass(net);
-    pass.run(at, statistics, inputs, count, mode);
+    pass.run(zo::seq, at, statistics, inputs, count, mode);
     nn::cross_entropy loss(targets, net.output().size());
     return loss.prepare<double>(pass.outputs());
   }
@@ -69,9 +69,9 @@ struct trial {
   }
 
   template <class T>
-  nn::objective<T> objective(std::span<const T> running, int threads = 1) const {
+  nn::objective<T> objective(std::span<const T> running) const {
     return nn::objective<T>(net, [this](zo::sample_id) { return batch<T>(); }, running,
-                            {.mode = mode, .threads = threads});
+                            {.mode = mode});
   }
 };
 

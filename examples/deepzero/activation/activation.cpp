@@ -217,24 +217,20 @@ activation_chain chain_of(const network& net, index_t layer) {
 }
 
 template <class T>
-activation_estimator<T>::activation_estimator(const network& net, const zo::nn::minibatch<T>& batch,
-                                              std::span<const T> parameters,
-                                              std::span<const T> statistics, norm_mode mode,
-                                              int threads)
-    : activation_estimator(net, batch.inputs, batch.count,
-                           std::make_unique<class_losses<T>>(batch.loss), parameters, statistics,
-                           mode, threads) {}
+std::unique_ptr<sample_losses<T>> activation_estimator<T>::losses_of(
+    const zo::nn::cross_entropy& loss) {
+  return std::make_unique<class_losses<T>>(loss);
+}
 
 template <class T>
-activation_estimator<T>::activation_estimator(const network& net, std::span<const T> inputs,
-                                              index_t count,
+activation_estimator<T>::activation_estimator(int threads, const network& net,
+                                              std::span<const T> inputs, index_t count,
                                               std::unique_ptr<sample_losses<T>> losses,
                                               std::span<const T> parameters,
-                                              std::span<const T> statistics, norm_mode mode,
-                                              int threads)
+                                              std::span<const T> statistics, norm_mode mode)
     : parameters_(parameters.begin(), parameters.end()),
       mode_(mode),
-      threads_(std::min(threads, zo::detail::most_threads)),
+      threads_(threads),
       losses_(std::move(losses)),
       pass_(net) {
   // The number of a direction holds both.
@@ -247,7 +243,8 @@ activation_estimator<T>::activation_estimator(const network& net, std::span<cons
             "deepzero::activation_estimator: ", zo::nn::text_of(n.out),
             " are more numbers of a sample than 31 bits count");
   }
-  pass_.run(parameters, statistics, inputs, count, mode, threads);
+  const auto on = zo::par.with_threads(threads);
+  pass_.run(on, parameters, statistics, inputs, count, mode);
   value_ = losses_->prepare(pass_.outputs());
   std::vector<double> sensitivities = losses_->sensitivities();
   // Such a batch has no value, and any order will do.
@@ -275,7 +272,7 @@ activation_estimator<T>::activation_estimator(const network& net, std::span<cons
     sensitivities_.push_back(sensitivities[static_cast<std::size_t>(b)]);
     ordered.insert(ordered.end(), inputs.begin() + b * size, inputs.begin() + (b + 1) * size);
   }
-  pass_.run(parameters, frozen, ordered, count, norm_mode::eval, threads);
+  pass_.run(on, parameters, frozen, ordered, count, norm_mode::eval);
   pass_.prepare_differences();
 }
 

@@ -26,8 +26,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 #include <zo/config.hpp>
+#include <zo/execution.hpp>
 #include <zo/nn/difference_pass.hpp>
 #include <zo/nn/forward.hpp>
 #include <zo/nn/loss.hpp>
@@ -89,14 +91,20 @@ class sample_losses {
 template <class T>
 class activation_estimator {
  public:
-  activation_estimator(const zo::nn::network& net, const zo::nn::minibatch<T>& batch,
-                       std::span<const T> parameters, std::span<const T> statistics,
-                       zo::nn::norm_mode mode, int threads = 1);
+  /// Passes and estimates run on the threads of the policy `on`.
+  activation_estimator(const zo::execution_policy auto& on, const zo::nn::network& net,
+                       const zo::nn::minibatch<T>& batch, std::span<const T> parameters,
+                       std::span<const T> statistics, zo::nn::norm_mode mode)
+      : activation_estimator(on, net, batch.inputs, batch.count, losses_of(batch.loss), parameters,
+                             statistics, mode) {}
   /// Of `count` inputs whose outputs `losses` judges. It is asked for the outputs of the batch at
   /// once, and then for differences.
-  activation_estimator(const zo::nn::network& net, std::span<const T> inputs, zo::index_t count,
+  activation_estimator(const zo::execution_policy auto& on, const zo::nn::network& net,
+                       std::span<const T> inputs, zo::index_t count,
                        std::unique_ptr<sample_losses<T>> losses, std::span<const T> parameters,
-                       std::span<const T> statistics, zo::nn::norm_mode mode, int threads = 1);
+                       std::span<const T> statistics, zo::nn::norm_mode mode)
+      : activation_estimator(zo::detail::threads_of(on), net, inputs, count, std::move(losses),
+                             parameters, statistics, mode) {}
 
   /// The loss of the batch.
   double value() const { return value_; }
@@ -112,6 +120,12 @@ class activation_estimator {
                              const zo::stream& from, std::span<T> gradient) const;
 
  private:
+  activation_estimator(int threads, const zo::nn::network& net, std::span<const T> inputs,
+                       zo::index_t count, std::unique_ptr<sample_losses<T>> losses,
+                       std::span<const T> parameters, std::span<const T> statistics,
+                       zo::nn::norm_mode mode);
+  static std::unique_ptr<sample_losses<T>> losses_of(const zo::nn::cross_entropy& loss);
+
   struct effect {
     std::vector<double> of_mean, of_variance;  // by channel
   };

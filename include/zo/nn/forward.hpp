@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "zo/config.hpp"
+#include "zo/execution.hpp"
 #include "zo/nn/network.hpp"
 
 namespace zo::nn {
@@ -29,9 +30,6 @@ namespace detail {
 
 template <class T>
 struct pass_values;  // of src/nn: what a pass keeps, and how
-
-// As many threads as loops have: refuses less than 1.
-int check_threads(const char* who, int threads);
 
 // Refuses batches of nothing, and in train mode those of which a batch norm sees a single number a
 // channel: its variance is zero, and so is every slope before it.
@@ -64,8 +62,11 @@ class forward_pass {
   /// number of threads, instruction set and, in eval mode, batch. Memory: pass_bytes. Throws
   /// std::invalid_argument for sizes that do not fit the network, for a negative running variance
   /// in eval mode, and in train mode for a batch norm that sees one number a channel.
-  void run(std::span<const T> parameters, std::span<const T> statistics, std::span<const T> inputs,
-           index_t count, norm_mode mode, int threads = 1);
+  void run(const execution_policy auto& on, std::span<const T> parameters,
+           std::span<const T> statistics, std::span<const T> inputs, index_t count,
+           norm_mode mode) {
+    run_with(zo::detail::threads_of(on), parameters, statistics, inputs, count, mode);
+  }
 
   /// Keeps the weights as a difference_pass needs them, until the next run. Products in bfloat16
   /// are for float.
@@ -93,6 +94,9 @@ class forward_pass {
 
  private:
   friend class difference_pass<T>;
+
+  void run_with(int threads, std::span<const T> parameters, std::span<const T> statistics,
+                std::span<const T> inputs, index_t count, norm_mode mode);
 
   std::unique_ptr<detail::pass_values<T>> values_;
 };

@@ -17,10 +17,6 @@
 
 namespace zo::nn {
 
-struct input_map_options {
-  int threads = 1;  ///< at least 1
-};
-
 /// Models zo::difference_map: a row of x is one input of the network, an answer its outputs. A
 /// difference of inputs goes through the layers as such (difference_pass), so that no two passes
 /// are subtracted and steps may be as small as one likes, in float too. The same bits for any
@@ -33,11 +29,9 @@ struct input_map_options {
 template <class T>
 class input_map {
  public:
-  input_map(const network& net, std::span<const T> parameters, std::span<const T> statistics = {},
-            const input_map_options& options = {})
+  input_map(const network& net, std::span<const T> parameters, std::span<const T> statistics = {})
       : parameters_(parameters.begin(), parameters.end()),
         statistics_(statistics.begin(), statistics.end()),
-        threads_(detail::check_threads(who, options.threads)),
         pass_(std::make_unique<forward_pass<T>>(net)) {
     using zo::detail::require;
     require(static_cast<index_t>(parameters.size()) == net.parameter_count(), who,
@@ -49,7 +43,7 @@ class input_map {
         net.statistic_count(), " running ones of the network, got ", statistics.size());
   }
 
-  void prepare(points<T> x, std::span<T> ys) {
+  void prepare(const execution_policy auto& on, points<T> x, std::span<T> ys) {
     count_ = 0;
     check_sizes(x, ys);
     // Samples are evaluated by groups: a few rows are taken as often as a group has room.
@@ -61,7 +55,7 @@ class input_map {
     for (index_t first = 0; first < slots; first += x.count) {
       inputs.insert(inputs.end(), x.data.begin(), x.data.end());
     }
-    pass_->run(parameters_, statistics_, inputs, slots, norm_mode::eval, threads_);
+    pass_->run(on, parameters_, statistics_, inputs, slots, norm_mode::eval);
     pass_->prepare_differences();
     for (auto& maker : makers_) maker->begin();
     std::ranges::copy(pass_->outputs().first(ys.size()), ys.begin());
@@ -69,7 +63,8 @@ class input_map {
     count_ = x.count;
   }
 
-  void differences(points<T> candidates, std::span<const index_t> rows, std::span<T> dys) {
+  void differences(const execution_policy auto& on, points<T> candidates,
+                   std::span<const index_t> rows, std::span<T> dys) {
     using zo::detail::require;
     require(count_ > 0, who, ": prepare comes before differences");
     check_sizes(candidates, dys);
@@ -93,7 +88,8 @@ class input_map {
       parts.back().end = j + 1;
       parts.back().slots = ++slot;
     }
-    const auto workers = std::min(parts.size(), static_cast<std::size_t>(threads_));
+    const auto threads = static_cast<std::size_t>(zo::detail::threads_of(on));
+    const std::size_t workers = std::min(parts.size(), threads);
     while (makers_.size() < workers) {
       makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
     }
@@ -147,7 +143,6 @@ class input_map {
   }
 
   std::vector<T> parameters_, statistics_;
-  int threads_;
   std::unique_ptr<forward_pass<T>> pass_;
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;  // one a thread
   std::vector<std::vector<T>> moved_;                        // of each

@@ -33,16 +33,16 @@ struct minibatch {
 
 struct objective_options {
   norm_mode mode = norm_mode::train;
-  int threads = 1;                          ///< at least 1; each has one probe at a time
   nn::products products = products::exact;  ///< of probes; values of whole points are always exact
   index_t max_bytes = index_t{4} << 30;     ///< for the values of a pass and the probes: fewer
-                                            ///< probes at a time where they would not fit; and as
-                                            ///< much for whole points that are asked at once
+                                            ///< threads where they would not fit; and as much for
+                                            ///< whole points that are asked at once
 };
 
 /// Models zo::coordinate_objective (and zo::sampled_objective) over the flat vector of parameters:
 /// the loss of a minibatch that `batch_of` names by its sample. prepare makes one pass; each probe
-/// costs what its channel reaches. The estimate is the same bits for any number of threads.
+/// costs what its channel reaches. Each thread of the policy has one probe at a time; the estimate
+/// is the same bits for any number of threads.
 ///
 /// The network is copied. `batch_of` is called by one thread at a time, also where whole points are
 /// asked by several, and must say the same for the same sample. Throws std::invalid_argument where
@@ -63,7 +63,6 @@ class objective {
     require(batch_of_ != nullptr, who, ": there is no function that makes batches");
     require(static_cast<index_t>(statistics.size()) == net.statistic_count(), who,
             ": the network has ", net.statistic_count(), " statistics, got ", statistics.size());
-    options_.threads = detail::check_threads(who, options.threads);
     require(options.max_bytes >= 1, who, ": max_bytes must be at least 1, got ", options.max_bytes);
     require(options.products == products::exact || sizeof(T) == sizeof(float), who,
             ": products in bfloat16 are for networks of float");
@@ -75,17 +74,17 @@ class objective {
       const objective_options& = {})
   = delete;
 
-  double prepare(std::span<const T> parameters, sample_id sample) {
+  double prepare(const execution_policy auto& on, std::span<const T> parameters, sample_id sample) {
     prepared_ = false;
     batch_.emplace(next_batch(sample));
     const index_t count = batch_->count;
     if (count != probes_are_of_) {
       // What was made for more samples is not kept beside what more threads may use now.
       makers_.clear();
-      probes_ = probes_that_fit(count);
+      most_probes_ = probes_that_fit(count);
       probes_are_of_ = count;
     }
-    pass_->run(parameters, statistics_, batch_->inputs, count, options_.mode, options_.threads);
+    pass_->run(on, parameters, statistics_, batch_->inputs, count, options_.mode);
     pass_->prepare_differences(options_.products);
     for (auto& maker : makers_) maker->begin();
     const double value = batch_->loss.template prepare<T>(pass_->outputs());
@@ -93,14 +92,15 @@ class objective {
     return value;
   }
 
-  void probe(std::span<const index_t> coordinates, std::span<const T> steps,
-             std::span<double> differences) {
+  void probe(const execution_policy auto& on, std::span<const index_t> coordinates,
+             std::span<const T> steps, std::span<double> differences) {
     zo::detail::require(prepared_, who, ": prepare comes before probes");
     zo::detail::require(
         steps.size() == coordinates.size() && differences.size() == coordinates.size(), who, ": ",
         coordinates.size(), " probes need as many steps and differences, got ", steps.size(),
         " and ", differences.size());
-    while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(probes_))) {
+    const int threads = std::min(zo::detail::threads_of(on), most_probes_);
+    while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(threads))) {
       makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
     }
     auto one = [&](index_t k, int worker) {
@@ -109,7 +109,7 @@ class objective {
           (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
       differences[at] = batch_->loss.template difference<T>(changed.data());
     };
-    zo::detail::run_loop(probes_, static_cast<index_t>(coordinates.size()),
+    zo::detail::run_loop(threads, static_cast<index_t>(coordinates.size()),
                          zo::detail::loop_body(one));
   }
 
@@ -126,12 +126,12 @@ class objective {
   }
 
   /// A whole evaluation, without differences: what RGE asks. May be called by several threads at
-  /// once; they wait for each other where their passes would not fit into max_bytes. Passes are
-  /// kept for the next question.
+  /// once, each of which makes its whole pass; they wait for each other where their passes would
+  /// not fit into max_bytes. Passes are kept for the next question.
   double operator()(std::span<const T> parameters, sample_id sample) const {
     minibatch<T, Loss> batch = next_batch(sample);
     borrowed_pass pass(*whole_, pass_->net(), batch.count, options_.max_bytes);
-    pass->run(parameters, statistics_, batch.inputs, batch.count, options_.mode);
+    pass->run(seq, parameters, statistics_, batch.inputs, batch.count, options_.mode);
     return batch.loss.template prepare<T>(pass->outputs());
   }
 
@@ -213,7 +213,7 @@ class objective {
                         " bytes for a pass and ", probe,
                         " for a probe, more than max_bytes = ", options_.max_bytes,
                         "; use smaller batches or allow more");
-    return static_cast<int>(std::min<index_t>(options_.threads, fit));
+    return static_cast<int>(std::min<index_t>(zo::detail::most_threads, fit));
   }
 
   std::function<minibatch<T, Loss>(sample_id)> batch_of_;
@@ -224,7 +224,7 @@ class objective {
   std::unique_ptr<whole_passes> whole_;
   std::optional<minibatch<T, Loss>> batch_;  // of the last prepare
   bool prepared_ = false;
-  int probes_ = 0;
+  int most_probes_ = 0;        // at a time
   index_t probes_are_of_ = 0;  // samples
   std::vector<std::unique_ptr<difference_pass<T>>> makers_;
 };

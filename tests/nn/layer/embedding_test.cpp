@@ -24,13 +24,13 @@ TEST(nn_embedding, of_other_tokens) {
   const std::vector<double> table = noise<double>(35, 5), before = some_tokens(8);
   std::vector<double> moved{1, -1, 0, 2, 0, 0, 0, 1};
   nn::forward_pass<double> pass(net);
-  pass.run(table, {}, before, 2, nn::norm_mode::eval);
+  pass.run(zo::seq, table, {}, before, 2, nn::norm_mode::eval);
   pass.prepare_differences();
   nn::difference_pass<double> follow(pass);
   const auto found = copy_of(follow.from(0, moved, nn::coupling::batch));
   for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += before[i];
   nn::forward_pass<double> after(net);
-  after.run(table, {}, moved, 2, nn::norm_mode::eval);
+  after.run(zo::seq, table, {}, moved, 2, nn::norm_mode::eval);
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (std::isnan(after.outputs()[i])) {
       EXPECT_TRUE(std::isnan(found[i])) << i;
@@ -45,7 +45,7 @@ TEST(nn_embedding, of_no_row_is_nan) {
   net.embedding(net.input(), "e", 7, 2);
   const std::vector<double> tokens{-1, 7, 0.5, 6};
   nn::forward_pass<double> pass(net);
-  pass.run(noise<double>(14, 5), {}, tokens, 1, nn::norm_mode::eval);
+  pass.run(zo::seq, noise<double>(14, 5), {}, tokens, 1, nn::norm_mode::eval);
   for (const std::size_t position : {0, 1, 2}) EXPECT_TRUE(std::isnan(pass.outputs()[position]));
   EXPECT_FALSE(std::isnan(pass.outputs()[3]));
 }

@@ -206,7 +206,7 @@ nn::network oddities() {
 }
 
 // Both orders of norms and sums, both activations; and an attention whose queries, keys and values
-// change in one channel alone.
+// change in one channel alone, and whose scores are most of the memory.
 nn::network transformer(bool first, zo::index_t width = 8) {
   return nn::transformer({.tokens = 5,
                           .entries = 7,
@@ -220,7 +220,7 @@ nn::network transformer(bool first, zo::index_t width = 8) {
                           .causal = first});
 }
 nn::network attended() {
-  nn::network net({6, 3, 2});
+  nn::network net({6, 4, 3});
   zo::index_t x = net.gelu(net.positions(net.input(), "p"));
   x = net.positions(net.attention(x, {.heads = 1}), "q");
   net.layer_norm(net.add(x, net.gelu(x)), "n");

@@ -47,8 +47,7 @@ struct embedding_change_piece {
   __device__ void operator()(index_t probe, index_t item) const {
     const place_of_item at(item, table.channels);
     const T by = d.at(probe, at.high, 0);
-    const T moved = by == T(0) ? T(0) : entry(table, tokens[at.high] + by, at.low) - value[item];
-    out.put(probe * items + item, moved);
+    out.put(probe * items + item, entry(table, tokens[at.high] + by, at.low) - value[item]);
   }
 };
 

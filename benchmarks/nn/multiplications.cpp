@@ -2,14 +2,15 @@
 
 #include <vector>
 
+#include "nn/plan.hpp"
+
 namespace bench {
 namespace {
 
 using zo::index_t;
 using zo::nn::node;
 using zo::nn::operation;
-
-enum class extent { none, channel, full };
+using zo::nn::detail::extent;
 
 // Pairs of an output and a tap along one axis.
 index_t taps_along(index_t size, index_t outputs, const node& n, borders taps) {
@@ -49,30 +50,14 @@ index_t block_of(const zo::nn::network& net, index_t id) {
   return id;
 }
 
-extent joined(extent a, extent b) {
-  if (a == extent::none) return b;
-  if (b == extent::none) return a;
-  // In networks with option-A shortcuts two single channels that meet differ, but for one block.
-  return extent::full;
-}
-
 index_t of_channel(const zo::nn::network& net, index_t first, borders taps) {
-  const std::vector<node>& all = net.nodes();
-  std::vector<extent> changed(all.size(), extent::none);
-  changed[static_cast<std::size_t>(first)] = extent::channel;
+  const zo::nn::detail::plan plan(net);
+  const zo::nn::detail::path way(net, plan, first, extent::channel);
   index_t sum = 0;
-  for (index_t id = first + 1; id < static_cast<index_t>(all.size()); ++id) {
-    const node& n = all[static_cast<std::size_t>(id)];
-    const extent in = changed[static_cast<std::size_t>(n.first)];
-    extent& out = changed[static_cast<std::size_t>(id)];
-    if (n.what == operation::add) {
-      out = joined(in, changed[static_cast<std::size_t>(n.second)]);
-    } else if (mixes(n.what) && in != extent::none) {
-      sum += of_layer(n, in == extent::channel ? 1 : n.in.channels, taps);
-      out = extent::full;
-    } else {
-      out = in;
-    }
+  for (const zo::nn::detail::reached& r : way.units) {
+    const index_t last = plan.units[static_cast<std::size_t>(r.unit)].last;
+    const node& n = net.nodes()[static_cast<std::size_t>(last)];
+    if (mixes(n.what)) sum += of_layer(n, r.main.how == extent::channel ? 1 : n.in.channels, taps);
   }
   return sum;
 }

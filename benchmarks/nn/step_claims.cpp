@@ -2,6 +2,8 @@
 // the granularity of blocks, and the error of both.
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -257,6 +259,14 @@ outcome speeds(zo::index_t count, side ours, side theirs, const effort& how) {
   return o;
 }
 
+// AMX. Without it products in bfloat16 are those in float, and as fast; a little less by
+// measurement.
+bool has_tiles_of_bfloat16() {
+  std::ifstream file("/proc/cpuinfo");
+  const std::string all{std::istreambuf_iterator<char>(file), {}};
+  return all.find(" amx_bf16") != std::string::npos;
+}
+
 outcome two_threads(zo::index_t count, const effort& how) {
   if (std::thread::hardware_concurrency() < 2) return skip("needs two processors");
   const workload what(samples(count, how));
@@ -271,6 +281,7 @@ outcome two_threads(zo::index_t count, const effort& how) {
 
 std::vector<claim> step_claims() {
   std::vector<claim> claims;
+  const bool tiles = has_tiles_of_bfloat16();
   const std::string step = "DeepZero step, ResNet-20, 90 % sparse, batch ";
   for (const zo::index_t count : {32, 256}) {
     const std::string name = step + std::to_string(count);
@@ -289,13 +300,13 @@ std::vector<claim> step_claims() {
         add(what + on, peer, "s/step", kind, limit,
             [=](const effort& how) { return times(count, threads, ours, theirs, how); });
       };
-      add_times("", exact, "LibTorch, block reuse", torch, bar::at_least,
-                {2.4, threads == 1 ? 1.7 : 2.1});
+      add_times("", exact, "LibTorch, block reuse", torch, bar::at_least, {2.4, 2.1});
       add_times("", exact, "the same, channels_last", torch_channels_last, bar::above, 1);
-      add_times(", bfloat16", bfloat16, "LibTorch, block reuse", torch, bar::at_least, {3, 1.4});
+      add_times(", bfloat16", bfloat16, "LibTorch, block reuse", torch, bar::at_least,
+                {tiles ? 3.2 : 2.4, 2.1});
       add_times(", bfloat16", bfloat16, "the same, channels_last", torch_channels_last, bar::above,
                 1);
-      add_times(", bfloat16", bfloat16, "float", exact, bar::none, 0);
+      add_times(", bfloat16", bfloat16, "float", exact, bar::at_least, {tiles ? 1.2 : 0.95, 0.95});
     }
     add(", arithmetic, 1 thread", "LibTorch, channels_last", "GFLOP/s", bar::none, 0,
         [=](const effort& how) { return speeds(count, exact, torch_channels_last, how); });

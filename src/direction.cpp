@@ -69,6 +69,25 @@ double compiled_squares(int law, const stream& from, index_t first, index_t coun
 }
 
 template <>
+void table_sum<float>(index_t directions, const float* weights, const float* table, index_t stride,
+                      index_t count, const float* x, float* out) {
+  chosen().kernels.table_sum_float(directions, weights, table, stride, count, x, out);
+}
+template <>
+void table_sum<double>(index_t directions, const double* weights, const double* table,
+                       index_t stride, index_t count, const double* x, double* out) {
+  chosen().kernels.table_sum_double(directions, weights, table, stride, count, x, out);
+}
+template <>
+double table_squares<float>(const float* values, index_t count) {
+  return chosen().kernels.table_squares_float(values, count);
+}
+template <>
+double table_squares<double>(const double* values, index_t count) {
+  return chosen().kernels.table_squares_double(values, count);
+}
+
+template <>
 float largest_magnitude<float>(index_t count, const float* x) {
   return chosen().kernels.largest_float(count, x);
 }

@@ -29,6 +29,44 @@ inline double squares_kernel(int law, const stream& from, index_t first, index_t
   return sum;
 }
 
+template <class T>
+void table_sum_kernel(index_t directions, const T* weights, const T* table, index_t stride,
+                      index_t count, const T* x, T* out) {
+  using V = part<T>;
+  index_t i = 0;
+  for (; i + V::width <= count; i += V::width) {
+    V sum = V::load(x + i);
+    for (index_t k = 0; k < directions; ++k) {
+      sum = fused(V(weights[k]), V::load(table + k * stride + i), sum);
+    }
+    sum.store(out + i);
+  }
+  if (i == count) return;
+  V sum = V::load_first(x + i, count - i);
+  for (index_t k = 0; k < directions; ++k) {
+    sum = fused(V(weights[k]), V::load_first(table + k * stride + i, count - i), sum);
+  }
+  sum.store_first(out + i, count - i);
+}
+
+// In the order of the laws: squares of floats are exact.
+template <class T>
+double table_squares_kernel(const T* values, index_t count) {
+  double sum[lanes] = {};
+  index_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (index_t lane = 0; lane < lanes; ++lane) {
+      const auto value = static_cast<double>(values[i + lane]);
+      sum[lane] += value * value;
+    }
+  }
+  for (index_t lane = 0; i + lane < count; ++lane) {
+    const auto value = static_cast<double>(values[i + lane]);
+    sum[lane] += value * value;
+  }
+  return lane_tree(sum);
+}
+
 // Without their signs, the bits of floating-point numbers are ordered as the numbers are, and those
 // of NaN are above all.
 template <class T, class Bits>
@@ -46,8 +84,15 @@ T largest_kernel(index_t count, const T* x) {
 }
 
 inline kernel_table make_kernel_table() {
-  return {&sum_kernel<float>, &sum_kernel<double>, &squares_kernel,
-          &largest_kernel<float, std::int32_t>, &largest_kernel<double, std::int64_t>};
+  return {&sum_kernel<float>,
+          &sum_kernel<double>,
+          &squares_kernel,
+          &table_sum_kernel<float>,
+          &table_sum_kernel<double>,
+          &table_squares_kernel<float>,
+          &table_squares_kernel<double>,
+          &largest_kernel<float, std::int32_t>,
+          &largest_kernel<double, std::int64_t>};
 }
 
 }  // namespace

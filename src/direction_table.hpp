@@ -12,6 +12,13 @@ struct kernel_table {
   void (*sum_double)(int law, const stream& from, index_t directions, const double* weights,
                      index_t first, index_t count, const double* x, double* out);
   double (*squares)(int law, const stream& from, index_t first, index_t count);
+  // The same of raw values in a table: those of direction k begin at table + k * stride.
+  void (*table_sum_float)(index_t directions, const float* weights, const float* table,
+                          index_t stride, index_t count, const float* x, float* out);
+  void (*table_sum_double)(index_t directions, const double* weights, const double* table,
+                           index_t stride, index_t count, const double* x, double* out);
+  double (*table_squares_float)(const float* values, index_t count);
+  double (*table_squares_double)(const double* values, index_t count);
   // The largest |x[i]|; NaN where any is.
   float (*largest_float)(index_t count, const float* x);
   double (*largest_double)(index_t count, const double* x);

@@ -62,13 +62,9 @@ void machine<T>::combine(const listed_directions& along, index_t count) {
   detail::parallel_tiles(threads(), problem_.rows, problem_.dimension, index_t{1} << 14,
                          [&](index_t b, index_t first, index_t length) {
                            T* const to = problem_.gradients + b * problem_.dimension + first;
-                           for (index_t k = 0; k < count; ++k) {
-                             const T weight =
-                                 memory_.weights[static_cast<std::size_t>(b * count + k)];
-                             const T* const u = along.numbers(k) + first;
-                             for (index_t i = 0; i < length; ++i)
-                               to[i] = detail::fused(weight, u[i], to[i]);
-                           }
+                           detail::table_sum(count, memory_.weights.data() + b * count,
+                                             along.numbers(0) + first, problem_.dimension, length,
+                                             static_cast<const T*>(to), to);
                            if (!detail::all_finite(length, to)) add_fault(b, detail::beyond_range);
                          });
 }

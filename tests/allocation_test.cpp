@@ -88,10 +88,11 @@ TEST(allocations, do_not_grow_with_the_queries) {
   const auto of_rge = [](index_t q, auto d, auto s) {
     return of_estimate<float>(first, 100, rge({.directions = q}, d, s)).allocations;
   };
-  EXPECT_EQ(of_rge(10, zo::gaussian{}, zo::forward{}),
+  // Few directions are kept, which is one more.
+  EXPECT_GE(of_rge(10, zo::gaussian{}, zo::forward{}),
             of_rge(10000, zo::gaussian{}, zo::forward{}));
-  EXPECT_EQ(of_rge(10, zo::sphere{}, central{}), of_rge(10000, zo::sphere{}, central{}));
-  EXPECT_EQ(of_rge(10, zo::rademacher{}, central{}), of_rge(10000, zo::rademacher{}, central{}));
+  EXPECT_GE(of_rge(10, zo::sphere{}, central{}), of_rge(10000, zo::sphere{}, central{}));
+  EXPECT_GE(of_rge(10, zo::rademacher{}, central{}), of_rge(10000, zo::rademacher{}, central{}));
   const auto of_cge = [](index_t d) { return of_estimate<float>(first, d, cge()).allocations; };
   EXPECT_EQ(of_cge(10), of_cge(10000));
   EXPECT_LT(of_cge(10), 20);

@@ -206,6 +206,38 @@ TEST_F(directions, sum_of_squares_is_that_of_the_raw_values) {
   }
 }
 
+// Raw values in memory, in rows of the next multiple of 64.
+template <class L, class T>
+void check_table(index_t count) {
+  constexpr index_t several = 3;
+  const stream at{5, 6, 7};
+  const index_t stride = (count + 63) / 64 * 64;
+  std::vector<T> table(static_cast<std::size_t>(several * stride), -T(0));
+  for (index_t k = 0; k < several; ++k) {
+    T* const row = table.data() + k * stride;
+    zo::detail::perturb<L>({5, 6, static_cast<std::uint32_t>(7 + k)}, 0, stride, row, T(1), row);
+  }
+  const std::vector<T> x = ramp<T>(count);
+  const T weights[several] = {T(0.3), T(-1.7), T(0.011)};
+  std::vector<T> kept = x, generated = x;
+  zo::detail::table_sum(several, weights, table.data(), stride, count, x.data(), kept.data());
+  zo::detail::accumulate<L>(at, several, weights, 0, count, generated.data());
+  EXPECT_TRUE(same_bits(kept, generated)) << count;
+  const double squares = zo::detail::sum_of_squares<L>(at, 0, count);
+  EXPECT_EQ(zo::detail::inverse_norm_of(table.data(), count),
+            zo::detail::inverse_root_of_sum({&squares, 1}))
+      << count;
+}
+
+TEST_F(directions, kept_in_memory_give_the_bits_of_generated_ones) {
+  for_each_law([](auto law) {
+    for (const index_t count : {1, 15, 16, 17, 63, 64, 65, 100, 2047, 2048, 2049, 4100}) {
+      check_table<decltype(law), float>(count);
+      check_table<decltype(law), double>(count);
+    }
+  });
+}
+
 TEST_F(directions, float_and_double_have_the_same_values) {
   for (const index_t count : sizes()) {
     const stream at{3, 4, 5};

@@ -33,6 +33,14 @@ void compiled_sum(int law, const stream& from, index_t directions, const T* weig
 // Sum of squares of the raw values of coordinates first … first+count-1 of one tile.
 double compiled_squares(int law, const stream& from, index_t first, index_t count);
 
+// The same of raw values that are in memory, in one tile or beyond: those of direction k begin at
+// table + k * stride.
+template <class T>
+void table_sum(index_t directions, const T* weights, const T* table, index_t stride, index_t count,
+               const T* x, T* out);
+template <class T>
+double table_squares(const T* values, index_t count);
+
 // The same of any law.
 template <direction_law L, class T>
 void sum_directions(const stream& from, index_t directions, const T* weights, index_t first,
@@ -82,6 +90,16 @@ template <distribution D>
 double raw_factor(const stream& from, index_t dimension) {
   if constexpr (!D::unit_norm) return 1.0;
   const double squares = sum_of_squares<typename D::law>(from, 0, dimension);
+  return inverse_root_of_sum({&squares, 1});
+}
+
+// The same of the raw values of a direction that are in memory.
+template <class T>
+double inverse_norm_of(const T* values, index_t dimension) {
+  double squares = 0;
+  for (index_t at = 0; at < dimension; at += tile) {
+    squares += table_squares(values + at, tile < dimension - at ? tile : dimension - at);
+  }
   return inverse_root_of_sum({&squares, 1});
 }
 

@@ -47,6 +47,7 @@ namespace detail {
 template <class T>
 struct buffers {
   std::vector<T> candidates;
+  std::vector<T> directions;         // raw values of a group, where that is small
   std::vector<index_t> rows;         // of the candidates of a chunk; coordinates of probes
   std::vector<double> base;          // f(x), by row
   std::vector<double> answers;       // of a round
@@ -64,6 +65,12 @@ std::vector<Value>& cleared(std::vector<Value>& values, index_t count) {
   values.assign(static_cast<std::size_t>(count), Value(0));
   return values;
 }
+
+// Raw values of a group of directions that are kept while it is asked about and combined, instead
+// of being generated for each: as much as stays in the first-level cache.
+inline constexpr index_t kept_bytes = index_t{1} << 15;
+// From one direction to the next: whole groups of the law are generated, which is faster.
+inline index_t kept_stride(index_t dimension) { return (dimension + 63) / 64 * 64; }
 
 // Answers kept at once, a process: what makes the memory independent of the number of directions.
 inline constexpr index_t answers_at_once = 4096;
@@ -198,9 +205,10 @@ class machine {
       at.number = static_cast<std::uint32_t>(row * per_row_ + k);
       return at;
     }
-    void start_at(index_t first, const double* factors) {
+    void start_at(index_t first, const double* factors, const T* table) {
       first_ = first;
       factors_ = factors;
+      table_ = table;
     }
     index_t first() const { return first_; }
     int sides() const { return sides_; }
@@ -209,9 +217,20 @@ class machine {
     void write(index_t j, index_t at, index_t count, T* to) const override {
       const detail::candidate c = detail::candidate_of(j, problem_.rows, sides_);
       const double factor = D::unit_norm ? factors_[c.item * problem_.rows + c.row] : 1.0;
-      detail::perturb<typename D::law>(
-          number(c.row, first_ + c.item), at, count, problem_.x + c.row * problem_.dimension + at,
-          static_cast<T>(detail::side(c.side) * smoothing_ * factor), to);
+      const auto h = static_cast<T>(detail::side(c.side) * smoothing_ * factor);
+      sum(c.row, c.item, 1, &h, at, count, problem_.x + c.row * problem_.dimension + at, to);
+    }
+    /// out = x + sum over k of weights[k] * raw values of direction item + k of this group.
+    void sum(index_t row, index_t item, index_t several, const T* weights, index_t at,
+             index_t count, const T* x, T* out) const {
+      if (table_ == nullptr) {
+        detail::sum_directions<typename D::law>(number(row, first_ + item), several, weights, at,
+                                                count, x, out);
+        return;
+      }
+      const index_t rows = problem_.rows, stride = detail::kept_stride(problem_.dimension);
+      detail::table_sum(several, weights, table_ + (item * rows + row) * stride + at, rows * stride,
+                        count, x, out);
     }
     index_t worth_a_thread() const override { return detail::worth_a_thread<typename D::law>(); }
 
@@ -223,6 +242,7 @@ class machine {
     double smoothing_ = 0;
     index_t first_ = 0;
     const double* factors_ = nullptr;  // by direction, then row; unused unless D::unit_norm
+    const T* table_ = nullptr;         // raw values, by direction, then row; null: not kept
   };
 
   template <distribution D>
@@ -240,8 +260,13 @@ class machine {
   /// The next `count` directions of every row.
   template <distribution D>
   void start_at(directions<D>& along, index_t first, index_t count) {
-    if constexpr (D::unit_norm) find_factors(along, first, count);
-    along.start_at(first, memory_.factors.data());
+    const index_t values = count * problem_.rows * detail::kept_stride(problem_.dimension);
+    const bool keeps = values <= detail::kept_bytes / static_cast<index_t>(sizeof(T));
+    if (keeps) keep(along, first, count);
+    const T* const table =
+        keeps ? memory_.directions.data() + detail::kept_stride(problem_.dimension) : nullptr;
+    if constexpr (D::unit_norm) find_factors(along, first, count, table);
+    along.start_at(first, memory_.factors.data(), table);
   }
 
   /// Weights of `count` directions from their answers: scale * slope / norm, 0 where that fails.
@@ -273,17 +298,15 @@ class machine {
   /// summation depends on nothing.
   template <distribution D>
   void combine(const directions<D>& along, index_t count, bool fresh) {
-    using L = typename D::law;
     const index_t dimension = problem_.dimension;
-    detail::parallel_tiles(threads(), problem_.rows, dimension, detail::worth_a_thread<L>() / count,
+    detail::parallel_tiles(threads(), problem_.rows, dimension, along.worth_a_thread() / count,
                            [&](index_t b, index_t first, index_t length) {
                              for (index_t at = first; at < first + length; at += detail::tile) {
                                const index_t here = std::min(detail::tile, first + length - at);
                                T* const to = problem_.gradients + b * dimension + at;
                                if (fresh) std::fill_n(to, here, T(0));
-                               detail::accumulate<L>(along.number(b, along.first()), count,
-                                                     memory_.weights.data() + b * count, at, here,
-                                                     to);
+                               along.sum(b, 0, count, memory_.weights.data() + b * count, at, here,
+                                         to, to);
                                if (!detail::all_finite(here, to))
                                  add_fault(b, detail::beyond_range);
                              }
@@ -316,7 +339,7 @@ class machine {
       const T* const u = numbers(c.item) + at;
       const T* const x = problem_.x + c.row * problem_.dimension + at;
       const auto h = static_cast<T>(detail::side(c.side) * smoothing_);
-      for (index_t i = 0; i < count; ++i) to[i] = detail::fused(h, u[i], x[i]);
+      detail::table_sum(1, &h, u, 0, count, x, to);
     }
     index_t worth_a_thread() const override { return index_t{1} << 16; }
 
@@ -486,8 +509,22 @@ class machine {
   // The mean over the directions that are left (`rescale`); zeros where it is no number.
   void end_row(index_t b, index_t slopes, bool rescale);
 
+  // Generates raw values of whole groups of coordinates, from zeros that leave also -0 as it is.
   template <distribution D>
-  void find_factors(const directions<D>& along, index_t first, index_t count) {
+  void keep(const directions<D>& along, index_t first, index_t count) {
+    const index_t rows = problem_.rows, stride = detail::kept_stride(problem_.dimension);
+    memory_.directions.resize(static_cast<std::size_t>((count * rows + 1) * stride));
+    T* to = memory_.directions.data();
+    const T* const zeros = std::fill_n(to, stride, -T(0)) - stride;
+    for (index_t item = 0; item < count * rows; ++item) {
+      to += stride;
+      detail::perturb<typename D::law>(along.number(item % rows, first + item / rows), 0, stride,
+                                       zeros, T(1), to);
+    }
+  }
+
+  template <distribution D>
+  void find_factors(const directions<D>& along, index_t first, index_t count, const T* table) {
     using L = typename D::law;
     const index_t rows = problem_.rows, dimension = problem_.dimension, norms = count * rows;
     memory_.factors.resize(static_cast<std::size_t>(norms));
@@ -495,6 +532,13 @@ class machine {
     const auto direction = [&](index_t item) {
       return along.number(item % rows, first + item / rows);
     };
+    if (table != nullptr) {
+      for (index_t item = 0; item < norms; ++item) {
+        factors[item] =
+            detail::inverse_norm_of(table + item * detail::kept_stride(dimension), dimension);
+      }
+      return;
+    }
     if (norms < threads().threads()) {
       for (index_t item = 0; item < norms; ++item) {
         factors[item] =

@@ -18,6 +18,10 @@ struct part {
   explicit part(T a) : v(a) {}
   static part load(const T* p) { return part(*p); }
   void store(T* p) const { *p = v; }
+  static part load_first(const T* p, index_t count) { return part(count > 0 ? *p : T(0)); }
+  void store_first(T* p, index_t count) const {
+    if (count > 0) *p = v;
+  }
 };
 template <class T>
 inline part<T> operator+(part<T> a, part<T> b) {

@@ -1,4 +1,4 @@
-// The two buffers of an objective: what a pass keeps, and what a group of probes needs.
+// What a pass keeps, in one buffer.
 #include "cuda/nn/memory.hpp"
 
 #include <type_traits>
@@ -77,40 +77,7 @@ void network_state<T>::lay_out() {
   for (const auto& [offset, place] : wanted) place(static_cast<char*>(kept.data()) + offset);
 }
 
-// Takes memory for the order of probes and for the groups of these tensors; how much of it groups
-// have. Where the device has less than the limit allows, groups are smaller.
-template <class T>
-index_t network_state<T>::take_room(const std::vector<std::pair<const layout*, index_t>>& asked,
-                                    index_t order_bytes) {
-  index_t least = 0;
-  for (const auto& [way, count] : asked) least = std::max(least, way->bytes);
-  index_t room = options.max_bytes - kept.bytes() - order_bytes;
-  require(room >= least, who, ": ", samples, " samples need ", kept.bytes(),
-          " bytes for a pass and ", least + order_bytes,
-          " for a probe, more than max_bytes = ", options.max_bytes,
-          "; use smaller batches or allow more");
-  for (;;) {
-    index_t bytes = 0;
-    for (const auto& [way, count] : asked) {
-      bytes = std::max(bytes, way->bytes * together(*way, count, room));
-    }
-    if (scratch.bytes() >= order_bytes + bytes) return room;
-    scratch = {};
-    try {
-      scratch = lasting(on, order_bytes + bytes);
-      return room;
-    } catch (const error& full) {
-      if (full.code() != cudaErrorMemoryAllocation || bytes <= least) throw;
-      room = std::max(least, bytes / 2);
-    }
-  }
-}
-
 template void network_state<float>::lay_out();
 template void network_state<double>::lay_out();
-template index_t network_state<float>::take_room(
-    const std::vector<std::pair<const layout*, index_t>>&, index_t);
-template index_t network_state<double>::take_room(
-    const std::vector<std::pair<const layout*, index_t>>&, index_t);
 
 }  // namespace zo::cuda::detail

@@ -1,8 +1,7 @@
-// Probes: those of one parameter tensor go together along the path of their node.
+// Probes on their way: where they begin, and what each unit of the plan makes of them.
 #include <type_traits>
 
-#include "cuda/nn/memory.hpp"
-#include "cuda/nn/state.hpp"
+#include "cuda/nn/group.hpp"
 
 namespace zo::cuda::detail {
 
@@ -13,38 +12,7 @@ namespace {
 
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
-// Probes of one parameter tensor, as many as `count`, in their memory.
-template <class T>
-class group {
- public:
-  group(network_state<T>& state, const layout& way, index_t count, char* memory)
-      : s_(state),
-        way_(way),
-        count_(count),
-        memory_(memory),
-        channels_(reinterpret_cast<int*>(memory + way.channels * count)) {}
-
-  void begin(const nn::view& moved, const index_t* order, const index_t* coordinates,
-             const T* steps);
-  void follow(const placed_unit& p);
-  void end(const index_t* order, double* differences);
-
- private:
-  template <class N>
-  N* numbers(index_t place) const {
-    return reinterpret_cast<N*>(memory_ + place * count_);
-  }
-  change<T> change_of(const placed& p, index_t id) const;
-  void follow_product(const placed_unit& p, const change<T>& main, const sink<T>& out);
-  void follow_chain(const placed_unit& p, const change<T>& main, const sink<T>& out);
-  norm_responses<T> responses_of(const placed_unit& p, const change<T>& main);
-
-  network_state<T>& s_;
-  const layout& way_;
-  index_t count_;
-  char* memory_;
-  int* channels_;
-};
+}  // namespace
 
 template <class T>
 change<T> group<T>::change_of(const placed& p, index_t id) const {
@@ -215,51 +183,7 @@ void group<T>::end(const index_t* order, double* differences) {
   mean_parts(s_.stream(), count_, s_.samples, parts, order, differences);
 }
 
-}  // namespace
-
-template <class T>
-void network_state<T>::probe(std::span<const index_t> known, span<const index_t> coordinates,
-                             span<const T> steps, span<double> differences) {
-  // By parameter tensor, in the order of the call.
-  const auto count = static_cast<index_t>(known.size());
-  std::vector<std::vector<index_t>> of_tensor(net.parameters().size());
-  for (index_t k = 0; k < count; ++k) {
-    const nn::view& v = net.parameter_of(known[at(k)]);
-    of_tensor[at(&v - net.parameters().data())].push_back(k);
-  }
-  const index_t order_bytes = aligned(count * static_cast<index_t>(sizeof(index_t)));
-  std::vector<index_t> order;
-  std::vector<std::pair<const layout*, index_t>> asked;
-  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
-    if (of_tensor[v].empty()) continue;
-    order.insert(order.end(), of_tensor[v].begin(), of_tensor[v].end());
-    asked.emplace_back(&layout_from(net.parameters()[v].node),
-                       static_cast<index_t>(of_tensor[v].size()));
-  }
-  const index_t room = take_room(asked, order_bytes);
-  auto* const there = static_cast<index_t*>(scratch.data());
-  char* const memory = static_cast<char*>(scratch.data()) + order_bytes;
-  upload(on, order.data(), count, there);
-  index_t done = 0;
-  for (std::size_t v = 0; v < of_tensor.size(); ++v) {
-    const auto all = static_cast<index_t>(of_tensor[v].size());
-    if (all == 0) continue;
-    const layout& way = layout_from(net.parameters()[v].node);
-    const index_t most = together(way, all, room), end = done + all;
-    for (index_t some = 0; done < end; done += some) {
-      some = std::min(most, end - done);
-      group<T> g(*this, way, some, memory);
-      g.begin(net.parameters()[v], there + done, coordinates.data(), steps.data());
-      for (const placed_unit& u : way.units) g.follow(u);
-      g.end(there + done, differences.data());
-      multiplications += some * samples * way.multiplications;
-    }
-  }
-}
-
-template void network_state<float>::probe(std::span<const index_t>, span<const index_t>,
-                                          span<const float>, span<double>);
-template void network_state<double>::probe(std::span<const index_t>, span<const index_t>,
-                                           span<const double>, span<double>);
+template class group<float>;
+template class group<double>;
 
 }  // namespace zo::cuda::detail

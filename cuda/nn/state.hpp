@@ -1,5 +1,6 @@
 // Networks on the device, on the host's side: what an objective holds. Its stages have a file each:
-// memory.cpp, pass.cpp, layout.cpp, probe.cpp; objective.cpp is what users call.
+// batch.cpp, memory.cpp, pass.cpp, layout.cpp, groups.cpp, probe.cpp; objective.cpp is what users
+// call.
 #pragma once
 
 #include <functional>
@@ -85,30 +86,32 @@ struct network_state {
            has_tensor_form(windows[at(id)]);
   }
   const nn::detail::unit& unit(const placed_unit& u) const { return plan.units[at(u.what.unit)]; }
-  embedding_table<T> table_of(const nn::node& n) const;
-  loss_targets targets() const;
 
   // memory.cpp
   template <class Keep>
   void keep_of_layer(index_t id, const Keep& keep);
   void lay_out();
-  index_t take_room(const std::vector<std::pair<const layout*, index_t>>& asked,
-                    index_t order_bytes);
 
-  // pass.cpp
+  // batch.cpp
   void check_call(index_t dimension, cudaStream_t given) const;
   void set_up(const network_batch<T>& next);
+  loss_targets targets() const;
+
+  // pass.cpp
   void run(const T* point);
   void evaluate(index_t id);
   void run_norm(index_t id);
   void round_weights();
   void run_loss(double* loss);
   void move_statistics(span<T> statistics, double momentum);
+  embedding_table<T> table_of(const nn::node& n) const;
 
   // layout.cpp
   const layout& layout_from(index_t id);
 
-  // probe.cpp
+  // groups.cpp
+  index_t take_room(const std::vector<std::pair<const layout*, index_t>>& asked,
+                    index_t order_bytes);
   void probe(std::span<const index_t> known, span<const index_t> coordinates, span<const T> steps,
              span<double> differences);
 };
@@ -116,12 +119,6 @@ struct network_state {
 inline attention_shape attention_of(const nn::node& n) {
   return {static_cast<int>(n.heads), static_cast<int>(n.out.channels / n.heads),
           static_cast<int>(n.in.area()), n.causal};
-}
-
-// How many of `count` probes go together, in shares of about the same size.
-inline index_t together(const layout& way, index_t count, index_t room) {
-  const index_t most = room / way.bytes, shares = (count + most - 1) / most;
-  return (count + shares - 1) / shares;
 }
 
 }  // namespace zo::cuda::detail

@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <string>
 
 #include "common/output.hpp"
 #include "support.hpp"
@@ -69,6 +71,25 @@ TEST(Process, ProgramsThatAreStartedHaveTheirOwnSignals) {
               return 127;
             }),
             -SIGPIPE);
+}
+
+TEST(Process, IdleThreadsSleepSoonUnlessTheUserSaysOtherwise) {
+  if (const char* spins = std::getenv("GOMP_SPINCOUNT")) {  // the second start
+    EXPECT_STREQ(spins, "1000");
+    return;
+  }
+  const auto start_again = [](const char* policy) {
+    return code_of([policy] {
+      ::unsetenv("OMP_WAIT_POLICY");
+      if (policy != nullptr) ::setenv("OMP_WAIT_POLICY", policy, 1);
+      std::string name = "again", filter = "--gtest_filter=Process.IdleThreads*";
+      char* arguments[] = {name.data(), filter.data(), nullptr};
+      limit_spinning(arguments);
+      return 42;  // it came back
+    });
+  };
+  EXPECT_EQ(start_again(nullptr), 0);
+  EXPECT_EQ(start_again("active"), 42);
 }
 
 TEST(Output, WhatCannotBePrintedIsAFailure) {

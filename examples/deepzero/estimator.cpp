@@ -98,7 +98,8 @@ class point_estimator : public estimator {
 // ones need the gradients of later batch norms.
 class activations_estimator : public estimator {
  public:
-  activations_estimator(const network& net, const settings& s) : net_(net), s_(s), pass_(net) {}
+  activations_estimator(const network& net, const settings& s, const app::processes& all)
+      : net_(net), s_(s), all_(all), pass_(net) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     const activation_estimator<float> ask(zo::par.with_threads(s_.threads), net_, asked.batch,
@@ -107,12 +108,15 @@ class activations_estimator : public estimator {
     if (!std::isfinite(ask.value())) refuse_estimate(asked.step, ask.value(), s_);
     const zo::stream from{app::seed_for(s_.seed, "activations"),
                           static_cast<std::uint64_t>(asked.step)};
+    const sharing shared = [this](std::span<double> answers, zo::index_t piece, const auto& some) {
+      all_.share(answers, piece, some);
+    };
     zo::index_t questions = 0, multiplications = 0;
     for (auto layer = static_cast<zo::index_t>(net_.nodes().size()) - 1; layer > 0; --layer) {
       if (net_.nodes()[static_cast<std::size_t>(layer)].weight < 0) continue;
       const auto did =
           ask.estimate(layer, {.directions = directions_of(net_, s_), .smoothing = s_.smoothing},
-                       from, gradient);
+                       from, gradient, shared);
       questions += did.questions;
       multiplications += did.multiplications;
     }
@@ -122,7 +126,7 @@ class activations_estimator : public estimator {
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {ask.value(), passes + (questions + asked.batch.count - 1) / asked.batch.count,
-            static_cast<double>(passes) + static_cast<double>(multiplications) / whole};
+            static_cast<double>(passes) + all_.sum(static_cast<double>(multiplications)) / whole};
   }
 
   void update_statistics(std::span<float> statistics) override {
@@ -132,6 +136,7 @@ class activations_estimator : public estimator {
  private:
   const network& net_;
   const settings& s_;
+  const app::processes& all_;
   zo::nn::forward_pass<float> pass_;
 };
 
@@ -169,7 +174,7 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
     if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
     return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
   }
-  if (name == "activations") return std::make_unique<activations_estimator>(net, s);
+  if (name == "activations") return std::make_unique<activations_estimator>(net, s, all);
   return std::make_unique<point_estimator>(
       net,
       zo::estimator_options{.estimator = name == "cge-whole" ? "cge" : "rge",

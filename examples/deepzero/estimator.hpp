@@ -64,8 +64,8 @@ class coordinate_sets {
 
 /// The estimator of a name of estimator_names(), for epochs of `per_epoch` steps. `counts` says how
 /// many coordinates of each parameter sparse-cge asks, a new set every s.interval epochs; the
-/// others do not look at it. Several processes share the queries, but for those of first-order and
-/// activations: there each makes the whole step.
+/// others do not look at it. Several processes share the queries; of first-order each makes the
+/// whole step.
 std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn::network& net,
                                           std::span<const zo::index_t> counts,
                                           std::int64_t per_epoch, const settings& s,

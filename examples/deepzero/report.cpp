@@ -230,12 +230,9 @@ std::vector<std::string> write_study(const results_list& results,
 std::string usage_text(const std::vector<app::rank_usage>& usage, const settings& s) {
   if (usage.empty()) return "";
   std::string text = "\n" + app::usage_table(usage).text();
-  std::string whole;
-  for (const std::string name : {"first-order", "activations"}) {
-    if (std::ranges::find(s.estimators, name) == s.estimators.end()) continue;
-    whole += (whole.empty() ? "" : ", ") + name;
+  if (std::ranges::find(s.estimators, "first-order") != s.estimators.end()) {
+    text += "Not shared, each process made the same steps: first-order.\n";
   }
-  if (!whole.empty()) text += "Not shared, each process made the same steps: " + whole + ".\n";
   return text;
 }
 

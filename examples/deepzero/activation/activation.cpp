@@ -147,6 +147,14 @@ void through_norm(const node& n, const forward_pass<T>& pass, index_t id, norm_m
   });
 }
 
+// A step through 0 … count - 1 that meets each once, and the next ones far away: near the golden
+// section.
+index_t spread_of(index_t count) {
+  index_t step = std::max<index_t>(1, count * 5 / 8);
+  while (std::gcd(step, count) != 1) ++step;
+  return step;
+}
+
 // Correlation of the derivatives of a convolution's outputs with its inputs: for one input channel,
 // kernel x kernel x outputs. Sums over a sample in T, over samples in double.
 template <class T>
@@ -325,6 +333,34 @@ std::vector<typename activation_estimator<T>::effect> activation_estimator<T>::e
   return effects;
 }
 
+// Which numbers each direction of each sample moves, and which way.
+template <class T>
+struct activation_estimator<T>::deal {
+  const std::vector<std::vector<std::int32_t>>& active;  // of each sample
+  std::vector<index_t> shares;                           // directions of each sample
+  index_t units;
+  std::vector<T> signs;  // samples x units
+
+  index_t rounds() const { return *std::ranges::max_element(shares); }
+  // Samples that have a direction left: they come first but for ties.
+  index_t samples_in(index_t round) const {
+    auto some = static_cast<index_t>(shares.size());
+    while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
+    return some;
+  }
+  // body(unit, place in signs) for each number that direction `round` of sample b moves.
+  template <class Body>
+  void each_moved(index_t b, index_t round, const Body& body) const {
+    const auto& list = active[static_cast<std::size_t>(b)];
+    const index_t among = shares[static_cast<std::size_t>(b)];
+    if (round >= among) return;
+    for (auto r = static_cast<std::size_t>(round); r < list.size();
+         r += static_cast<std::size_t>(among)) {
+      body(static_cast<index_t>(list[r]), static_cast<std::size_t>(b * units + list[r]));
+    }
+  }
+};
+
 // Slopes along `units` numbers of each sample, of which active[b] matter: samples x units. Moving
 // one of them by h adds to the change of the point what move(b, unit, h, change) says.
 template <class T>
@@ -332,80 +368,92 @@ template <class Move>
 std::vector<T> activation_estimator<T>::ask(index_t layer, index_t units,
                                             const std::vector<std::vector<std::int32_t>>& active,
                                             const activation_options& options, const stream& from,
-                                            std::span<const T> gradient, activation_result& result,
-                                            const Move& move) const {
-  const index_t count = pass_.count(), size = at(net(), result.point).out.size();
+                                            std::span<const T> gradient, const sharing& shared,
+                                            activation_result& result, const Move& move) const {
+  const index_t count = pass_.count();
   std::vector<index_t> numbers;
   for (const auto& list : active) numbers.push_back(static_cast<index_t>(list.size()));
   const std::vector<effect> effects = effects_after(result.point, gradient);
   const bool coupled =
       std::ranges::any_of(effects, [](const effect& e) { return !e.of_mean.empty(); });
-  const std::vector<index_t> shares = shared_out(options, numbers, coupled);
+  deal dealt{active, shared_out(options, numbers, coupled), units,
+             std::vector<T>(static_cast<std::size_t>(count * units))};
   result.active = std::accumulate(numbers.begin(), numbers.end(), index_t{0});
-  result.questions = std::accumulate(shares.begin(), shares.end(), index_t{0});
-
-  std::vector<T> signs(static_cast<std::size_t>(count * units));
+  result.questions = std::accumulate(dealt.shares.begin(), dealt.shares.end(), index_t{0});
   each(threads_, count, [&](index_t b, int) {
     stream own = from;
     own.number = static_cast<std::uint32_t>((layer << 20) + order_[static_cast<std::size_t>(b)]);
-    zo::fill_direction(zo::rademacher{}, own,
-                       std::span<T>(signs).subspan(static_cast<std::size_t>(b * units),
-                                                   static_cast<std::size_t>(units)));
+    zo::fill_direction(
+        zo::rademacher{}, own,
+        std::span<T>(dealt.signs)
+            .subspan(static_cast<std::size_t>(b * units), static_cast<std::size_t>(units)));
   });
-  const index_t rounds = *std::ranges::max_element(shares);
+
+  const index_t rounds = dealt.rounds(), stride = spread_of(rounds);
+  const T step = static_cast<T>(options.smoothing);
   std::vector<std::unique_ptr<difference_pass<T>>> makers;
   for (index_t k = 0; k < std::min<index_t>(threads_, rounds); ++k) {
     makers.push_back(std::make_unique<difference_pass<T>>(pass_));
   }
-  const T step = static_cast<T>(options.smoothing);
-  std::vector<T> slopes(signs.size(), T(0));
-  each(threads_, rounds, [&](index_t round, int worker) {
-    index_t some = count;
-    while (shares[static_cast<std::size_t>(some - 1)] <= round) --some;
-    const auto each_moved = [&](index_t b, const auto& body) {
-      const auto& list = active[static_cast<std::size_t>(b)];
-      const index_t among = shares[static_cast<std::size_t>(b)];
-      if (round >= among) return;
-      for (auto r = static_cast<std::size_t>(round); r < list.size();
-           r += static_cast<std::size_t>(among)) {
-        body(static_cast<index_t>(list[r]), static_cast<std::size_t>(b * units + list[r]));
-      }
-    };
-    std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
-    for (index_t b = 0; b < some; ++b) {
-      each_moved(b, [&](index_t unit, std::size_t i) {
-        move(b, unit, step * signs[i], change.data() + b * size);
-      });
-    }
-    auto& maker = *makers[static_cast<std::size_t>(worker)];
-    const std::span<const T> outputs = maker.from(result.point, change, coupling::frozen);
-    std::vector<double> parts(static_cast<std::size_t>(some));
-    losses_->differences(std::span(order_).first(static_cast<std::size_t>(some)), outputs, parts);
-    for (const norm_sums& sums : maker.sums()) {
-      const effect& e = effects[static_cast<std::size_t>(sums.node)];
-      const auto channels = e.of_mean.size();
-      for (std::size_t row = 0; row < parts.size() && channels > 0; ++row) {
-        for (std::size_t c = 0; c < channels; ++c) {
-          parts[row] += e.of_mean[c] * sums.of_difference[row * channels + c] +
-                        e.of_variance[c] * sums.of_squares[row * channels + c];
-        }
-      }
-    }
-    for (index_t b = 0; b < some; ++b) {
-      const T slope =
-          static_cast<T>(parts[static_cast<std::size_t>(b)] / static_cast<double>(step));
-      each_moved(b, [&](index_t, std::size_t i) { slopes[i] = slope * signs[i]; });
+  // Neighbours among the answers are far apart among the rounds, of which the later ones have
+  // fewer samples: so parts of the answers cost alike.
+  std::vector<double> answers(static_cast<std::size_t>(rounds * count));
+  const auto some_answers = [&](index_t first, std::span<double> mine) {
+    each(threads_, static_cast<index_t>(mine.size()) / count, [&](index_t k, int worker) {
+      const index_t round = (first / count + k) * stride % rounds;
+      answer_round(dealt, round, step, effects, *makers[static_cast<std::size_t>(worker)],
+                   result.point, move, mine.subspan(static_cast<std::size_t>(k * count)));
+    });
+  };
+  shared ? shared(answers, count, some_answers) : some_answers(0, answers);
+  for (const auto& maker : makers) result.multiplications += maker->multiplications();
+
+  std::vector<T> slopes(dealt.signs.size(), T(0));
+  each(threads_, count, [&](index_t b, int) {
+    for (index_t k = 0; k < rounds; ++k) {
+      const T slope = static_cast<T>(answers[static_cast<std::size_t>(k * count + b)] /
+                                     static_cast<double>(step));
+      dealt.each_moved(b, k * stride % rounds,
+                       [&](index_t, std::size_t i) { slopes[i] = slope * dealt.signs[i]; });
     }
   });
-  for (const auto& maker : makers) result.multiplications += maker->multiplications();
   return slopes;
+}
+
+// What the loss of each sample changes by along one direction of each.
+template <class T>
+template <class Move>
+void activation_estimator<T>::answer_round(const deal& dealt, index_t round, T step,
+                                           const std::vector<effect>& effects,
+                                           difference_pass<T>& maker, index_t point,
+                                           const Move& move, std::span<double> answers) const {
+  const index_t size = at(net(), point).out.size(), some = dealt.samples_in(round);
+  std::vector<T> change(static_cast<std::size_t>(some * size), T(0));
+  for (index_t b = 0; b < some; ++b) {
+    dealt.each_moved(b, round, [&](index_t unit, std::size_t i) {
+      move(b, unit, step * dealt.signs[i], change.data() + b * size);
+    });
+  }
+  const std::span<const T> outputs = maker.from(point, change, coupling::frozen);
+  const std::span<double> parts = answers.first(static_cast<std::size_t>(some));
+  losses_->differences(std::span(order_).first(parts.size()), outputs, parts);
+  for (const norm_sums& sums : maker.sums()) {
+    const effect& e = effects[static_cast<std::size_t>(sums.node)];
+    const auto channels = e.of_mean.size();
+    for (std::size_t row = 0; row < parts.size() && channels > 0; ++row) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        parts[row] += e.of_mean[c] * sums.of_difference[row * channels + c] +
+                      e.of_variance[c] * sums.of_squares[row * channels + c];
+      }
+    }
+  }
 }
 
 template <class T>
 activation_result activation_estimator<T>::estimate(index_t layer,
                                                     const activation_options& options,
-                                                    const stream& from,
-                                                    std::span<T> gradient) const {
+                                                    const stream& from, std::span<T> gradient,
+                                                    const sharing& shared) const {
   constexpr const char* who = "deepzero::activation_estimator";
   require(options.directions >= 1, who, ": directions must be at least 1, got ",
           options.directions);
@@ -423,16 +471,16 @@ activation_result activation_estimator<T>::estimate(index_t layer,
   require(mixes(what) || what == operation::batch_norm, who, ": the outputs of ",
           traits_of(what).name,
           " cannot be moved here; convolutions, linear maps and batch norms can");
-  return what == operation::batch_norm ? estimate_norm(layer, options, from, gradient)
-                                       : estimate_weights(layer, options, from, gradient);
+  return what == operation::batch_norm ? estimate_norm(layer, options, from, gradient, shared)
+                                       : estimate_weights(layer, options, from, gradient, shared);
 }
 
 // Each sample has its own beta and gamma, and their derivatives add up.
 template <class T>
 activation_result activation_estimator<T>::estimate_norm(index_t id,
                                                          const activation_options& options,
-                                                         const stream& from,
-                                                         std::span<T> gradient) const {
+                                                         const stream& from, std::span<T> gradient,
+                                                         const sharing& shared) const {
   const node& n = at(net(), id);
   const index_t channels = n.in.channels, area = n.in.area(), count = pass_.count();
   const std::vector<T> input = pass_.value(n.first);
@@ -455,7 +503,7 @@ activation_result activation_estimator<T>::estimate_norm(index_t id,
     }
   };
   const std::vector<T> slopes =
-      ask(id, 2 * channels, active, options, from, gradient, result, move);
+      ask(id, 2 * channels, active, options, from, gradient, shared, result, move);
   for (index_t unit = 0; unit < 2 * channels; ++unit) {
     double sum = 0;
     for (index_t b = 0; b < count; ++b) {
@@ -472,7 +520,8 @@ template <class T>
 activation_result activation_estimator<T>::estimate_weights(index_t layer,
                                                             const activation_options& options,
                                                             const stream& from,
-                                                            std::span<T> gradient) const {
+                                                            std::span<T> gradient,
+                                                            const sharing& shared) const {
   const activation_chain chain = chain_of(net(), layer);
   const index_t point = chain.point(), size = at(net(), point).out.size(), count = pass_.count();
   const auto samples = static_cast<std::size_t>(count);
@@ -502,7 +551,7 @@ activation_result activation_estimator<T>::estimate_weights(index_t layer,
       }
     }
   });
-  std::vector<T> g = ask(layer, size, active, options, from, gradient, result,
+  std::vector<T> g = ask(layer, size, active, options, from, gradient, shared, result,
                          [](index_t, index_t unit, T h, T* change) { change[unit] = h; });
 
   // Back to the layer.

@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -54,12 +55,18 @@ struct activation_options {
   share shares = share::by_sensitivity;
 };
 
+/// Has a part of the answers found elsewhere: calls ask(first, mine) for those of this process,
+/// from number `first` on, and fills in the others. Pieces of `piece` answers are not divided.
+using sharing =
+    std::function<void(std::span<double> answers, zo::index_t piece,
+                       const std::function<void(zo::index_t first, std::span<double> mine)>& ask)>;
+
 /// What an estimate did.
 struct activation_result {
   zo::index_t point = -1;           ///< the value that was moved
   zo::index_t active = 0;           ///< numbers of it that mattered, all samples together
   zo::index_t questions = 0;        ///< (sample, direction) pairs asked
-  zo::index_t multiplications = 0;  ///< of the differences
+  zo::index_t multiplications = 0;  ///< of the differences that were asked here
 };
 
 /// Where a layer's outputs are moved, and what lies between.
@@ -114,10 +121,12 @@ class activation_estimator {
   /// sample's own: 2 x channels numbers a sample. In train mode the gradients of the batch norms
   /// after the point are read from `gradient`, so they come first: exactly by zo::cge of their
   /// coordinates, or by going from the last value to the first here. The directions are pure
-  /// functions of (seed, step, layer, sample); the same bits for any number of threads. Cost: as
-  /// the result says. Throws std::invalid_argument.
+  /// functions of (seed, step, layer, sample); the same bits for any number of threads, and however
+  /// the answers are `shared`; empty: all are found here. Cost: as the result says. Throws
+  /// std::invalid_argument.
   activation_result estimate(zo::index_t layer, const activation_options& options,
-                             const zo::stream& from, std::span<T> gradient) const;
+                             const zo::stream& from, std::span<T> gradient,
+                             const sharing& shared = {}) const;
 
  private:
   activation_estimator(int threads, const zo::nn::network& net, std::span<const T> inputs,
@@ -129,17 +138,24 @@ class activation_estimator {
   struct effect {
     std::vector<double> of_mean, of_variance;  // by channel
   };
+  struct deal;
 
   activation_result estimate_norm(zo::index_t id, const activation_options& options,
-                                  const zo::stream& from, std::span<T> gradient) const;
+                                  const zo::stream& from, std::span<T> gradient,
+                                  const sharing& shared) const;
   activation_result estimate_weights(zo::index_t layer, const activation_options& options,
-                                     const zo::stream& from, std::span<T> gradient) const;
+                                     const zo::stream& from, std::span<T> gradient,
+                                     const sharing& shared) const;
   template <class Move>
   std::vector<T> ask(zo::index_t layer, zo::index_t units,
                      const std::vector<std::vector<std::int32_t>>& active,
                      const activation_options& options, const zo::stream& from,
-                     std::span<const T> gradient, activation_result& result,
+                     std::span<const T> gradient, const sharing& shared, activation_result& result,
                      const Move& move) const;
+  template <class Move>
+  void answer_round(const deal& dealt, zo::index_t round, T step,
+                    const std::vector<effect>& effects, zo::nn::difference_pass<T>& maker,
+                    zo::index_t point, const Move& move, std::span<double> answers) const;
   std::vector<effect> effects_after(zo::index_t point, std::span<const T> gradient) const;
   std::vector<zo::index_t> shared_out(const activation_options& options,
                                       const std::vector<zo::index_t>& active, bool coupled) const;

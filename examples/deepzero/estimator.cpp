@@ -24,9 +24,11 @@ using zo::nn::network;
 
 class coordinate_estimator : public estimator {
  public:
-  coordinate_estimator(const network& net, coordinate_sets sets, const settings& s,
+  /// `scaled`: the slopes of those asked stand for those of the others, so that the estimate is
+  /// unbiased.
+  coordinate_estimator(const network& net, coordinate_sets sets, bool scaled, const settings& s,
                        const app::processes& all)
-      : net_(net), sets_(std::move(sets)), s_(s), all_(all) {}
+      : net_(net), sets_(std::move(sets)), scaled_(scaled), s_(s), all_(all) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     batch_ = &asked.batch;
@@ -41,6 +43,7 @@ class coordinate_estimator : public estimator {
                           place_of(asked, s_));
     });
     if (!found.ok) refuse_estimate(asked.step, found.value, s_);
+    if (scaled_) scale(gradient);
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {found.value, found.queries,
@@ -52,8 +55,21 @@ class coordinate_estimator : public estimator {
   }
 
  private:
+  void scale(std::span<float> gradient) const {
+    for (std::size_t k = 0; k < sets_.counts().size(); ++k) {
+      const zo::nn::view& v = net_.parameters()[k];
+      const auto factor =
+          static_cast<float>(static_cast<double>(v.size) / static_cast<double>(sets_.counts()[k]));
+      for (float& slope :
+           gradient.subspan(static_cast<std::size_t>(v.offset), static_cast<std::size_t>(v.size))) {
+        slope *= factor;
+      }
+    }
+  }
+
   const network& net_;
   coordinate_sets sets_;
+  bool scaled_;
   const settings& s_;
   const app::processes& all_;
   const minibatch* batch_ = nullptr;  // of the question at hand
@@ -143,11 +159,10 @@ class activations_estimator : public estimator {
 }  // namespace
 
 coordinate_sets::coordinate_sets(const network& net, std::span<const zo::index_t> counts,
-                                 std::int64_t per_epoch, const settings& s)
+                                 std::int64_t steps_per_set, const settings& s)
     : net_(net),
       counts_(counts.begin(), counts.end()),
-      steps_per_set_(
-          std::max<std::int64_t>(1, std::llround(s.interval * static_cast<double>(per_epoch)))),
+      steps_per_set_(std::max<std::int64_t>(1, steps_per_set)),
       s_(s) {}
 
 const zo::cge<>& coordinate_sets::at(std::int64_t step) {
@@ -169,10 +184,14 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
                                           const app::processes& all) {
   if (name == "first-order") return make_first_order(net, s);
   if (name == "cge" || name == "sparse-cge") {
-    coordinate_sets sets(net, name == "cge" ? std::span<const zo::index_t>() : counts, per_epoch,
-                         s);
+    coordinate_sets sets(net, name == "cge" ? std::span<const zo::index_t>() : counts,
+                         std::llround(s.interval * static_cast<double>(per_epoch)), s);
     if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
-    return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
+    return std::make_unique<coordinate_estimator>(net, std::move(sets), false, s, all);
+  }
+  if (name == "cge-by-cost") {
+    coordinate_sets sets(net, counts_by_cost(net, s.share), 1, s);
+    return std::make_unique<coordinate_estimator>(net, std::move(sets), true, s, all);
   }
   if (name == "activations") return std::make_unique<activations_estimator>(net, s, all);
   return std::make_unique<point_estimator>(

@@ -43,15 +43,16 @@ class estimator {
   virtual void update_statistics(std::span<float> statistics) = 0;
 };
 
-/// Which coordinates an estimate asks: all, or a new set every s.interval epochs.
+/// Which coordinates an estimate asks: all, or a new set every few steps.
 class coordinate_sets {
  public:
   /// `counts` says how many of each parameter; empty: all.
   coordinate_sets(const zo::nn::network& net, std::span<const zo::index_t> counts,
-                  std::int64_t per_epoch, const settings& s);
+                  std::int64_t steps_per_set, const settings& s);
 
   /// The estimator of a step.
   const zo::cge<>& at(std::int64_t step);
+  std::span<const zo::index_t> counts() const { return counts_; }
 
  private:
   const zo::nn::network& net_;
@@ -64,8 +65,8 @@ class coordinate_sets {
 
 /// The estimator of a name of estimator_names(), for epochs of `per_epoch` steps. `counts` says how
 /// many coordinates of each parameter sparse-cge asks, a new set every s.interval epochs; the
-/// others do not look at it. Several processes share the queries; of first-order each makes the
-/// whole step.
+/// others do not look at it; cge-by-cost draws a new set every step. Several processes share the
+/// queries; of first-order each makes the whole step.
 std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn::network& net,
                                           std::span<const zo::index_t> counts,
                                           std::int64_t per_epoch, const settings& s,

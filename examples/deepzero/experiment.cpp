@@ -32,14 +32,16 @@ std::vector<std::string> wanted(const settings& s) {
   return names;
 }
 
+bool compares_sizes(const settings& s) { return s.what != comparison::estimators; }
+
 // The folder of the checkpoints of a network.
 std::filesystem::path checkpoints_of(const settings& s, std::int64_t depth) {
-  return s.out / (s.study ? "depth_" + std::to_string(depth) : "checkpoints");
+  return s.out / (compares_sizes(s) ? "depth_" + std::to_string(depth) : "checkpoints");
 }
 
 app::run_files files_of(const settings& s) {
   app::run_files files{s.out, {}, result_names(s)};
-  for (std::int64_t depth = s.study ? 1 : s.depth; depth <= s.depth; ++depth) {
+  for (std::int64_t depth = compares_sizes(s) ? 1 : s.depth; depth <= s.depth; ++depth) {
     files.checkpoints.push_back(checkpoints_of(s, depth));
   }
   return files;
@@ -64,8 +66,8 @@ void compare(const problem& p, const settings& s, const app::processes& all) {
   finish(table_text(results, p.test.count, s), notes, usage, s);
 }
 
-// The paper's comparison of CGE and RGE on its adjustable CNN, by the number of parameters.
-void study(const problem& p, const settings& s, const app::processes& all) {
+// The paper's comparison on its adjustable CNN, by the number of parameters.
+void sizes(const problem& p, const settings& s, const app::processes& all) {
   std::vector<training_report> results;
   for (std::int64_t depth = 1; depth <= s.depth; ++depth) {
     settings one = s;
@@ -77,6 +79,11 @@ void study(const problem& p, const settings& s, const app::processes& all) {
   }
   const auto usage = all.usage();
   if (!all.speaks()) return;
+  if (s.what == comparison::paper) {
+    const auto notes = write_paper_table(results, usage, p.test.count, s);
+    finish(paper_table_text(results, p.test.count, s), notes, usage, s);
+    return;
+  }
   const auto notes = write_study(results, usage, p.test.count, s);
   finish(study_text(results, p.test.count, s), notes, usage, s);
 }
@@ -84,7 +91,7 @@ void study(const problem& p, const settings& s, const app::processes& all) {
 // Before anything is computed or written: what the options ask for may not fit the data.
 void check(const problem& p, const settings& s) {
   try {
-    make_network(s, p.train);  // of the study the largest
+    make_network(s, p.train);  // of several sizes the largest
   } catch (const std::invalid_argument& error) {
     throw app::usage_error(error.what());
   }
@@ -104,7 +111,7 @@ void run_experiment(const settings& s, const app::processes& all) {
   if (!has_first_order()) say(s, "Built without LibTorch: no first-order training beside.");
   // Only rank 0 sees the files of a run.
   if (all.speaks()) say(s, app::open_run(files_of(s), app::beginning_of(s.resume, s.fresh)));
-  s.study ? study(p, s, all) : compare(p, s, all);
+  compares_sizes(s) ? sizes(p, s, all) : compare(p, s, all);
   if (all.speaks()) app::finish_run(files_of(s));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <zo/config.hpp>
 #include <zo/direction.hpp>
 
@@ -41,6 +42,11 @@ std::string gradient_text(const training_report& r, const settings& s) {
   if (r.estimator == "first-order") return "back-propagation";
   if (r.estimator == "rge") {
     return std::to_string(s.directions.value_or(r.parameters)) + " directions";
+  }
+  if (r.estimator == "cge-by-cost") {
+    const std::int64_t steps = std::max<std::int64_t>(1, r.last().step);
+    return std::to_string(r.last().queries / steps - 1) + " of " + std::to_string(r.parameters) +
+           " coordinates";
   }
   if (r.estimator == "activations") {
     return std::to_string(s.directions.value_or(r.parameters)) + " a layer and image";
@@ -169,6 +175,69 @@ app::chart by_size(const results_list& results, const std::string& title, const 
   return chart;
 }
 
+// Of DeepZero's figure 5, CIFAR-10: percent of the test images, and hours on one RTX A6000.
+struct printed {
+  double accuracy;
+  std::optional<double> hours;
+};
+struct printed_size {
+  std::int64_t parameters;
+  printed first_order, cge, cge_whole, rge;
+};
+constexpr printed_size paper_sizes[] = {
+    {730, {42.09, {}}, {41.65, 0.99}, {41.65, 1.66}, {37.53, 3.02}},
+    {3700, {60.47, {}}, {59.66, 5.11}, {59.66, 12.08}, {50.06, 27.18}},
+    {6670, {70.69, {}}, {70.04, 11.39}, {70.04, 28.03}, {65.31, 66.12}},
+    {9640, {76.64, {}}, {76.07, 18.91}, {76.07, 45.22}, {70.05, 144.92}},
+    {12610, {77.01, {}}, {76.95, 28.94}, {76.95, 70.32}, {68.38, 206.28}}};
+
+// What the paper has of this size by the same kind of gradient.
+std::optional<printed> paper_of(const training_report& r, const settings& s) {
+  const auto* const size = std::ranges::find(paper_sizes, r.parameters, &printed_size::parameters);
+  if (s.dataset != "cifar10" || size == std::end(paper_sizes)) return {};
+  if (r.estimator == "first-order") return size->first_order;
+  if (r.estimator == "cge" || r.estimator == "cge-by-cost") return size->cge;
+  if (r.estimator == "cge-whole") return size->cge_whole;
+  if (r.estimator == "rge") return size->rge;
+  return {};
+}
+
+app::table paper_csv(const results_list& results, std::int64_t test_images, const settings& s) {
+  app::table table({"method", "parameters", "steps", "queries", "forward_passes", "seconds",
+                    "test_accuracy", "standard_error", "paper_accuracy", "paper_hours"});
+  for (const training_report& r : results) {
+    const auto paper = paper_of(r, s);
+    table.add({r.estimator, std::to_string(r.parameters), std::to_string(r.last().step),
+               std::to_string(r.last().queries), app::shortest(r.last().passes),
+               app::fixed(r.last().seconds, 3), app::shortest(r.last().accuracy),
+               app::shortest(standard_error(r.last().accuracy, test_images)),
+               paper ? app::shortest(paper->accuracy / 100) : "",
+               paper && paper->hours ? app::shortest(*paper->hours) : ""});
+  }
+  return table;
+}
+
+// Our lines, and dashed those of the paper.
+app::chart beside_paper(const results_list& results, const settings& s) {
+  app::chart chart =
+      by_size(results, "Test accuracy by size, " + subject(s), "share of test images",
+              [](const training_report& r) { return r.last().accuracy; });
+  if (s.dataset != "cifar10") return chart;
+  const auto add = [&](const std::string& name, const printed printed_size::*which) {
+    app::chart_series line{.name = "paper, " + name, .x = {}, .y = {}, .error = {}};
+    for (const printed_size& size : paper_sizes) {
+      line.x.push_back(static_cast<double>(size.parameters));
+      line.y.push_back((size.*which).accuracy / 100);
+    }
+    line.dashed = true;
+    chart.series.push_back(line);
+  };
+  add("first-order", &printed_size::first_order);
+  add("CGE", &printed_size::cge);
+  add("RGE", &printed_size::rge);
+  return chart;
+}
+
 std::string recipe_text(std::int64_t test_images, const settings& s) {
   return "Test accuracy in percent ± standard error, " + std::to_string(test_images) +
          " images; forward passes: the work, in passes of a batch of " + std::to_string(s.batch) +
@@ -227,6 +296,45 @@ std::vector<std::string> write_study(const results_list& results,
   return notes;
 }
 
+std::string paper_table_text(const results_list& results, std::int64_t test_images,
+                             const settings& s) {
+  app::table table({"method", "parameters", "gradient of a step", "test accuracy", "queries",
+                    "forward passes", "seconds", "paper, %", "paper, hours"});
+  for (const training_report& r : results) {
+    const auto paper = paper_of(r, s);
+    table.add({r.estimator, std::to_string(r.parameters), gradient_text(r, s),
+               percent(r.last().accuracy, test_images),
+               asks(r) ? app::format_count(static_cast<double>(r.last().queries)) : "-",
+               app::format_count(r.last().passes), app::fixed(r.last().seconds, 1),
+               paper ? app::fixed(paper->accuracy, 2) : "-",
+               paper && paper->hours ? app::fixed(*paper->hours, 2) : "-"});
+  }
+  return table.text() + "\n" + recipe_text(test_images, s) +
+         "Of the paper: Chen et al., ICLR 2024, figure 5, 10,000 test images; hours on one RTX "
+         "A6000. Its CGE, all\ncoordinates with reuse of features, stands beside cge and "
+         "cge-by-cost; its RGE has as many directions as\nparameters.\n";
+}
+
+std::vector<std::string> write_paper_table(const results_list& results,
+                                           const std::vector<app::rank_usage>& usage,
+                                           std::int64_t test_images, const settings& s) {
+  std::vector<std::string> notes;
+  app::write_atomically(s.out / "summary.json",
+                        summary(results, usage, test_images, s).dump(2) + "\n");
+  app::write_atomically(s.out / "table.csv", paper_csv(results, test_images, s).csv());
+  app::write_atomically(s.out / "curve.csv", csv_of(results).csv());
+  draw(s.out / "table_accuracy.png", beside_paper(results, s), notes);
+  results_list largest;
+  for (const training_report& r : results) {
+    if (r.parameters == results.back().parameters) largest.push_back(r);
+  }
+  draw(s.out / "table_curve.png",
+       curves(largest, s, "seconds of training, " + std::to_string(s.threads) + " threads",
+              [](const curve_point& p) { return p.seconds; }),
+       notes);
+  return notes;
+}
+
 std::string usage_text(const std::vector<app::rank_usage>& usage, const settings& s) {
   if (usage.empty()) return "";
   std::string text = "\n" + app::usage_table(usage).text();
@@ -237,10 +345,21 @@ std::string usage_text(const std::vector<app::rank_usage>& usage, const settings
 }
 
 std::vector<std::string> result_names(const settings& s) {
-  std::vector<std::string> names = {"summary.json", s.study ? "study.csv" : "curve.csv"};
-  const std::vector<std::string> pictures =
-      s.study ? std::vector<std::string>{"study_accuracy.png", "study_seconds.png"}
-              : std::vector<std::string>{"accuracy_queries.png", "accuracy_seconds.png"};
+  std::vector<std::string> names = {"summary.json"}, pictures;
+  switch (s.what) {
+    case comparison::estimators:
+      names.push_back("curve.csv");
+      pictures = {"accuracy_queries.png", "accuracy_seconds.png"};
+      break;
+    case comparison::sizes:
+      names.push_back("study.csv");
+      pictures = {"study_accuracy.png", "study_seconds.png"};
+      break;
+    case comparison::paper:
+      names.insert(names.end(), {"table.csv", "curve.csv"});
+      pictures = {"table_accuracy.png", "table_curve.png"};
+      break;
+  }
   for (const std::string& picture : pictures) {
     for (const std::string& file : app::chart_files(picture)) names.push_back(file);
   }

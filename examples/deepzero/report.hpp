@@ -30,6 +30,15 @@ std::vector<std::string> write_study(const std::vector<training_report>& results
                                      const std::vector<app::rank_usage>& usage,
                                      std::int64_t test_images, const settings& s);
 
+/// The same beside what the paper printed for these sizes: table.csv (a row per size and method),
+/// curve.csv (a row per evaluation), summary.json, table_accuracy.png and table_curve.png, the
+/// learning curves of the largest size.
+std::string paper_table_text(const std::vector<training_report>& results, std::int64_t test_images,
+                             const settings& s);
+std::vector<std::string> write_paper_table(const std::vector<training_report>& results,
+                                           const std::vector<app::rank_usage>& usage,
+                                           std::int64_t test_images, const settings& s);
+
 /// The files that these write.
 std::vector<std::string> result_names(const settings& s);
 

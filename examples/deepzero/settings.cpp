@@ -22,9 +22,14 @@ void add_data_options(CLI::App& app, settings& s) {
       ->capture_default_str();
   app::add_path(app, "--data", s.data,
                 "Folder of the data set (default: ZO_DATA_DIR, or where Debian's package has it)");
-  app.add_flag("--study", s.study,
-               "Compare the estimators on the cnn at depths 1 to --depth: accuracy and seconds by "
-               "number of parameters");
+  auto* const study = app.add_flag_callback(
+      "--study", [&s] { s.what = comparison::sizes; },
+      "Compare the estimators on the cnn at depths 1 to --depth: accuracy and seconds by number of "
+      "parameters");
+  app.add_flag_callback(
+         "--table", [&s] { s.what = comparison::paper; },
+         "The same at the paper's sizes on CIFAR-10, beside the paper's results")
+      ->excludes(study);
   app.add_option("--device", s.device,
                  "cpu, or cuda: an NVIDIA GPU answers the questions of cge and sparse-cge")
       ->check(CLI::IsMember({"cpu", "cuda"}))
@@ -83,8 +88,10 @@ void add_estimate_options(CLI::App& app, settings& s) {
              "Share of the weights that sparse-cge does not ask");
   add_number(app, "--interval", s.interval, app::between(1e-6, 1e6),
              "Epochs between new coordinate sets of sparse-cge, such as 0.1");
+  add_number(app, "--share", s.share, app::between(1e-6, 1),
+             "Of the cost of asking every coordinate, what a step of cge-by-cost may cost");
   app.add_option("--products", s.products,
-                 "Of the differences of cge and sparse-cge: exact, or bfloat16 with sums in float")
+                 "Of the differences of coordinates: exact, or bfloat16 with sums in float")
       ->check(CLI::IsMember({"exact", "bfloat16"}))
       ->capture_default_str();
   add_number(app, "--q,--directions", s.directions, app::some_directions,
@@ -112,11 +119,12 @@ void check_effects(const settings& s, const CLI::App& given) {
     require_usable(used, std::string(option) + " is for " + CLI::detail::join(those, ", ") +
                              ", and --estimator names none of them: leave it out");
   };
-  for_some("--products", {"cge", "sparse-cge"});
+  for_some("--products", {"cge", "sparse-cge", "cge-by-cost"});
+  for_some("--share", {"cge-by-cost"});
   for_some("--sparsity", {"sparse-cge"});
   for_some("--interval", {"sparse-cge"});
   for_some("--directions", {"activations", "rge"});
-  for_some("--smoothing", {"cge", "sparse-cge", "cge-whole", "activations", "rge"});
+  for_some("--smoothing", {"cge", "sparse-cge", "cge-by-cost", "cge-whole", "activations", "rge"});
   for (const char* option : {"--channels", "--depth"}) {
     require_usable(given.count(option) == 0 || s.network == "cnn" || s.network == "mlp",
                    std::string(option) + " is for the cnn and the mlp, and --network is " +
@@ -128,8 +136,8 @@ void check(const settings& s) {
   require_usable(s.warmup < static_cast<double>(s.epochs), "--warmup must be below --epochs, " +
                                                                std::to_string(s.epochs) +
                                                                ": give fewer epochs of warm-up");
-  require_usable(!s.study || s.network == "cnn",
-                 "--study compares sizes of the cnn: leave out --network");
+  require_usable(s.what == comparison::estimators || s.network == "cnn",
+                 "--study and --table compare sizes of the cnn: leave out --network");
   const bool asked = std::ranges::find(s.estimators, "first-order") != s.estimators.end();
   require_usable(!asked || has_first_order(), without_first_order());
   if (s.device == "cpu") return;
@@ -147,7 +155,7 @@ void find_dataset(settings& s) {
   const bool cifar = !s.data.empty() && (std::filesystem::exists(s.data / "cifar10") ||
                                          std::filesystem::exists(s.data / "cifar-10-batches-bin") ||
                                          std::filesystem::exists(s.data / "data_batch_1.bin"));
-  s.dataset = cifar ? "cifar10" : "fashion-mnist";
+  s.dataset = cifar || s.what == comparison::paper ? "cifar10" : "fashion-mnist";
 }
 
 settings first_reading(int argc, char** argv) {
@@ -167,21 +175,22 @@ settings first_reading(int argc, char** argv) {
 }  // namespace
 
 const std::vector<std::string>& estimator_names() {
-  static const std::vector<std::string> names = {"first-order", "cge",         "sparse-cge",
-                                                 "cge-whole",   "activations", "rge"};
+  static const std::vector<std::string> names = {
+      "first-order", "cge", "sparse-cge", "cge-by-cost", "cge-whole", "activations", "rge"};
   return names;
 }
 
-settings defaults_for(const std::string& dataset, bool study, const std::string& device) {
+settings defaults_for(const std::string& dataset, comparison what, const std::string& device) {
   settings s;
   s.dataset = dataset;
+  s.what = what;
   s.network = "cnn";
   s.estimators = {"cge", "sparse-cge", "activations", "rge"};
   s.directions = 32;
   s.epochs = 6;
   s.evaluations = 2;
   s.interval = 0.1;
-  if (study) {
+  if (what == comparison::sizes) {
     s.estimators = {"cge", "cge-whole", "rge"};
     s.channels = 6;
     s.images = 5120;
@@ -191,7 +200,17 @@ settings defaults_for(const std::string& dataset, bool study, const std::string&
     s.epochs = 4;
     s.directions.reset();
   }
-  if (dataset == "cifar10" && !study) {
+  if (what == comparison::paper) {
+    s.estimators = {"cge-by-cost"};
+    s.channels = 18;
+    s.depth = 5;
+    s.epochs = 30;
+    s.rate = 0.05;
+    s.warmup = 1;
+    s.evaluations = 1;
+    s.checkpoint_every = 200;
+  }
+  if (dataset == "cifar10" && what == comparison::estimators) {
     // The paper's recipe, with which an epoch takes a day on two cores.
     s.network = "resnet20";
     s.estimators = {"sparse-cge"};
@@ -206,6 +225,7 @@ settings defaults_for(const std::string& dataset, bool study, const std::string&
   if (device == "cuda") {
     std::erase_if(s.estimators,
                   [](const std::string& name) { return name != "cge" && name != "sparse-cge"; });
+    if (what == comparison::paper) s.estimators = {"cge"};
   } else if (has_first_order()) {
     s.estimators.insert(s.estimators.begin(), "first-order");
   }
@@ -215,7 +235,7 @@ settings defaults_for(const std::string& dataset, bool study, const std::string&
 settings parse(int argc, char** argv, app::processes& all) {
   const int cores = all.threads();
   const settings found = first_reading(argc, argv);
-  settings s = defaults_for(found.dataset, found.study, found.device);
+  settings s = defaults_for(found.dataset, found.what, found.device);
   s.threads = cores;
   // The options are bound to `s`, and --help shows what it holds.
   const auto describe = [&s] {
@@ -234,7 +254,7 @@ settings parse(int argc, char** argv, app::processes& all) {
   s.quiet = s.quiet || !all.speaks();
   nlohmann::json common = to_json(s);
   common.erase("threads");
-  common.update({{"resume", s.resume}, {"fresh", s.fresh}, {"study", s.study}});
+  common.update({{"resume", s.resume}, {"fresh", s.fresh}, {"what", s.what}});
   app::require_same_settings(all, common.dump());
   return s;
 }
@@ -259,6 +279,7 @@ nlohmann::json to_json(const settings& s) {
           {"smoothing", s.smoothing},
           {"sparsity", s.sparsity},
           {"interval", s.interval},
+          {"share", s.share},
           {"directions", or_null(s.directions)},
           {"evaluations", s.evaluations},
           {"seed", s.seed},
@@ -277,7 +298,8 @@ nlohmann::json options_of(const settings& from, const std::string& estimator) {
     names.push_back("smoothing");
   }
   if (estimator == "sparse-cge") names.insert(names.end(), {"sparsity", "interval"});
-  if (estimator == "cge" || estimator == "sparse-cge") {
+  if (estimator == "cge-by-cost") names.push_back("share");
+  if (estimator == "cge" || estimator == "sparse-cge" || estimator == "cge-by-cost") {
     names.insert(names.end(), {"device", "products"});
   }
   if (estimator == "rge" || estimator == "activations") names.push_back("directions");

@@ -12,13 +12,20 @@
 
 namespace deepzero {
 
+/// What is compared.
+enum class comparison : std::uint8_t {
+  estimators,  ///< on one network
+  sizes,       ///< --study: CGE and RGE by number of parameters
+  paper        ///< --table: the sizes of the paper's figure, beside its results
+};
+
 /// Every field is the command-line option of the same name; see --help. The defaults are set by
 /// defaults_for(), in one place.
 struct settings {
   std::string dataset;  ///< "fashion-mnist" or "cifar10"
   std::filesystem::path data;
   std::filesystem::path out = "runs/deepzero";
-  bool study = false;
+  comparison what = comparison::estimators;
   bool resume = false;
   bool fresh = false;
   bool quiet = false;
@@ -40,6 +47,7 @@ struct settings {
   double smoothing = 5e-3;
   double sparsity = 0.9;
   double interval = 1;                          ///< epochs
+  double share = 0.3;                           ///< of the cost of all questions
   std::optional<std::int64_t> directions = {};  ///< unset: as many as parameters
 
   std::int64_t evaluations = 10;  ///< per epoch
@@ -53,9 +61,10 @@ struct settings {
 /// Names that --estimator accepts, in the order of the table.
 const std::vector<std::string>& estimator_names();
 
-/// Sizes that two cores finish in minutes, for a data set, and for the study on it; the estimators
-/// are those that a device has.
-settings defaults_for(const std::string& dataset, bool study, const std::string& device = "cpu");
+/// Sizes that two cores finish in minutes, for a data set and what is compared on it; those of the
+/// table take hours. The estimators are those that a device has.
+settings defaults_for(const std::string& dataset, comparison what,
+                      const std::string& device = "cpu");
 
 /// The command line as settings. Throws app::help_wanted for --help, and app::usage_error with one
 /// sentence for anything it cannot use. Of several processes rank 0 prints; the settings

@@ -38,6 +38,7 @@ refused 2 "epochs: must be a whole number from 1 to 1000000, got 0" --epochs 0
 refused 2 "mu: must be a number from 1e-12 to 1e+06, got 1e38" --smoothing 1e38
 refused 2 "warmup must be below --epochs" --epochs 2 --warmup 2
 refused 2 "leave out --network" --study --network mlp
+refused 2 "leave out --network" --table --network mlp
 refused 1 "dataset-fashion-mnist" --data "$work/nowhere" --out "$work/run"
 refused 1 "CIFAR-10 is missing" --dataset cifar10 --data "$work/nowhere" --out "$work/run"
 
@@ -93,6 +94,20 @@ cp "$work/before" "$work/run/checkpoints/cge.safetensors"
   { cat "$work/err"; failures=$((failures + 1)); }
 [ "$(grep -c '^cge\|^rge' "$work/study/study.csv")" -eq 8 ] ||
   { cat "$work/study/study.csv"; failures=$((failures + 1)); }
+
+# The table too, and a second run with --resume writes the same one.
+table="--table --dataset fashion-mnist --images 128 --test-images 100 --epochs 2 --channels 2 --depth 2
+  --threads 1 --estimator cge-by-cost,activations --directions 3 --quiet --out $work/table"
+# shellcheck disable=SC2086
+"$program" $table >"$work/out" 2>"$work/err" || { cat "$work/err"; failures=$((failures + 1)); }
+[ "$(grep -c '^cge-by-cost,\|^activations,' "$work/table/table.csv")" -eq 4 ] ||
+  { cat "$work/table/table.csv"; failures=$((failures + 1)); }
+[ -s "$work/table/table_accuracy.csv" ] && [ -s "$work/table/table_curve.csv" ] && [ -s "$work/table/curve.csv" ] ||
+  { echo "no pictures' data"; failures=$((failures + 1)); }
+cp "$work/table/table.csv" "$work/table.csv"
+# shellcheck disable=SC2086
+"$program" $table --resume >"$work/out" 2>"$work/err" || { cat "$work/err"; failures=$((failures + 1)); }
+cmp -s "$work/table.csv" "$work/table/table.csv" || { echo "another table"; failures=$((failures + 1)); }
 
 # What cannot be computed is said, with the option that is to blame, and no checkpoint holds it.
 # shellcheck disable=SC2086

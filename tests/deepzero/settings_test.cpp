@@ -24,6 +24,8 @@ TEST(settings, defaults_depend_on_data_set_study_and_device) {
   EXPECT_EQ(parsed({}).network, "cnn");
   EXPECT_EQ(parsed({"--dataset", "cifar10"}).network, "resnet20");
   EXPECT_EQ(parsed({"--study"}).depth, 4);
+  EXPECT_EQ(parsed({"--table"}).dataset, "cifar10");
+  EXPECT_EQ(parsed({"--table"}).channels, 18);
   EXPECT_EQ(parsed({"--epochs", "7"}).epochs, 7);
 }
 
@@ -68,6 +70,8 @@ TEST(settings, what_has_no_effect_is_refused) {
   expect_refused({"--estimator", "rge", "--products", "bfloat16"},
                  "--products is for cge, sparse-cge");
   expect_refused({"--estimator", "cge", "--sparsity", "0.5"}, "--sparsity is for sparse-cge");
+  expect_refused({"--estimator", "cge", "--share", "0.5"}, "--share is for cge-by-cost");
+  expect_refused({"--study", "--table"}, "--study");
   expect_refused({"--estimator", "cge", "--interval", "1"}, "--interval is for sparse-cge");
   expect_refused({"--estimator", "cge", "--q", "8"}, "--directions is for activations, rge");
   expect_refused({"--network", "resnet20", "--depth", "3"}, "--depth is for the cnn and the mlp");
@@ -98,7 +102,7 @@ std::vector<std::string> help_of(std::vector<std::string> words) {
 // A line of --help for every value that summary.json tells, with the value.
 TEST(settings, help_tells_the_values) {
   for (const std::vector<std::string>& words :
-       {std::vector<std::string>{}, {"--dataset", "cifar10"}, {"--study"}}) {
+       {std::vector<std::string>{}, {"--dataset", "cifar10"}, {"--study"}, {"--table"}}) {
     const auto lines = help_of(words);
     const nlohmann::json told = deepzero::to_json(parsed(words));
     for (const auto& [name, value] : told.items()) {

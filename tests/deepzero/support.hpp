@@ -35,7 +35,7 @@ inline app::image_set striped_images(std::int64_t count, std::uint32_t seed) {
 inline problem striped_problem() { return {striped_images(320, 1), striped_images(100, 2)}; }
 
 inline settings small_settings() {
-  settings s = defaults_for("fashion-mnist", false);
+  settings s = defaults_for("fashion-mnist", comparison::estimators);
   s.network = "mlp";
   s.channels = 8;
   s.depth = 1;

@@ -204,7 +204,7 @@ settings defaults_for(const std::string& dataset, comparison what, const std::st
     s.estimators = {"cge-by-cost"};
     s.channels = 18;
     s.depth = 5;
-    s.epochs = 30;
+    s.epochs = 36;
     s.rate = 0.05;
     s.warmup = 1;
     s.evaluations = 1;

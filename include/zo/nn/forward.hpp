@@ -22,8 +22,8 @@ enum class norm_mode : std::uint8_t {
 enum class products : std::uint8_t {
   exact,    ///< the scalar type
   bfloat16  ///< layers of 64 input channels and more: differences and weights rounded to bfloat16,
-            ///< sums in float. Faster where the processor has such instructions (AVX512-BF16),
-            ///< slower elsewhere. Still no losses are subtracted.
+            ///< sums in float, where the processor has tiles for it (AMX-BF16); elsewhere the
+            ///< same as exact. Still no losses are subtracted. A GPU: zo/cuda/network.hpp.
 };
 
 namespace detail {

@@ -1,4 +1,4 @@
-// Random directions u and their sums: pure functions of (seed, step, number), never stored.
+// Random directions u and their sums: pure functions of (seed, step, number).
 //
 // Values have float precision in every scalar type, and are the same bits on every machine: only
 // exactly rounded operations are used (conversions, +, *, sqrt, explicit fma), never a library
@@ -16,7 +16,7 @@
 
 namespace zo {
 
-/// The instruction set of the direction kernels that this process uses: "avx512", "avx2" or
+/// The instruction set of the direction kernels that this process uses: "avx512", "avx2", "neon" or
 /// "generic". Environment variable ZO_INSTRUCTION_SET picks a narrower one; the numbers are the
 /// same bits in each.
 const char* instruction_set();

@@ -303,8 +303,9 @@ const pair_loops* best_pair_loops() {
 #if defined(ZO_HAS_AMX_KERNELS)
   static const bool usable =
       std::string_view(instruction_set()) == "avx512" && has_amx() && may_use_tiles();
+  if (!usable) return nullptr;  // whose code may hold instructions that the processor lacks
   static const pair_loops tiles = amx_pair_loops();
-  return usable ? &tiles : nullptr;
+  return &tiles;
 #else
   return nullptr;
 #endif

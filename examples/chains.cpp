@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+#include <zo/nn/forward.hpp>
 #include <zo/nn/input_map.hpp>
 #include <zo/nn/loss.hpp>
 #include <zo/zo.hpp>

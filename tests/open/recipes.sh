@@ -52,11 +52,10 @@ struct law_kernel<cube> {
   template <class T>
   static void sum(const stream& from, index_t directions, const T* weights, index_t group,
                   index_t count, const T* x, T* out) {
-    using row = typename pack::template row<T>;
     for (index_t lane = 0; lane < lanes; lane += pack::lanes) {
       for (int v = 0; v < 4; ++v) {
         const index_t at = v * lanes + lane;
-        row sum = row::load_first(x + at, count - at);
+        row<T> sum = row<T>::load_first(x + at, count - at);
         for (index_t k = 0; k < directions; ++k) {
           const auto word = group_words(with_number(from, from.number + k), group * lanes + lane);
           const pack::u32 mine = v == 0 ? word.w0 : v == 1 ? word.w1 : v == 2 ? word.w2 : word.w3;
@@ -158,7 +157,7 @@ int main() {
 EOF
 objects=
 for file in src/*.cpp; do
-  case $file in *_avx*) continue ;; esac
+  case $file in *_avx* | *_neon*) continue ;; esac
   object=$(basename "$file" .cpp).o
   "$compiler" -std=c++20 -O0 -fopenmp -ffp-contract=off -Iinclude -Isrc -c "$file" -o "$object" &
   objects="$objects $object"

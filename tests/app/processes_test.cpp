@@ -135,7 +135,7 @@ TEST(RunProgramDeathTest, EscapesWhatWouldDisturbTheTerminal) {
 TEST(RunProgramDeathTest, RefusesAnInstructionSetThatIsNone) {
   setenv("ZO_INSTRUCTION_SET", "sse9", 1);
   EXPECT_EXIT(app::run_program("program", [](app::processes&) {}), testing::ExitedWithCode(1),
-              "ZO_INSTRUCTION_SET must be generic, avx2 or avx512, got sse9\n$");
+              "ZO_INSTRUCTION_SET must be generic, avx2, avx512 or neon, got sse9\n$");
   unsetenv("ZO_INSTRUCTION_SET");
 }
 

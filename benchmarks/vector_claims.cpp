@@ -75,8 +75,7 @@ outcome tridiagonal(std::size_t n, const effort& effort) {
     for (double& value : values) value = r[0];
     keep(values[0]);
   };
-  return times_the_bare_cost(compare(timing::thread, effort, ours, bare),
-                             static_cast<double>(n));
+  return times_the_bare_cost(compare(timing::thread, effort, ours, bare), static_cast<double>(n));
 }
 
 outcome against_ceres(std::size_t n, const effort& effort) {

@@ -72,7 +72,8 @@ wait "$job" && fail "the job succeeded though a process was killed"
 OMPI_MCA_odls_base_sigkill_timeout=5 "$mpiexec" -n 2 "$program" $small --out "$work/two" --resume \
   >"$work/log" 2>&1 &
 job=$!
-written zo-ds-q14
+# The first of four methods, so that the signal comes long before the end, however busy the machine.
+written fo-ae-ds
 kill -INT "$job"
 wait "$job" && fail "Ctrl-C: the job succeeded"
 [ "$(grep -c -e "^Stopped.*--resume" "$work/log")" -eq 1 ] || fail "Ctrl-C: not one sentence"

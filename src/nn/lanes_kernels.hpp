@@ -25,7 +25,7 @@ inline constexpr int channels_at_once = zo::detail::registers == 32 ? 8 : 4;
 
 // Channels x Positions lane rows (their parts of one register) stay in registers over all taps.
 template <int Channels, int Positions, class T>
-inline void convolve_block(const convolution_loop<T> p, const position_run& run, index_t block,
+inline void convolve_block(const convolution_loop<T>& p, const position_run& run, index_t block,
                            index_t first, index_t offset) {
   using V = part<T>;
   V sum[Channels][Positions];

@@ -113,6 +113,13 @@ template <class V, class T>
 inline void store(T* p, const V& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
+// What a loop that does little arithmetic will need soon: the processor by itself asks too late,
+// and for what is written only when it is written.
+template <class T>
+inline void ask_for(const T* p) {
+  constexpr index_t ahead = 4096 / sizeof(T);
+  __builtin_prefetch(p + ahead, 0, 2);
+}
 template <class T>
 inline void add_to(double* sum, const vec<T>& v) {
   T parts[width_of<T>];
@@ -263,9 +270,12 @@ void convolve_tiles(const tile_loop<T>& p) {
 // Sums in T over this many positions, then in double: no longer sum in T, for its rounding.
 inline constexpr index_t positions_at_once = 32;
 
-// As many channels together as keep four chains of both sums in registers.
+// As many channels together as keep both sums in half of the registers.
 template <class T>
-inline constexpr int summed_channels = width_of<T> * 4 > lanes ? width_of<T> * 4 / lanes : 1;
+inline constexpr int summed_channels = zo::detail::registers / 4 * width_of<T> > lanes
+                                           ? static_cast<int>(zo::detail::registers / 4 *
+                                                              width_of<T> / lanes)
+                                           : 1;
 
 template <int Channels, bool Differences, class T>
 inline void norm_sums_block(const norm_sums_loop<T>& p, index_t channel, index_t first,
@@ -316,29 +326,42 @@ void norm_sums(const norm_sums_loop<T>& p) {
   p.d.data != nullptr ? norm_sums_of<true>(p) : norm_sums_of<false>(p);
 }
 
-template <class T>
-void norm(const norm_loop<T>& parameters) {
-  const norm_loop<T> p = parameters;
-  const index_t channels = p.size.channels;
+// Stores may change anything that is not a local variable: the loop works on a copy of its
+// parameters.
+template <bool Other, bool Sum, bool Rectified, class T>
+inline void norm_of(const norm_loop<T> p) {
+  const T *x = p.x.data, *other = p.other.data;
+  T *sum = p.sum, *out = p.out;
+  const index_t row = p.size.channels * lanes;
   for (index_t i = 0; i < p.size.positions; ++i) {
-    const T* const x = p.x.data + i * p.x.step * lanes;
-    const T* const other =
-        p.other.data == nullptr ? nullptr : p.other.data + i * p.other.step * lanes;
-    for (index_t c = 0; c < channels; ++c) {
+    for (index_t c = 0; c < p.size.channels; ++c) {
       for (index_t k = c * lanes; k < (c + 1) * lanes; k += width_of<T>) {
-        const index_t at = i * channels * lanes + k;
+        ask_for(x + k);
+        if constexpr (Other) ask_for(other + k);
+        if constexpr (Sum) ask_for(sum + k);
+        ask_for(out + k);
         vec<T> y = (load(x + k) - p.mean[c]) * p.scale[c] + p.shift[c];
-        if (other != nullptr) y += load(other + k);
-        if (p.sum != nullptr) store(p.sum + at, y);
+        if constexpr (Other) y += load(other + k);
+        if constexpr (Sum) store(sum + k, y);
         const vec<T> zero{};
-        store(p.out + at, p.rectified ? (y < zero ? zero : y) : y);
+        if constexpr (Rectified) y = y < zero ? zero : y;
+        store(out + k, y);
       }
     }
+    x += p.x.step * lanes;
+    if constexpr (Other) other += p.other.step * lanes;
+    if constexpr (Sum) sum += row;
+    out += row;
   }
 }
 
-// Stores may change anything that is not a local variable: the loop works on a copy of its
-// parameters.
+template <class T>
+void norm(const norm_loop<T>& p) {
+  if (p.sum != nullptr) return norm_of<true, true, true>(p);
+  if (p.other.data != nullptr) return norm_of<true, false, false>(p);
+  p.rectified ? norm_of<false, false, true>(p) : norm_of<false, false, false>(p);
+}
+
 template <bool Other, bool Rectified, bool Before, class T>
 inline void norm_difference_of(const norm_difference_loop<T> p) {
   const T *x = p.x.data, *d = p.d.data, *other = p.other.data, *before = p.before.data;

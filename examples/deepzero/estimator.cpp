@@ -10,6 +10,7 @@
 #include <zo/nn/objective.hpp>
 
 #include "activation/activation.hpp"
+#include "by_block/by_block.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "device.hpp"
@@ -24,11 +25,9 @@ using zo::nn::network;
 
 class coordinate_estimator : public estimator {
  public:
-  /// `scaled`: the slopes of those asked stand for those of the others, so that the estimate is
-  /// unbiased.
-  coordinate_estimator(const network& net, coordinate_sets sets, bool scaled, const settings& s,
+  coordinate_estimator(const network& net, coordinate_sets sets, const settings& s,
                        const app::processes& all)
-      : net_(net), sets_(std::move(sets)), scaled_(scaled), s_(s), all_(all) {}
+      : net_(net), sets_(std::move(sets)), s_(s), all_(all) {}
 
   answer operator()(const question& asked, std::span<float> gradient) override {
     batch_ = &asked.batch;
@@ -43,7 +42,6 @@ class coordinate_estimator : public estimator {
                           place_of(asked, s_));
     });
     if (!found.ok) refuse_estimate(asked.step, found.value, s_);
-    if (scaled_) scale(gradient);
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
     return {found.value, found.queries,
@@ -55,21 +53,8 @@ class coordinate_estimator : public estimator {
   }
 
  private:
-  void scale(std::span<float> gradient) const {
-    for (std::size_t k = 0; k < sets_.counts().size(); ++k) {
-      const zo::nn::view& v = net_.parameters()[k];
-      const auto factor =
-          static_cast<float>(static_cast<double>(v.size) / static_cast<double>(sets_.counts()[k]));
-      for (float& slope :
-           gradient.subspan(static_cast<std::size_t>(v.offset), static_cast<std::size_t>(v.size))) {
-        slope *= factor;
-      }
-    }
-  }
-
   const network& net_;
   coordinate_sets sets_;
-  bool scaled_;
   const settings& s_;
   const app::processes& all_;
   const minibatch* batch_ = nullptr;  // of the question at hand
@@ -156,6 +141,44 @@ class activations_estimator : public estimator {
   zo::nn::forward_pass<float> pass_;
 };
 
+// Weights and middle values, block by block.
+class by_block_estimator : public estimator {
+ public:
+  by_block_estimator(const network& net, const settings& s, const app::processes& all)
+      : net_(net), s_(s), all_(all), blocks_(net) {}
+
+  answer operator()(const question& asked, std::span<float> gradient) override {
+    const zo::cge how({.smoothing = s_.smoothing});
+    const auto inner = zo::par.with_threads(s_.threads);
+    const by_block_calls<float> calls{
+        .weights =
+            [&](auto& f, std::span<const float> x, std::span<float> slopes) {
+              return all_.estimate(inner, [&](const auto& policy) {
+                return zo::estimate(policy, f, x, slopes, how, place_of(asked, s_));
+              });
+            },
+        .shared = [this](std::span<double> answers, zo::index_t piece,
+                         const auto& some) { all_.share(answers, piece, some); }};
+    const by_block_result found = blocks_(inner, asked.batch, asked.parameters, asked.statistics,
+                                          s_.smoothing, gradient, calls);
+    if (!found.ok) refuse_estimate(asked.step, found.value, s_);
+    const double whole =
+        static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);
+    return {found.value, found.queries,
+            found.passes + all_.sum(static_cast<double>(found.multiplications)) / whole};
+  }
+
+  void update_statistics(std::span<float> statistics) override {
+    blocks_.pass().update_statistics(statistics);
+  }
+
+ private:
+  const network& net_;
+  const settings& s_;
+  const app::processes& all_;
+  block_estimator<float> blocks_;
+};
+
 }  // namespace
 
 coordinate_sets::coordinate_sets(const network& net, std::span<const zo::index_t> counts,
@@ -187,12 +210,9 @@ std::unique_ptr<estimator> make_estimator(const std::string& name, const network
     coordinate_sets sets(net, name == "cge" ? std::span<const zo::index_t>() : counts,
                          std::llround(s.interval * static_cast<double>(per_epoch)), s);
     if (s.device == "cuda") return make_device_estimator(net, std::move(sets), s, all);
-    return std::make_unique<coordinate_estimator>(net, std::move(sets), false, s, all);
+    return std::make_unique<coordinate_estimator>(net, std::move(sets), s, all);
   }
-  if (name == "cge-by-cost") {
-    coordinate_sets sets(net, counts_by_cost(net, s.share), 1, s);
-    return std::make_unique<coordinate_estimator>(net, std::move(sets), true, s, all);
-  }
+  if (name == "cge-by-block") return std::make_unique<by_block_estimator>(net, s, all);
   if (name == "activations") return std::make_unique<activations_estimator>(net, s, all);
   return std::make_unique<point_estimator>(
       net,

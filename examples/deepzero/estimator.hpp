@@ -65,7 +65,7 @@ class coordinate_sets {
 
 /// The estimator of a name of estimator_names(), for epochs of `per_epoch` steps. `counts` says how
 /// many coordinates of each parameter sparse-cge asks, a new set every s.interval epochs; the
-/// others do not look at it; cge-by-cost draws a new set every step. Several processes share the
+/// others do not look at it. Several processes share the
 /// queries; of first-order each makes the whole step.
 std::unique_ptr<estimator> make_estimator(const std::string& name, const zo::nn::network& net,
                                           std::span<const zo::index_t> counts,

@@ -43,10 +43,10 @@ std::string gradient_text(const training_report& r, const settings& s) {
   if (r.estimator == "rge") {
     return std::to_string(s.directions.value_or(r.parameters)) + " directions";
   }
-  if (r.estimator == "cge-by-cost") {
+  if (r.estimator == "cge-by-block") {
     const std::int64_t steps = std::max<std::int64_t>(1, r.last().step);
-    return std::to_string(r.last().queries / steps - 1) + " of " + std::to_string(r.parameters) +
-           " coordinates";
+    return std::to_string(coordinates_of(r)) + " coordinates by block, " +
+           std::to_string(r.last().queries / steps) + " queries";
   }
   if (r.estimator == "activations") {
     return std::to_string(s.directions.value_or(r.parameters)) + " a layer and image";
@@ -196,7 +196,7 @@ std::optional<printed> paper_of(const training_report& r, const settings& s) {
   const auto* const size = std::ranges::find(paper_sizes, r.parameters, &printed_size::parameters);
   if (s.dataset != "cifar10" || size == std::end(paper_sizes)) return {};
   if (r.estimator == "first-order") return size->first_order;
-  if (r.estimator == "cge" || r.estimator == "cge-by-cost") return size->cge;
+  if (r.estimator == "cge" || r.estimator == "cge-by-block") return size->cge;
   if (r.estimator == "cge-whole") return size->cge_whole;
   if (r.estimator == "rge") return size->rge;
   return {};
@@ -312,7 +312,7 @@ std::string paper_table_text(const results_list& results, std::int64_t test_imag
   return table.text() + "\n" + recipe_text(test_images, s) +
          "Of the paper: Chen et al., ICLR 2024, figure 5, 10,000 test images; hours on one RTX "
          "A6000. Its CGE, all\ncoordinates with reuse of features, stands beside cge and "
-         "cge-by-cost; its RGE has as many directions as\nparameters.\n";
+         "cge-by-block; its RGE has as many directions as\nparameters.\n";
 }
 
 std::vector<std::string> write_paper_table(const results_list& results,

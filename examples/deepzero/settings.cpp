@@ -88,8 +88,6 @@ void add_estimate_options(CLI::App& app, settings& s) {
              "Share of the weights that sparse-cge does not ask");
   add_number(app, "--interval", s.interval, app::between(1e-6, 1e6),
              "Epochs between new coordinate sets of sparse-cge, such as 0.1");
-  add_number(app, "--share", s.share, app::between(1e-6, 1),
-             "Of the cost of asking every coordinate, what a step of cge-by-cost may cost");
   app.add_option("--products", s.products,
                  "Of the differences of coordinates: exact, or bfloat16 with sums in float")
       ->check(CLI::IsMember({"exact", "bfloat16"}))
@@ -119,12 +117,11 @@ void check_effects(const settings& s, const CLI::App& given) {
     require_usable(used, std::string(option) + " is for " + CLI::detail::join(those, ", ") +
                              ", and --estimator names none of them: leave it out");
   };
-  for_some("--products", {"cge", "sparse-cge", "cge-by-cost"});
-  for_some("--share", {"cge-by-cost"});
+  for_some("--products", {"cge", "sparse-cge"});
   for_some("--sparsity", {"sparse-cge"});
   for_some("--interval", {"sparse-cge"});
   for_some("--directions", {"activations", "rge"});
-  for_some("--smoothing", {"cge", "sparse-cge", "cge-by-cost", "cge-whole", "activations", "rge"});
+  for_some("--smoothing", {"cge", "sparse-cge", "cge-by-block", "cge-whole", "activations", "rge"});
   for (const char* option : {"--channels", "--depth"}) {
     require_usable(given.count(option) == 0 || s.network == "cnn" || s.network == "mlp",
                    std::string(option) + " is for the cnn and the mlp, and --network is " +
@@ -176,7 +173,7 @@ settings first_reading(int argc, char** argv) {
 
 const std::vector<std::string>& estimator_names() {
   static const std::vector<std::string> names = {
-      "first-order", "cge", "sparse-cge", "cge-by-cost", "cge-whole", "activations", "rge"};
+      "first-order", "cge", "sparse-cge", "cge-by-block", "cge-whole", "activations", "rge"};
   return names;
 }
 
@@ -201,7 +198,7 @@ settings defaults_for(const std::string& dataset, comparison what, const std::st
     s.directions.reset();
   }
   if (what == comparison::paper) {
-    s.estimators = {"cge-by-cost"};
+    s.estimators = {"cge-by-block"};
     s.channels = 18;
     s.depth = 5;
     s.epochs = 36;
@@ -279,7 +276,6 @@ nlohmann::json to_json(const settings& s) {
           {"smoothing", s.smoothing},
           {"sparsity", s.sparsity},
           {"interval", s.interval},
-          {"share", s.share},
           {"directions", or_null(s.directions)},
           {"evaluations", s.evaluations},
           {"seed", s.seed},
@@ -298,8 +294,7 @@ nlohmann::json options_of(const settings& from, const std::string& estimator) {
     names.push_back("smoothing");
   }
   if (estimator == "sparse-cge") names.insert(names.end(), {"sparsity", "interval"});
-  if (estimator == "cge-by-cost") names.push_back("share");
-  if (estimator == "cge" || estimator == "sparse-cge" || estimator == "cge-by-cost") {
+  if (estimator == "cge" || estimator == "sparse-cge") {
     names.insert(names.end(), {"device", "products"});
   }
   if (estimator == "rge" || estimator == "activations") names.push_back("directions");

@@ -47,7 +47,6 @@ struct settings {
   double smoothing = 5e-3;
   double sparsity = 0.9;
   double interval = 1;                          ///< epochs
-  double share = 0.4;                           ///< of the cost of all questions
   std::optional<std::int64_t> directions = {};  ///< unset: as many as parameters
 
   std::int64_t evaluations = 10;  ///< per epoch

@@ -1,5 +1,5 @@
-// Which coordinates CGE asks where it does not ask all: ZO-GraSP, pruning ratios of layers, shares
-// by cost, random sets.
+// Which coordinates CGE asks where it does not ask all: ZO-GraSP, pruning ratios of layers, random
+// sets.
 #pragma once
 
 #include <cstdint>
@@ -63,14 +63,6 @@ bool is_prunable(const zo::nn::view& parameter);
 /// it, but at least 1.
 std::vector<zo::index_t> layer_counts(const zo::nn::network& net, std::span<const double> scores,
                                       double sparsity);
-
-/// The same for cge-by-cost: all questions together cost `share` (in 0 … 1) of what those about
-/// every coordinate do, by zo::nn::objective::cost, and of each parameter the share asked is in
-/// proportion to 1 / sqrt(cost of a question), or all. With counts[k] of size random coordinates
-/// asked and their slopes times size / counts[k], the estimate is unbiased with variance (size /
-/// counts[k] - 1) times the squared slopes: these shares make it least where nothing is known of
-/// the slopes. Every parameter keeps at least one.
-std::vector<zo::index_t> counts_by_cost(const zo::nn::network& net, double share);
 
 /// A random set with these counts, ascending; sets of different numbers are independent.
 std::vector<zo::index_t> coordinate_set(const zo::nn::network& net,

@@ -61,15 +61,27 @@ class difference_pass<T>::state {
   void begin();
   std::span<const T> of_parameter(index_t coordinate, T step);
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
+  void pair_with(std::span<const T> cotangent);
+  double paired(index_t coordinate, T step);
+  void paired(index_t node, index_t channel, std::span<const T> moved, coupling how,
+              std::span<const window> windows, std::span<double> sums);
   std::span<const norm_sums> sums() const { return sample_sums_; }
   index_t multiplications() const { return multiplications_; }
 
  private:
+  const shape& shape_of(index_t node) const;
+  index_t samples_of(index_t node, index_t numbers, std::size_t moved, coupling how) const;
   const way& way_from(index_t node, extent how);
   way lay_out(index_t node, extent how) const;
   void check_base() const;
   T* room(index_t buffer, const shape& s, extent how);
-  std::span<const T> finish(const way& w, index_t channel, coupling how);
+  // The change of the outputs, when the first one of the way is there.
+  lane_change<T> carry(const way& w, index_t channel, coupling how);
+  lane_change<T> carry_parameter(index_t coordinate, T step);
+  std::span<const T> rows_of(lane_change<T> found);
+  void check_cotangent() const;
+  void add_products(const lane_change<T>& found, index_t group, const window& where,
+                    double* sums) const;
   void follow(const way& w, std::size_t step, index_t channel, coupling how);
 
   const std::unique_ptr<detail::pass_values<T>>& base_;
@@ -80,6 +92,7 @@ class difference_pass<T>::state {
   std::vector<detail::change_sums<T>> sums_;  // by unit
   detail::scratch_memory scratch_;
   std::vector<T> outputs_;
+  detail::lane_vector<T> cotangent_;
   std::vector<norm_sums> sample_sums_;
   index_t samples_ = 0;  // of the last question
   index_t multiplications_ = 0;
@@ -142,7 +155,7 @@ T* difference_pass<T>::state::room(index_t buffer, const shape& s, extent how) {
 }
 
 template <class T>
-std::span<const T> difference_pass<T>::state::of_parameter(index_t coordinate, T step) {
+lane_change<T> difference_pass<T>::state::carry_parameter(index_t coordinate, T step) {
   check_base();
   const view& moved = net_->parameter_of(coordinate);
   const index_t element = coordinate - moved.offset;
@@ -152,52 +165,159 @@ std::span<const T> difference_pass<T>::state::of_parameter(index_t coordinate, T
   const index_t channel = own.channel_of(moved, element);
   T* const data = room(w.first, base_->base.at(moved.node).out, extent::channel);
   own.start(base_->base, moved, element, step, {extent::channel, channel, data});
-  return finish(w, channel, coupling::batch);
+  return carry(w, channel, coupling::batch);
+}
+
+template <class T>
+std::span<const T> difference_pass<T>::state::of_parameter(index_t coordinate, T step) {
+  return rows_of(carry_parameter(coordinate, step));
+}
+
+template <class T>
+index_t difference_pass<T>::state::samples_of(index_t node, index_t numbers, std::size_t moved,
+                                              coupling how) const {
+  check_base();
+  const detail::batch<T>& base = base_->base;
+  const index_t count = static_cast<index_t>(moved) / numbers;
+  require(
+      count * numbers == static_cast<index_t>(moved) &&
+          (count == base.samples || ((how == coupling::frozen || base.mode == norm_mode::eval) &&
+                                     count >= 1 && count < base.samples)),
+      "zo::nn::difference_pass: a change of value ", node, " has ", numbers,
+      " numbers for each of ", base.samples,
+      " samples (or fewer samples, where statistics are frozen), got ", moved);
+  return count;
+}
+
+template <class T>
+const shape& difference_pass<T>::state::shape_of(index_t node) const {
+  require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()),
+          "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_->nodes().size() - 1);
+  return net_->nodes()[at(node)].out;
 }
 
 template <class T>
 std::span<const T> difference_pass<T>::state::from(index_t node, std::span<const T> moved,
                                                    coupling how) {
-  require(node >= 0 && node < static_cast<index_t>(net_->nodes().size()),
-          "zo::nn::difference_pass: value ", node, " is not in 0 … ", net_->nodes().size() - 1);
-  check_base();
-  const detail::batch<T>& base = base_->base;
-  const shape& s = net_->nodes()[at(node)].out;
-  const index_t count = static_cast<index_t>(moved.size()) / s.size();
-  require(
-      count * s.size() == static_cast<index_t>(moved.size()) &&
-          (count == base.samples || ((how == coupling::frozen || base.mode == norm_mode::eval) &&
-                                     count >= 1 && count < base.samples)),
-      "zo::nn::difference_pass: a change of value ", node, " has ", s.size(),
-      " numbers for each of ", base.samples,
-      " samples (or fewer samples, where statistics are frozen), got ", moved.size());
-  samples_ = count;
+  const shape& s = shape_of(node);
+  samples_ = samples_of(node, s.size(), moved.size(), how);
   const way& w = way_from(node, extent::full);
-  detail::to_lanes(s, count, moved.data(), room(w.first, s, extent::full));
-  return finish(w, 0, how);
+  detail::to_lanes(s, samples_, moved.data(), room(w.first, s, extent::full));
+  return rows_of(carry(w, 0, how));
 }
 
-// Everything after the node where the difference began; then the outputs.
 template <class T>
-std::span<const T> difference_pass<T>::state::finish(const way& w, index_t channel, coupling how) {
+lane_change<T> difference_pass<T>::state::carry(const way& w, index_t channel, coupling how) {
   sample_sums_.clear();
   sums_.resize(base_->layers.size());
   for (std::size_t step = 0; step < w.path.units.size(); ++step) follow(w, step, channel, how);
   multiplications_ += samples_ * w.path.multiplications;
+  const change& end = w.path.end;
+  if (end.how == extent::none) return {};
+  return {end.how, channel + end.shift, buffers_[at(w.buffer_of.back())].data()};
+}
+
+template <class T>
+std::span<const T> difference_pass<T>::state::rows_of(lane_change<T> found) {
   const shape& s = net_->output();
   outputs_.assign(at(samples_ * s.size()), T(0));
-  const change& end = w.path.end;
-  if (end.how == extent::none) return outputs_;
-  const index_t last = w.buffer_of.back();
-  lane_change<T> found{end.how, channel + end.shift, buffers_[at(last)].data()};
+  if (found.how == extent::none) return outputs_;
   detail::lane_vector<T> all;
-  if (end.how == extent::channel) {
+  if (found.how == extent::channel) {
     fit(all, detail::groups_of(samples_) * s.size() * lanes);
     detail::widen(s, detail::groups_of(samples_), found, all.data());
     found.data = all.data();
   }
   detail::from_lanes(s, samples_, found.data, outputs_.data());
   return outputs_;
+}
+
+template <class T>
+void difference_pass<T>::state::pair_with(std::span<const T> cotangent) {
+  check_base();
+  const shape& s = net_->output();
+  const index_t wanted = base_->base.samples * s.size();
+  require(static_cast<index_t>(cotangent.size()) == wanted,
+          "zo::nn::difference_pass: ", base_->base.samples, " samples of ", s.size(),
+          " outputs need ", wanted, " numbers of the cotangent, got ", cotangent.size());
+  fit(cotangent_, detail::groups_of(base_->base.samples) * s.size() * lanes);
+  detail::to_lanes(s, base_->base.samples, cotangent.data(), cotangent_.data());
+}
+
+template <class T>
+void difference_pass<T>::state::check_cotangent() const {
+  check_base();
+  require(static_cast<index_t>(cotangent_.size()) ==
+              detail::groups_of(base_->base.samples) * net_->output().size() * lanes,
+          "zo::nn::difference_pass: pair_with comes before paired questions");
+}
+
+// To the sums of 16 samples.
+template <class T>
+void difference_pass<T>::state::add_products(const lane_change<T>& found, index_t group,
+                                             const window& where, double* sums) const {
+  const shape& s = net_->output();
+  const index_t channels = found.channels(s.channels);
+  for (index_t y = where.top; y < where.bottom; ++y) {
+    T of_row[lanes] = {};
+    for (index_t x = where.left; x < where.right; ++x) {
+      const index_t position = group * s.area() + y * s.width + x;
+      const T* const d = found.data + position * channels * lanes;
+      const T* const c = cotangent_.data() + (position * s.channels + found.offset()) * lanes;
+      for (index_t k = 0; k < channels; ++k) {
+        for (index_t b = 0; b < lanes; ++b) of_row[b] += d[k * lanes + b] * c[k * lanes + b];
+      }
+    }
+    for (index_t b = 0; b < lanes; ++b) sums[b] += static_cast<double>(of_row[b]);
+  }
+}
+
+template <class T>
+double difference_pass<T>::state::paired(index_t coordinate, T step) {
+  check_cotangent();
+  const lane_change<T> found = carry_parameter(coordinate, step);
+  double sum = 0;
+  if (found.how == extent::none) return sum;
+  const shape& s = net_->output();
+  for (index_t g = 0; g < detail::groups_of(samples_); ++g) {
+    double sums[lanes] = {};
+    add_products(found, g, {0, s.height, 0, s.width}, sums);
+    for (index_t b = 0; b < std::min(lanes, samples_ - g * lanes); ++b) sum += sums[b];
+  }
+  return sum;
+}
+
+template <class T>
+void difference_pass<T>::state::paired(index_t node, index_t channel, std::span<const T> moved,
+                                       coupling how, std::span<const window> windows,
+                                       std::span<double> sums) {
+  check_cotangent();
+  const shape& s = shape_of(node);
+  require(channel >= 0 && channel < s.channels, "zo::nn::difference_pass: channel ", channel,
+          " of value ", node, " is not in 0 … ", s.channels - 1);
+  samples_ = samples_of(node, s.area(), moved.size(), how);
+  require(sums.size() == windows.size() * at(samples_), "zo::nn::difference_pass: ", windows.size(),
+          " windows and ", samples_, " samples need as many sums, got ", sums.size());
+  for (const window& w : windows) {
+    require(w.top >= 0 && w.left >= 0 && w.bottom <= net_->output().height &&
+                w.right <= net_->output().width,
+            "zo::nn::difference_pass: a window reaches beyond the outputs, ",
+            text_of(net_->output()));
+  }
+  const way& w = way_from(node, extent::channel);
+  detail::to_lanes({1, s.height, s.width}, samples_, moved.data(),
+                   room(w.first, s, extent::channel));
+  const lane_change<T> found = carry(w, channel, how);
+  std::ranges::fill(sums, 0.0);
+  if (found.how == extent::none) return;
+  for (index_t g = 0; g < detail::groups_of(samples_); ++g) {
+    for (std::size_t k = 0; k < windows.size(); ++k) {
+      double of_group[lanes] = {};
+      add_products(found, g, windows[k], of_group);
+      std::copy_n(of_group, std::min(lanes, samples_ - g * lanes),
+                  sums.data() + k * at(samples_) + g * lanes);
+    }
+  }
 }
 
 template <class T>
@@ -301,6 +421,23 @@ std::span<const T> difference_pass<T>::operator()(index_t coordinate, T step) {
 template <class T>
 std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> moved, coupling how) {
   return state_->from(node, moved, how);
+}
+
+template <class T>
+void difference_pass<T>::pair_with(std::span<const T> cotangent) {
+  state_->pair_with(cotangent);
+}
+
+template <class T>
+double difference_pass<T>::paired(index_t coordinate, T step) {
+  return state_->paired(coordinate, step);
+}
+
+template <class T>
+void difference_pass<T>::paired(index_t node, index_t channel, std::span<const T> moved,
+                                coupling how, std::span<const window> windows,
+                                std::span<double> sums) {
+  state_->paired(node, channel, moved, how, windows, sums);
 }
 
 template <class T>

@@ -97,10 +97,10 @@ cp "$work/before" "$work/run/checkpoints/cge.safetensors"
 
 # The table too, and a second run with --resume writes the same one.
 table="--table --dataset fashion-mnist --images 128 --test-images 100 --epochs 2 --channels 2 --depth 2
-  --threads 1 --estimator cge-by-cost,activations --directions 3 --quiet --out $work/table"
+  --threads 1 --estimator cge-by-block,activations --directions 3 --quiet --out $work/table"
 # shellcheck disable=SC2086
 "$program" $table >"$work/out" 2>"$work/err" || { cat "$work/err"; failures=$((failures + 1)); }
-[ "$(grep -c '^cge-by-cost,\|^activations,' "$work/table/table.csv")" -eq 4 ] ||
+[ "$(grep -c '^cge-by-block,\|^activations,' "$work/table/table.csv")" -eq 4 ] ||
   { cat "$work/table/table.csv"; failures=$((failures + 1)); }
 [ -s "$work/table/table_accuracy.csv" ] && [ -s "$work/table/table_curve.csv" ] && [ -s "$work/table/curve.csv" ] ||
   { echo "no pictures' data"; failures=$((failures + 1)); }

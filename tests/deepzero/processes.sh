@@ -34,7 +34,7 @@ refused() {
 }
 
 small="--images 320 --test-images 300 --channels 3 --depth 1 --epochs 1 --interval 0.25 --directions 8
-  --evaluations 2 --threads 1 --quiet --estimator cge,sparse-cge,cge-by-cost,cge-whole,activations,rge"
+  --evaluations 2 --threads 1 --quiet --estimator cge,sparse-cge,cge-by-block,cge-whole,activations,rge"
 # shellcheck disable=SC2086  # words on purpose
 if ! "$program" $small --out "$work/one" >"$work/log" 2>&1; then
   grep -q "dataset-fashion-mnist" "$work/log" && { cat "$work/log"; exit 77; }

@@ -70,7 +70,6 @@ TEST(settings, what_has_no_effect_is_refused) {
   expect_refused({"--estimator", "rge", "--products", "bfloat16"},
                  "--products is for cge, sparse-cge");
   expect_refused({"--estimator", "cge", "--sparsity", "0.5"}, "--sparsity is for sparse-cge");
-  expect_refused({"--estimator", "cge", "--share", "0.5"}, "--share is for cge-by-cost");
   expect_refused({"--study", "--table"}, "--study");
   expect_refused({"--estimator", "cge", "--interval", "1"}, "--interval is for sparse-cge");
   expect_refused({"--estimator", "cge", "--q", "8"}, "--directions is for activations, rge");

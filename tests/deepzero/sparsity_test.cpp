@@ -204,32 +204,4 @@ TEST(coordinate_sets, have_their_counts_and_are_new_each_time) {
   EXPECT_GT(std::ranges::min(seen), 0);  // 0.8^60: no coordinate is left out for ever
 }
 
-// The cost that was asked for but for rounding, dear questions less often, by the root of the cost.
-TEST(counts_by_cost, ask_dear_questions_less_often) {
-  const nn::network net = nn::adjustable_cnn({3, 32, 32}, 18, 4);
-  const std::vector<float> statistics(static_cast<std::size_t>(net.statistic_count()));
-  const nn::objective<float> told(
-      net, [](zo::sample_id) -> minibatch { throw std::logic_error("no batch"); },
-      std::span<const float>(statistics));
-  for (const double share : {0.1, 0.3, 0.8, 1.0}) {
-    const std::vector<index_t> counts = counts_by_cost(net, share);
-    double all = 0, asked = 0;
-    std::vector<double> factors;  // of large parameters that are not asked in full
-    for (std::size_t k = 0; k < counts.size(); ++k) {
-      const nn::view& v = net.parameters()[k];
-      const double cost = told.cost(v.offset);
-      all += cost * static_cast<double>(v.size);
-      asked += cost * static_cast<double>(counts[k]);
-      EXPECT_GE(counts[k], 1);
-      EXPECT_LE(counts[k], v.size);
-      if (v.size < 400 || counts[k] == v.size) continue;
-      factors.push_back(static_cast<double>(counts[k]) / static_cast<double>(v.size) *
-                        std::sqrt(cost));
-    }
-    EXPECT_NEAR(asked / all, share, 0.01 + 0.02 * share);
-    EXPECT_EQ(factors.empty(), share == 1);
-    for (const double one : factors) EXPECT_NEAR(one / factors[0], 1, 0.05);
-  }
-}
-
 }  // namespace

@@ -32,6 +32,11 @@ struct norm_sums {
   std::vector<double> of_difference{}, of_squares{};
 };
 
+/// Positions of a value: rows [top, bottom), columns [left, right).
+struct window {
+  index_t top = 0, bottom = 1, left = 0, right = 1;
+};
+
 /// Bytes that differences of `count` samples take at most, beside those of the base pass.
 template <class T>
 index_t difference_bytes(const network& net, index_t count);
@@ -66,6 +71,22 @@ class difference_pass {
   /// coupling::frozen, or after a base pass in eval mode, it may be of fewer samples than that had:
   /// the first ones. Cost: a forward pass of these samples from the node on.
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
+
+  /// The cotangent of the outputs, samples x outputs, that paired questions have: what the loss of
+  /// a later stretch of a network changes by with each of them. Kept until the next call. Throws
+  /// std::invalid_argument for another size.
+  void pair_with(std::span<const T> cotangent);
+
+  /// The sum over samples and outputs of cotangent times change, when parameter `coordinate` moves
+  /// by `step`. Sums over a row of positions are formed in T, the others in double. Cost:
+  /// as for the change; where only one channel changes, only that one is summed.
+  double paired(index_t coordinate, T step);
+
+  /// The same when one channel of `node` changes by `moved`, samples x positions; of each of some
+  /// windows of the outputs and each sample by itself: windows x samples. Changes that reach
+  /// different windows are asked at once so (Curtis, Powell and Reid, 1974). Samples as for from.
+  void paired(index_t node, index_t channel, std::span<const T> moved, coupling how,
+              std::span<const window> windows, std::span<double> sums);
 
   /// After from(…, coupling::frozen): each batch norm that the difference reached, in their order.
   std::span<const norm_sums> sums() const;

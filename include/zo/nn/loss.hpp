@@ -208,4 +208,37 @@ class squared_error {
   std::size_t outputs_;
 };
 
+/// The sum of outputs times their cotangent: how a stretch of a network is asked about its
+/// parameters where a later stretch has said what its outputs are worth.
+template <class T>
+class paired_outputs {
+ public:
+  /// samples x outputs, row-major.
+  explicit paired_outputs(std::vector<T> cotangent) : cotangent_(std::move(cotangent)) {
+    zo::detail::require(!cotangent_.empty(), "zo::nn::paired_outputs: there are no outputs");
+  }
+
+  std::span<const T> cotangent() const { return cotangent_; }
+
+  template <class U>
+  double prepare(std::span<const U> outputs) {
+    zo::detail::require(outputs.size() == cotangent_.size(),
+                        "zo::nn::paired_outputs: ", cotangent_.size(),
+                        " outputs have a cotangent, and the network gives ", outputs.size());
+    return difference(outputs.data());
+  }
+
+  /// Linear: outputs themselves or changes of them.
+  template <class U>
+  double difference(const U* changes) const {
+    return detail::sum_over(1.0, static_cast<index_t>(cotangent_.size()), [&](index_t k) {
+      return static_cast<double>(cotangent_[static_cast<std::size_t>(k)]) *
+             static_cast<double>(changes[k]);
+    });
+  }
+
+ private:
+  std::vector<T> cotangent_;
+};
+
 }  // namespace zo::nn

@@ -80,6 +80,8 @@ struct attention_options {
   bool causal = false;  ///< positions see themselves and those before
 };
 
+struct network_part;
+
 /// A network as a graph in the order of its making. Every function returns the number of the value
 /// it adds; names are PyTorch's, parameters are called name.weight and name.bias.
 ///
@@ -139,6 +141,10 @@ class network {
   /// The parameter that holds coordinate i of the flat vector.
   const view& parameter_of(index_t coordinate) const;
 
+  /// Values after `from` up to `to`, as a network of which value `from` is the input. Throws
+  /// std::invalid_argument where one of them is made of an earlier value than `from`, naming it.
+  network_part part(index_t from, index_t to) const;
+
  private:
   index_t append(node added);
   void admit(node& added, std::initializer_list<index_t> weight, index_t bias);
@@ -151,6 +157,13 @@ class network {
   std::vector<view> parameters_, statistics_;
   std::unordered_set<std::string> names_;  // of layers with parameters
   index_t parameter_count_ = 0, statistic_count_ = 0, multiplications_ = 0;
+};
+
+/// A part of a network, and where its parameters and statistics begin in those of the whole, of
+/// which they are a stretch without gaps.
+struct network_part {
+  network net;
+  index_t first_parameter = 0, first_statistic = 0;
 };
 
 /// How a block of a ResNet that halves the image is bridged (He et al., CVPR 2016, section 4.2).

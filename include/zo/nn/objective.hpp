@@ -88,6 +88,9 @@ class objective {
     pass_->prepare_differences(options_.products);
     for (auto& maker : makers_) maker->begin();
     const double value = batch_->loss.template prepare<T>(pass_->outputs());
+    if constexpr (is_paired) {
+      for (auto& maker : makers_) maker->pair_with(batch_->loss.cotangent());
+    }
     prepared_ = true;
     return value;
   }
@@ -102,12 +105,17 @@ class objective {
     const int threads = std::min(zo::detail::threads_of(on), most_probes_);
     while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(threads))) {
       makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
+      if constexpr (is_paired) makers_.back()->pair_with(batch_->loss.cotangent());
     }
     auto one = [&](index_t k, int worker) {
       const auto at = static_cast<std::size_t>(k);
-      const std::span<const T> changed =
-          (*makers_[static_cast<std::size_t>(worker)])(coordinates[at], steps[at]);
-      differences[at] = batch_->loss.template difference<T>(changed.data());
+      difference_pass<T>& maker = *makers_[static_cast<std::size_t>(worker)];
+      if constexpr (is_paired) {
+        differences[at] = maker.paired(coordinates[at], steps[at]);
+      } else {
+        differences[at] =
+            batch_->loss.template difference<T>(maker(coordinates[at], steps[at]).data());
+      }
     };
     zo::detail::run_loop(threads, static_cast<index_t>(coordinates.size()),
                          zo::detail::loop_body(one));
@@ -148,6 +156,7 @@ class objective {
 
  private:
   static constexpr const char* who = "zo::nn::objective";
+  static constexpr bool is_paired = std::is_same_v<Loss, paired_outputs<T>>;
 
   // Passes of whole points, each lent to one thread at a time.
   struct whole_passes {

@@ -300,7 +300,6 @@ norm_response<T> batch_norm<T>::careful_response(const question<T>& q, index_t c
                                   of(q.main.data, channels, channels == 1 ? 0 : channel), input);
 }
 
-// Differences that begin as all channels stay all channels.
 template <class T>
 void batch_norm<T>::measure_samples(const question<T>& q) const {
   const index_t channels = node_.in.channels;
@@ -311,8 +310,9 @@ void batch_norm<T>::measure_samples(const question<T>& q) const {
     sums.begin(q, q.main, unit_.main, base_);
     sums.add(g, 0, node_.in.area());
     for (index_t b = g * lanes; b < std::min(q.samples, (g + 1) * lanes); ++b) {
-      for (index_t c = 0; c < channels; ++c) {
-        const auto of = sums.of_sample(b, c);
+      for (index_t k = 0; k < q.main.channels(channels); ++k) {
+        const auto of = sums.of_sample(b, k);
+        const index_t c = q.main.offset() + k;
         found.of_difference[at(b * channels + c)] = of.sum;
         found.of_squares[at(b * channels + c)] = of.squares - 2 * base_.rest[at(c)] * of.sum;
       }

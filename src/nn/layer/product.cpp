@@ -110,14 +110,16 @@ void product<T>::start(const batch<T>& base, const view& parameter, index_t elem
       continue;
     }
     const index_t kx = within % n.kernel, ky = within % taps / n.kernel;
-    for (index_t position = 0; position < area; ++position) {
-      const index_t row = position / n.out.width * n.stride + ky - n.padding;
-      const index_t column = position % n.out.width * n.stride + kx - n.padding;
-      const bool inside = row >= 0 && row < n.in.height && column >= 0 && column < n.in.width;
-      if (inside) {
-        write(position, row * n.in.width + column);
-      } else {
-        std::fill_n(to + position * lanes, lanes, T(0));
+    for (index_t y = 0, position = 0; y < n.out.height; ++y) {
+      const index_t row = y * n.stride + ky - n.padding;
+      const bool row_inside = row >= 0 && row < n.in.height;
+      for (index_t x = 0; x < n.out.width; ++x, ++position) {
+        const index_t column = x * n.stride + kx - n.padding;
+        if (row_inside && column >= 0 && column < n.in.width) {
+          write(position, row * n.in.width + column);
+        } else {
+          std::fill_n(to + position * lanes, lanes, T(0));
+        }
       }
     }
   }

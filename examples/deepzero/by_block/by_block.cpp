@@ -1,0 +1,368 @@
+#include "by_block.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+namespace deepzero {
+
+using zo::index_t;
+using zo::detail::require;
+using zo::nn::difference_pass;
+using zo::nn::forward_pass;
+using zo::nn::minibatch;
+using zo::nn::network;
+using zo::nn::network_part;
+using zo::nn::node;
+using zo::nn::norm_mode;
+using zo::nn::operation;
+using zo::nn::paired_outputs;
+using zo::nn::shape;
+using zo::nn::window;
+
+namespace {
+
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+
+template <class V>
+auto stretch_of(V& all, index_t first, index_t count) {
+  return std::span(all).subspan(at(first), at(count));
+}
+
+}  // namespace
+
+std::vector<index_t> cuts_of(const network& net) {
+  const auto& nodes = net.nodes();
+  const auto size_of = [&](index_t id) { return nodes[at(id)].out.size(); };
+  // The earliest value that this one or a later one reads.
+  std::vector<index_t> earliest(nodes.size() + 1, static_cast<index_t>(nodes.size()));
+  for (std::size_t id = nodes.size(); id-- > 1;) {
+    const node& n = nodes[id];
+    earliest[id] = std::min(earliest[id + 1], n.second < 0 ? n.first : std::min(n.first, n.second));
+  }
+  std::vector<index_t> cuts;
+  index_t smallest = 0;  // since the last product
+  bool spread = true;    // still by position: behind a mean over the image no inputs are apart
+  const auto last = static_cast<index_t>(nodes.size()) - 1;
+  for (index_t id = 1; id <= last; ++id) {
+    const operation what = nodes[at(id)].what;
+    if (mixes(what)) {
+      if (smallest > 0) cuts.push_back(smallest);
+      smallest = 0;
+      spread = true;
+    }
+    if (what == operation::global_average_pool) spread = false;
+    if (id == last || !spread || earliest[at(id + 1)] < id) continue;
+    if (mixes(what)) {
+      cuts.push_back(id);
+    } else if (!cuts.empty() && (smallest == 0 || size_of(id) <= size_of(smallest))) {
+      smallest = id;
+    }
+  }
+  return cuts;
+}
+
+// A block, what is kept of it, and questions about its inputs.
+template <class T>
+class block_estimator<T>::block {
+ public:
+  block(const network& net, index_t from, index_t to)
+      : part_(net.part(from, to)), statistics_(at(part_.net.statistic_count())), from_(from) {
+    objective_ = std::make_unique<block_objective<T>>(
+        part_.net, [this](zo::sample_id) { return *batch_; }, std::span<const T>(statistics_));
+    if (from == 0) return;
+    targets_.emplace_back(part_.net, -1);
+    for (index_t id = 1; id < static_cast<index_t>(part_.net.nodes().size()); ++id) {
+      const node& n = part_.net.nodes()[at(id)];
+      if (n.what != operation::batch_norm) continue;
+      if (n.first == 0) {
+        norms_of_input_.push_back(id);
+      } else {
+        targets_.emplace_back(part_.net.part(0, n.first).net, id);
+      }
+    }
+    for (const target& t : targets_) {
+      rows_ = std::max(rows_, period_of(t.reached.of_row));
+      columns_ = std::max(columns_, period_of(t.reached.of_column));
+    }
+  }
+
+  index_t from() const { return from_; }
+  index_t first_parameter() const { return part_.first_parameter; }
+  index_t parameter_count() const { return part_.net.parameter_count(); }
+  index_t multiplications() const {
+    index_t sum = objective_->multiplications();
+    for (const target& t : targets_) {
+      for (const auto& maker : t.makers) sum += maker->multiplications();
+    }
+    return sum;
+  }
+  /// Of the passes that the questions start from.
+  index_t multiplications_of_passes() const {
+    index_t sum = part_.net.multiplications();
+    for (const target& t : targets_) sum += t.net.multiplications();
+    return sum;
+  }
+
+  zo::estimate_result ask_weights(std::vector<T> inputs, index_t count, std::vector<T> cotangent,
+                                  std::span<const T> parameters, std::span<const T> statistics,
+                                  std::span<T> gradient, const by_block_calls<T>& calls) {
+    batch_.emplace(minibatch<T, paired_outputs<T>>{std::move(inputs), count,
+                                                   paired_outputs<T>(std::move(cotangent))});
+    std::ranges::copy(statistics.subspan(at(part_.first_statistic), statistics_.size()),
+                      statistics_.begin());
+    parameters_ = parameters.subspan(at(part_.first_parameter), at(parameter_count()));
+    gradient_ = gradient.subspan(at(part_.first_parameter), at(parameter_count()));
+    if (parameters_.empty()) return {};
+    return calls.weights(*objective_, parameters_, gradient_);
+  }
+
+  /// The cotangent of the block's inputs, samples x inputs, after ask_weights.
+  std::vector<T> ask_inputs(int threads, T step, const by_block_calls<T>& calls,
+                            std::int64_t& queries);
+
+ private:
+  // What inputs are asked about: the outputs, or the input of a batch norm.
+  struct target {
+    target(network of, index_t id)
+        : net(std::move(of)), norm(id), reached(reach_of(net)), pass(net) {}
+    network net;
+    index_t norm;  // -1: the outputs
+    reach reached;
+    forward_pass<T> pass;
+    std::vector<std::unique_ptr<difference_pass<T>>> makers{};
+  };
+
+  std::vector<T> cotangent_of(index_t norm) const;
+  void prepare(target& t, int threads);
+  struct questions;
+  void answer(const questions& all, index_t number, int worker, std::span<double> slopes);
+
+  network_part part_;
+  std::vector<T> statistics_;
+  index_t from_;
+  std::unique_ptr<block_objective<T>> objective_;
+  std::optional<minibatch<T, paired_outputs<T>>> batch_;
+  std::span<const T> parameters_;
+  std::span<T> gradient_;
+  std::vector<target> targets_;
+  std::vector<index_t> norms_of_input_;
+  index_t rows_ = 1, columns_ = 1;  // periods
+};
+
+// Each moves, in one channel, every number of a row and column of the period.
+template <class T>
+struct block_estimator<T>::block::questions {
+  shape in;
+  index_t rows, columns;  // periods, at most the size
+  T step;
+
+  // By channel, row and column of the period.
+  index_t size() const { return in.channels * rows * columns; }
+
+  index_t slots() const {
+    return ((in.height + rows - 1) / rows) * ((in.width + columns - 1) / columns);
+  }
+  index_t channel(index_t number) const { return number / (rows * columns); }
+  // body(slot, row, column) of each number that moves.
+  template <class Body>
+  void each_moved(index_t number, const Body& body) const {
+    index_t slot = 0;
+    const index_t place = number % (rows * columns);
+    for (index_t y = place / columns; y < in.height; y += rows) {
+      for (index_t x = place % columns; x < in.width; x += columns) body(slot++, y, x);
+    }
+  }
+};
+
+// What a number of a batch norm's input is worth for its mean and variance alone.
+template <class T>
+std::vector<T> block_estimator<T>::block::cotangent_of(index_t norm) const {
+  const node& n = part_.net.nodes()[at(norm)];
+  const forward_pass<T>& pass = objective_->pass();
+  const auto offset = [&](index_t parameter) {
+    return part_.net.parameters()[at(parameter)].offset;
+  };
+  const auto means = pass.means(norm), roots = pass.roots(norm);
+  std::vector<T> cotangent = pass.value(n.first);
+  const index_t area = n.in.area();
+  const auto numbers = static_cast<double>(batch_->count * area);
+  for (index_t c = 0; c < n.in.channels; ++c) {
+    const double scale =
+        static_cast<double>(parameters_[at(offset(n.weight) + c)]) / (roots[at(c)] * numbers);
+    const double of_mean = -scale * static_cast<double>(gradient_[at(offset(n.bias) + c)]);
+    const double of_variance =
+        -scale / (2 * roots[at(c)]) * static_cast<double>(gradient_[at(offset(n.weight) + c)]);
+    for (index_t b = 0; b < batch_->count; ++b) {
+      for (index_t p = 0; p < area; ++p) {
+        T& x = cotangent[at((b * n.in.channels + c) * area + p)];
+        x = static_cast<T>(of_mean + 2 * of_variance * (static_cast<double>(x) - means[at(c)]));
+      }
+    }
+  }
+  return cotangent;
+}
+
+template <class T>
+void block_estimator<T>::block::prepare(target& t, int threads) {
+  t.pass.run(zo::par.with_threads(threads), stretch_of(parameters_, 0, t.net.parameter_count()),
+             stretch_of(std::as_const(statistics_), 0, t.net.statistic_count()), batch_->inputs,
+             batch_->count, norm_mode::train);
+  t.pass.prepare_differences();
+  while (static_cast<int>(t.makers.size()) < threads) {
+    t.makers.push_back(std::make_unique<difference_pass<T>>(t.pass));
+  }
+  const std::span<const T> given = batch_->loss.cotangent();
+  const std::vector<T> cotangent =
+      t.norm < 0 ? std::vector<T>(given.begin(), given.end()) : cotangent_of(t.norm);
+  for (const auto& maker : t.makers) {
+    maker->begin();
+    maker->pair_with(cotangent);
+  }
+}
+
+// slots x samples.
+template <class T>
+void block_estimator<T>::block::answer(const questions& all, index_t number, int worker,
+                                       std::span<double> slopes) {
+  const index_t area = all.in.area(), count = batch_->count;
+  std::vector<T> moved(at(count * area), T(0));
+  index_t some = 0;
+  all.each_moved(number, [&](index_t, index_t y, index_t x) {
+    for (index_t b = 0; b < count; ++b) moved[at(b * area + y * all.in.width + x)] = all.step;
+    ++some;
+  });
+  std::ranges::fill(slopes, 0.0);
+  std::vector<window> windows(at(some));
+  std::vector<double> sums(at(some * count));
+  for (target& t : targets_) {
+    all.each_moved(number, [&](index_t slot, index_t y, index_t x) {
+      windows[at(slot)] = t.reached.window(y, x);
+    });
+    t.makers[static_cast<std::size_t>(worker)]->paired(0, all.channel(number), moved,
+                                                       zo::nn::coupling::frozen, windows, sums);
+    for (std::size_t k = 0; k < sums.size(); ++k) slopes[k] += sums[k];
+  }
+}
+
+template <class T>
+std::vector<T> block_estimator<T>::block::ask_inputs(int threads, T step,
+                                                     const by_block_calls<T>& calls,
+                                                     std::int64_t& queries) {
+  for (target& t : targets_) prepare(t, threads);
+  const questions all{part_.net.nodes().front().out, rows_, columns_, step};
+  const index_t count = batch_->count, piece = all.slots() * count;
+  std::vector<double> slopes(at(all.size() * piece));
+  const auto some = [&](index_t first, std::span<double> mine) {
+    auto one = [&](index_t k, int worker) {
+      answer(all, first / piece + k, worker, mine.subspan(at(k * piece), at(piece)));
+    };
+    zo::detail::run_loop(threads, static_cast<index_t>(mine.size()) / piece,
+                         zo::detail::loop_body(one));
+  };
+  calls.shared ? calls.shared(slopes, piece, some) : some(0, slopes);
+  queries += all.size();
+
+  std::vector<T> cotangent(at(count * all.in.size()), T(0));
+  for (index_t k = 0; k < all.size(); ++k) {
+    all.each_moved(k, [&](index_t slot, index_t y, index_t x) {
+      for (index_t b = 0; b < count; ++b) {
+        cotangent[at(((b * all.in.channels + all.channel(k)) * all.in.height + y) * all.in.width +
+                     x)] =
+            static_cast<T>(slopes[at(k * piece + slot * count + b)] / static_cast<double>(step));
+      }
+    });
+  }
+  for (const index_t norm : norms_of_input_) {
+    const std::vector<T> own = cotangent_of(norm);
+    for (std::size_t i = 0; i < cotangent.size(); ++i) cotangent[i] += own[i];
+  }
+  return cotangent;
+}
+
+template <class T>
+block_estimator<T>::block_estimator(const network& net) : pass_(net) {
+  std::vector<index_t> ends = cuts_of(net);
+  ends.push_back(static_cast<index_t>(net.nodes().size()) - 1);
+  index_t from = 0;
+  for (const index_t to : ends) {
+    blocks_.push_back(std::make_unique<block>(net, from, to));
+    from = to;
+  }
+}
+template <class T>
+block_estimator<T>::~block_estimator() = default;
+
+namespace {
+
+// Of the mean loss, by central differences of single outputs: samples x outputs.
+template <class T>
+std::vector<T> cotangent_of(const zo::nn::cross_entropy& loss, index_t outputs, double step) {
+  std::vector<index_t> samples(at(loss.samples()));
+  std::iota(samples.begin(), samples.end(), index_t{0});
+  std::vector<T> cotangent(samples.size() * at(outputs)), changes(cotangent.size());
+  std::vector<double> above(samples.size()), below(samples.size());
+  for (index_t k = 0; k < outputs; ++k) {
+    const auto ask = [&](double by, std::vector<double>& parts) {
+      std::ranges::fill(changes, T(0));
+      for (std::size_t b = 0; b < samples.size(); ++b) {
+        changes[b * at(outputs) + at(k)] = static_cast<T>(by);
+      }
+      loss.differences<T>(samples, changes, parts);
+    };
+    ask(step, above);
+    ask(-step, below);
+    for (std::size_t b = 0; b < samples.size(); ++b) {
+      cotangent[b * at(outputs) + at(k)] = static_cast<T>((above[b] - below[b]) / (2 * step));
+    }
+  }
+  return cotangent;
+}
+
+}  // namespace
+
+template <class T>
+by_block_result block_estimator<T>::estimate(int threads, const minibatch<T>& batch,
+                                             std::span<const T> parameters,
+                                             std::span<const T> statistics, double smoothing,
+                                             std::span<T> gradient,
+                                             const by_block_calls<T>& calls) {
+  constexpr const char* who = "deepzero::block_estimator";
+  const T step = static_cast<T>(smoothing);
+  require(step > T(0) && std::isfinite(step), who, ": smoothing must be a number above 0, got ",
+          smoothing);
+  require(static_cast<index_t>(gradient.size()) == pass_.net().parameter_count(), who,
+          ": the network has ", pass_.net().parameter_count(), " parameters, and gradient ",
+          gradient.size());
+  pass_.run(zo::par.with_threads(threads), parameters, statistics, batch.inputs, batch.count,
+            norm_mode::train);
+  const index_t outputs = pass_.net().output().size();
+  zo::nn::cross_entropy loss = batch.loss;
+  by_block_result result{.value = loss.prepare<T>(pass_.outputs()), .passes = 1};
+  const auto whole = static_cast<double>(pass_.net().multiplications());
+  result.ok = std::isfinite(result.value);
+  if (!result.ok) return result;
+  std::vector<T> cotangent = cotangent_of<T>(loss, outputs, smoothing);
+  result.queries = 1 + 2 * outputs;
+  for (auto b = blocks_.rbegin(); b != blocks_.rend(); ++b) {
+    block& own = **b;
+    const auto weights =
+        own.ask_weights(own.from() == 0 ? batch.inputs : pass_.value(own.from()), batch.count,
+                        std::move(cotangent), parameters, statistics, gradient, calls);
+    result.queries += weights.queries;
+    result.ok = result.ok && weights.ok;
+    if (own.from() != 0 && result.ok) {
+      cotangent = own.ask_inputs(threads, step, calls, result.queries);
+    }
+    result.multiplications += own.multiplications();
+    result.passes += static_cast<double>(own.multiplications_of_passes()) / whole;
+    if (!result.ok) return result;
+  }
+  return result;
+}
+
+template class block_estimator<float>;
+template class block_estimator<double>;
+
+}  // namespace deepzero

@@ -1,0 +1,123 @@
+// Gradients block by block against central differences of whole evaluations in double.
+#include "by_block/by_block.hpp"
+
+#include "nn/trial.hpp"
+
+namespace {
+
+using namespace testing_nn;
+using deepzero::block_estimator;
+using deepzero::by_block_result;
+using zo::index_t;
+
+// Residual blocks, option A and a strided convolution included, whose reach ends within the image.
+nn::network blocks() {
+  nn::network net({2, 10, 8});
+  index_t x = net.relu(net.batch_norm(net.convolution(0, "first", {.channels = 4}), "firstn"));
+  index_t y = net.relu(net.batch_norm(net.convolution(x, "a", {.channels = 8, .stride = 2}), "an"));
+  y = net.batch_norm(net.convolution(y, "b", {.channels = 8}), "bn");
+  x = net.relu(net.add(y, net.subsample(x, 8)));
+  y = net.batch_norm(net.convolution(x, "c", {.channels = 8, .kernel = 1, .padding = 0}), "cn");
+  x = net.relu(net.add(y, x));
+  net.linear(net.global_average_pool(x), "last", 5);
+  return net;
+}
+
+// Stages with every pool, a bias before a batch norm, and one without.
+nn::network stages() {
+  nn::network net({3, 17, 13});
+  index_t x = net.convolution(0, "a", {.channels = 5, .bias = true});
+  x = net.max_pool(net.relu(net.batch_norm(x, "an")));
+  x = net.average_pool(net.relu(net.convolution(x, "b", {.channels = 6})), {.kernel = 3});
+  x = net.relu(net.batch_norm(net.convolution(x, "c", {.channels = 4}), "cn"));
+  net.linear(x, "last", 4);
+  return net;
+}
+
+struct answer {
+  by_block_result result;
+  std::vector<double> gradient;
+};
+
+answer ask(const trial& t, int threads, double smoothing = 1e-7) {
+  block_estimator<double> blocks(t.net);
+  answer found{{}, std::vector<double>(t.parameters.size())};
+  const deepzero::by_block_calls<double> calls{.weights = [&](auto& f, auto x, auto slopes) {
+    return zo::estimate(zo::par.with_threads(threads), f, x, slopes,
+                        zo::cge({.smoothing = smoothing}));
+  }};
+  found.result = blocks(zo::par.with_threads(threads), t.batch<double>(), t.parameters,
+                        t.statistics, smoothing, found.gradient, calls);
+  return found;
+}
+
+std::vector<trial> trials() {
+  std::vector<trial> all;
+  all.emplace_back(nn::mlp({7, 6, 4}), 5, nn::norm_mode::train);
+  all.emplace_back(nn::adjustable_cnn({2, 24, 16}, 4, 3), 18, nn::norm_mode::train);
+  all.emplace_back(blocks(), 6, nn::norm_mode::train);
+  all.emplace_back(stages(), 5, nn::norm_mode::train);
+  return all;
+}
+
+TEST(by_block, all_questions_give_the_gradient) {
+  for (const trial& t : trials()) {
+    const std::vector<double> expected = t.gradient(1e-7);
+    const answer found = ask(t, 1);
+    EXPECT_TRUE(found.result.ok);
+    EXPECT_NEAR(found.result.value, t.loss(t.parameters), 1e-13);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(found.gradient[i], expected[i], 1e-6)
+          << t.net.parameter_of(static_cast<index_t>(i)).name << " " << i;
+    }
+  }
+}
+
+TEST(by_block, more_threads_give_the_same_bits) {
+  for (const trial& t : trials()) EXPECT_EQ(ask(t, 3).gradient, ask(t, 1).gradient);
+}
+
+TEST(by_block, a_network_is_cut_after_its_stages_and_blocks) {
+  const auto names = [](const nn::network& net) {
+    std::vector<std::string> found;
+    for (const index_t cut : deepzero::cuts_of(net)) {
+      found.emplace_back(nn::traits_of(net.nodes()[static_cast<std::size_t>(cut)].what).name);
+    }
+    return found;
+  };
+  const std::string product = nn::traits_of(nn::operation::convolution).name,
+                    relu = nn::traits_of(nn::operation::relu).name,
+                    max = nn::traits_of(nn::operation::max_pool).name,
+                    average = nn::traits_of(nn::operation::average_pool).name;
+  EXPECT_EQ(names(nn::adjustable_cnn({3, 32, 32}, 4, 2)),
+            (std::vector{product, max, product, max}));
+  EXPECT_EQ(names(blocks()), (std::vector{product, relu, relu, relu}));
+  EXPECT_EQ(names(stages()), (std::vector{product, max, product, average, product, relu}));
+  EXPECT_EQ(names(nn::mlp({3, 5, 2})), (std::vector<std::string>{"linear", relu}));
+  EXPECT_TRUE(names(nn::mlp({3, 2})).empty());
+}
+
+TEST(by_block, queries_are_those_made) {
+  const trial t(nn::adjustable_cnn({3, 32, 32}, 4, 2), 3, nn::norm_mode::train);
+  // Behind each of two convolutions a batch norm, a ReLU and a pool of 2 x 2, of which every second
+  // row and column is moved at once; the second one reads 3 x 3, every third; and behind a mean
+  // over 8 x 8 each number is a question. 4 channels; 10 outputs, up and down.
+  const index_t inputs = 4 * (2 * 2 + 3 * 3 + 2 * 2 + 8 * 8), blocks = 5;
+  EXPECT_EQ(ask(t, 1).result.queries, 1 + 20 + t.net.parameter_count() + blocks + inputs);
+}
+
+TEST(by_block, bad_options_are_refused) {
+  const trial t(nn::mlp({3, 4, 2}), 3, nn::norm_mode::train);
+  const auto says = [&](const char* sentence, double smoothing) {
+    try {
+      ask(t, 1, smoothing);
+      ADD_FAILURE() << "accepted: " << sentence;
+    } catch (const std::invalid_argument& e) {
+      EXPECT_NE(std::string(e.what()).find(sentence), std::string::npos) << e.what();
+    }
+  };
+  says("smoothing must be a number above 0, got 0", 0);
+  says("smoothing must be a number above 0, got inf", INFINITY);
+}
+
+}  // namespace

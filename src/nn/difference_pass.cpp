@@ -61,7 +61,6 @@ class difference_pass<T>::state {
   void begin();
   std::span<const T> of_parameter(index_t coordinate, T step);
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
-  void pair_with(std::span<const T> cotangent);
   double paired(index_t coordinate, T step);
   void paired(index_t node, index_t channel, std::span<const T> moved, coupling how,
               std::span<const window> windows, std::span<double> sums);
@@ -92,7 +91,6 @@ class difference_pass<T>::state {
   std::vector<detail::change_sums<T>> sums_;  // by unit
   detail::scratch_memory scratch_;
   std::vector<T> outputs_;
-  detail::lane_vector<T> cotangent_;
   std::vector<norm_sums> sample_sums_;
   index_t samples_ = 0;  // of the last question
   index_t multiplications_ = 0;
@@ -233,23 +231,10 @@ std::span<const T> difference_pass<T>::state::rows_of(lane_change<T> found) {
 }
 
 template <class T>
-void difference_pass<T>::state::pair_with(std::span<const T> cotangent) {
-  check_base();
-  const shape& s = net_->output();
-  const index_t wanted = base_->base.samples * s.size();
-  require(static_cast<index_t>(cotangent.size()) == wanted,
-          "zo::nn::difference_pass: ", base_->base.samples, " samples of ", s.size(),
-          " outputs need ", wanted, " numbers of the cotangent, got ", cotangent.size());
-  fit(cotangent_, detail::groups_of(base_->base.samples) * s.size() * lanes);
-  detail::to_lanes(s, base_->base.samples, cotangent.data(), cotangent_.data());
-}
-
-template <class T>
 void difference_pass<T>::state::check_cotangent() const {
   check_base();
-  require(static_cast<index_t>(cotangent_.size()) ==
-              detail::groups_of(base_->base.samples) * net_->output().size() * lanes,
-          "zo::nn::difference_pass: pair_with comes before paired questions");
+  require(!base_->cotangent.empty(),
+          "zo::nn::difference_pass: pair_with of the base pass comes before paired questions");
 }
 
 // To the sums of 16 samples.
@@ -263,7 +248,7 @@ void difference_pass<T>::state::add_products(const lane_change<T>& found, index_
     for (index_t x = where.left; x < where.right; ++x) {
       const index_t position = group * s.area() + y * s.width + x;
       const T* const d = found.data + position * channels * lanes;
-      const T* const c = cotangent_.data() + (position * s.channels + found.offset()) * lanes;
+      const T* const c = base_->cotangent.data() + (position * s.channels + found.offset()) * lanes;
       for (index_t k = 0; k < channels; ++k) {
         for (index_t b = 0; b < lanes; ++b) of_row[b] += d[k * lanes + b] * c[k * lanes + b];
       }
@@ -421,11 +406,6 @@ std::span<const T> difference_pass<T>::operator()(index_t coordinate, T step) {
 template <class T>
 std::span<const T> difference_pass<T>::from(index_t node, std::span<const T> moved, coupling how) {
   return state_->from(node, moved, how);
-}
-
-template <class T>
-void difference_pass<T>::pair_with(std::span<const T> cotangent) {
-  state_->pair_with(cotangent);
 }
 
 template <class T>

@@ -65,6 +65,7 @@ void forward_pass<T>::run_with(int threads, std::span<const T> parameters,
           text_of(sample), " need ", wanted, " numbers, got ", inputs.size());
   v.has_run = false;
   v.differences.reset();
+  v.cotangent.clear();
   ++v.runs;
   v.make_room(count);
   v.base.samples = count;
@@ -81,6 +82,11 @@ void forward_pass<T>::prepare_differences(products how) {
   require(how == products::exact || sizeof(T) == sizeof(float), who,
           ": products in bfloat16 are for networks of float");
   v.prepare_differences(how);
+}
+
+template <class T>
+void forward_pass<T>::pair_with(std::span<const T> cotangent) {
+  values_->pair_with(cotangent);
 }
 
 template <class T>

@@ -190,13 +190,14 @@ template <class T>
 void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
   for (index_t g = 0; g < groups_of(count); ++g) {
     T* const group = in_lanes + g * s.size() * lanes;
-    for (index_t k = 0; k < lanes; ++k) {
-      const index_t sample = g * lanes + k;
-      for (index_t c = 0; c < s.channels; ++c) {
-        for (index_t p = 0; p < s.area(); ++p) {
-          group[(p * s.channels + c) * lanes + k] =
-              sample < count ? rows[sample * s.size() + c * s.area() + p] : T(0);
-        }
+    const T* const first = rows + g * lanes * s.size();
+    const index_t samples = std::min(lanes, count - g * lanes);
+    for (index_t c = 0; c < s.channels; ++c) {
+      for (index_t p = 0; p < s.area(); ++p) {
+        T* const row = group + (p * s.channels + c) * lanes;
+        const T* const from = first + c * s.area() + p;
+        for (index_t k = 0; k < samples; ++k) row[k] = from[k * s.size()];
+        for (index_t k = samples; k < lanes; ++k) row[k] = T(0);
       }
     }
   }
@@ -204,11 +205,15 @@ void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
 
 template <class T>
 void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows) {
-  for (index_t sample = 0; sample < count; ++sample) {
-    const T* const group = in_lanes + sample / lanes * s.size() * lanes + sample % lanes;
+  for (index_t g = 0; g < groups_of(count); ++g) {
+    const T* const group = in_lanes + g * s.size() * lanes;
+    T* const first = rows + g * lanes * s.size();
+    const index_t samples = std::min(lanes, count - g * lanes);
     for (index_t c = 0; c < s.channels; ++c) {
       for (index_t p = 0; p < s.area(); ++p) {
-        rows[sample * s.size() + c * s.area() + p] = group[(p * s.channels + c) * lanes];
+        const T* const row = group + (p * s.channels + c) * lanes;
+        T* const to = first + c * s.area() + p;
+        for (index_t k = 0; k < samples; ++k) to[k * s.size()] = row[k];
       }
     }
   }

@@ -45,6 +45,7 @@ pass_values<T>::pass_values(const pass_values& other)
       outputs(other.outputs),
       has_run(other.has_run),
       differences(other.differences),
+      cotangent(other.cotangent),
       runs(other.runs) {
   for (const auto& one : other.layers) layers.push_back(one->copy());
 }
@@ -100,6 +101,17 @@ void pass_values<T>::prepare_differences(products how) {
   ++runs;
   for (const auto& one : layers) one->prepare_differences(base, how);
   differences = how;
+}
+
+template <class T>
+void pass_values<T>::pair_with(std::span<const T> rows) {
+  check_run();
+  const shape& s = net().output();
+  const index_t wanted = base.samples * s.size();
+  require(static_cast<index_t>(rows.size()) == wanted, who, ": ", base.samples, " samples of ",
+          s.size(), " outputs need a cotangent of ", wanted, " numbers, got ", rows.size());
+  fit(cotangent, groups_of(base.samples) * s.size() * lanes);
+  to_lanes(s, base.samples, rows.data(), cotangent.data());
 }
 
 template <class T>

@@ -27,6 +27,7 @@ struct pass_values {
   void make_room(index_t count);
   void evaluate(std::span<const T> statistics, std::span<const T> inputs, int threads);
   void prepare_differences(products how);
+  void pair_with(std::span<const T> rows);
   std::vector<T> rows_of(index_t node) const;
 
   batch<T> base;
@@ -35,6 +36,7 @@ struct pass_values {
   std::vector<T> outputs{};
   bool has_run = false;
   std::optional<products> differences{};  // that weights are kept for
+  lane_vector<T> cotangent{};             // of the outputs; empty: none since the last run
   std::uint64_t runs = 0;                 // by which differences know their pass
 };
 

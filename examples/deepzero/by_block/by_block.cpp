@@ -72,14 +72,15 @@ class block_estimator<T>::block {
     objective_ = std::make_unique<block_objective<T>>(
         part_.net, [this](zo::sample_id) { return *batch_; }, std::span<const T>(statistics_));
     if (from == 0) return;
-    targets_.emplace_back(part_.net, -1);
+    targets_.push_back({-1, reach_of(part_.net)});
     for (index_t id = 1; id < static_cast<index_t>(part_.net.nodes().size()); ++id) {
       const node& n = part_.net.nodes()[at(id)];
       if (n.what != operation::batch_norm) continue;
       if (n.first == 0) {
         norms_of_input_.push_back(id);
       } else {
-        targets_.emplace_back(part_.net.part(0, n.first).net, id);
+        const network up_to = part_.net.part(0, n.first).net;
+        targets_.push_back({id, reach_of(up_to), forward_pass<T>(up_to)});
       }
     }
     for (const target& t : targets_) {
@@ -101,7 +102,9 @@ class block_estimator<T>::block {
   /// Of the passes that the questions start from.
   index_t multiplications_of_passes() const {
     index_t sum = part_.net.multiplications();
-    for (const target& t : targets_) sum += t.net.multiplications();
+    for (const target& t : targets_) {
+      if (t.beginning) sum += t.beginning->net().multiplications();
+    }
     return sum;
   }
 
@@ -114,8 +117,9 @@ class block_estimator<T>::block {
                       statistics_.begin());
     parameters_ = parameters.subspan(at(part_.first_parameter), at(parameter_count()));
     gradient_ = gradient.subspan(at(part_.first_parameter), at(parameter_count()));
-    if (parameters_.empty()) return {};
-    return calls.weights(*objective_, parameters_, gradient_);
+    if (!parameters_.empty()) return calls.weights(*objective_, parameters_, gradient_);
+    objective_->prepare(zo::seq, parameters_, 0);
+    return {};
   }
 
   /// The cotangent of the block's inputs, samples x inputs, after ask_weights.
@@ -125,12 +129,9 @@ class block_estimator<T>::block {
  private:
   // What inputs are asked about: the outputs, or the input of a batch norm.
   struct target {
-    target(network of, index_t id)
-        : net(std::move(of)), norm(id), reached(reach_of(net)), pass(net) {}
-    network net;
     index_t norm;  // -1: the outputs
     reach reached;
-    forward_pass<T> pass;
+    std::optional<forward_pass<T>> beginning{};  // of the block, up to the norm; else all of it
     std::vector<std::unique_ptr<difference_pass<T>>> makers{};
   };
 
@@ -206,20 +207,20 @@ std::vector<T> block_estimator<T>::block::cotangent_of(index_t norm) const {
 
 template <class T>
 void block_estimator<T>::block::prepare(target& t, int threads) {
-  t.pass.run(zo::par.with_threads(threads), stretch_of(parameters_, 0, t.net.parameter_count()),
-             stretch_of(std::as_const(statistics_), 0, t.net.statistic_count()), batch_->inputs,
-             batch_->count, norm_mode::train);
-  t.pass.prepare_differences();
+  if (t.beginning) {
+    const network& net = t.beginning->net();
+    t.beginning->run(zo::par.with_threads(threads),
+                     stretch_of(parameters_, 0, net.parameter_count()),
+                     stretch_of(std::as_const(statistics_), 0, net.statistic_count()),
+                     batch_->inputs, batch_->count, norm_mode::train);
+    t.beginning->prepare_differences();
+    t.beginning->pair_with(cotangent_of(t.norm));
+  }
   while (static_cast<int>(t.makers.size()) < threads) {
-    t.makers.push_back(std::make_unique<difference_pass<T>>(t.pass));
+    t.makers.push_back(
+        std::make_unique<difference_pass<T>>(t.beginning ? *t.beginning : objective_->pass()));
   }
-  const std::span<const T> given = batch_->loss.cotangent();
-  const std::vector<T> cotangent =
-      t.norm < 0 ? std::vector<T>(given.begin(), given.end()) : cotangent_of(t.norm);
-  for (const auto& maker : t.makers) {
-    maker->begin();
-    maker->pair_with(cotangent);
-  }
+  for (const auto& maker : t.makers) maker->begin();
 }
 
 // slots x samples.

@@ -72,14 +72,10 @@ class difference_pass {
   /// the first ones. Cost: a forward pass of these samples from the node on.
   std::span<const T> from(index_t node, std::span<const T> moved, coupling how);
 
-  /// The cotangent of the outputs, samples x outputs, that paired questions have: what the loss of
-  /// a later stretch of a network changes by with each of them. Kept until the next call. Throws
-  /// std::invalid_argument for another size.
-  void pair_with(std::span<const T> cotangent);
-
   /// The sum over samples and outputs of cotangent times change, when parameter `coordinate` moves
-  /// by `step`. Sums over a row of positions are formed in T, the others in double. Cost:
-  /// as for the change; where only one channel changes, only that one is summed.
+  /// by `step`. The base pass has the cotangent: its pair_with comes first. Sums over a row of
+  /// positions are formed in T, the others in double. Cost: as for the change; where only one
+  /// channel changes, only that one is summed.
   double paired(index_t coordinate, T step);
 
   /// The same when one channel of `node` changes by `moved`, samples x positions; of each of some

@@ -72,6 +72,10 @@ class forward_pass {
   /// are for float.
   void prepare_differences(products how = products::exact);
 
+  /// Keeps the cotangent of the outputs, samples x outputs, until the next run: what the loss of a
+  /// later stretch of a network changes by with each of them. difference_pass::paired asks with it.
+  void pair_with(std::span<const T> cotangent);
+
   const network& net() const;
   index_t count() const;
   norm_mode mode() const;

@@ -231,10 +231,17 @@ class paired_outputs {
   /// Linear: outputs themselves or changes of them.
   template <class U>
   double difference(const U* changes) const {
-    return detail::sum_over(1.0, static_cast<index_t>(cotangent_.size()), [&](index_t k) {
-      return static_cast<double>(cotangent_[static_cast<std::size_t>(k)]) *
-             static_cast<double>(changes[k]);
-    });
+    constexpr std::size_t together = 16;
+    double sums[together] = {}, sum = 0;
+    for (std::size_t first = 0; first < cotangent_.size(); first += together) {
+      const std::size_t some = std::min(together, cotangent_.size() - first);
+      for (std::size_t k = 0; k < some; ++k) {
+        sums[k] +=
+            static_cast<double>(cotangent_[first + k]) * static_cast<double>(changes[first + k]);
+      }
+    }
+    for (const double part : sums) sum += part;
+    return sum;
   }
 
  private:

@@ -88,9 +88,7 @@ class objective {
     pass_->prepare_differences(options_.products);
     for (auto& maker : makers_) maker->begin();
     const double value = batch_->loss.template prepare<T>(pass_->outputs());
-    if constexpr (is_paired) {
-      for (auto& maker : makers_) maker->pair_with(batch_->loss.cotangent());
-    }
+    if constexpr (is_paired) pass_->pair_with(batch_->loss.cotangent());
     prepared_ = true;
     return value;
   }
@@ -105,7 +103,6 @@ class objective {
     const int threads = std::min(zo::detail::threads_of(on), most_probes_);
     while (makers_.size() < std::min(coordinates.size(), static_cast<std::size_t>(threads))) {
       makers_.push_back(std::make_unique<difference_pass<T>>(*pass_));
-      if constexpr (is_paired) makers_.back()->pair_with(batch_->loss.cotangent());
     }
     auto one = [&](index_t k, int worker) {
       const auto at = static_cast<std::size_t>(k);

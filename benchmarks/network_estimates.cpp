@@ -4,9 +4,9 @@
 //   zo_network_estimates --network cnn --state trained --directions 32
 //
 // Asks about the activations of every layer. Rows are layers; the last ones are the whole network,
-// beside estimates in the space of weights: RGE of as many forward passes, and CGE of a tenth of
-// the coordinates. The true gradient is back-propagation by LibTorch, checked against dense
-// differences of single weights in the same run.
+// beside coordinates block by block, and estimates in the space of weights: RGE of as many forward
+// passes, and CGE of a tenth of the coordinates. The true gradient is back-propagation by LibTorch,
+// checked against dense differences of single weights in the same run.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "activation/activation.hpp"
+#include "by_block/by_block.hpp"
 #include "common/cifar.hpp"
 #include "common/command_line.hpp"
 #include "common/fashion_mnist.hpp"
@@ -229,6 +230,29 @@ products compare(const nn::network& net, index_t node, const std::vector<float>&
   return own;
 }
 
+struct by_block_row {
+  double passes, cosine;
+};
+
+by_block_row ask_by_block(const problem& p, const nn::minibatch<float>& batch,
+                          const std::vector<double>& gradient, const settings& s) {
+  const auto on = zo::par.with_threads(s.threads);
+  const deepzero::by_block_calls<float> calls{.weights = [&](auto& f, auto x, auto slopes) {
+    return zo::estimate(on, f, x, slopes, zo::cge({.smoothing = 1e-4}));
+  }};
+  deepzero::block_estimator<float> blocks(p.net);
+  std::vector<float> found(gradient.size());
+  const deepzero::by_block_result did =
+      blocks(on, batch, p.parameters, p.statistics, {}, found, calls);
+  products whole;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    whole.add(static_cast<double>(found[i]), gradient[i]);
+  }
+  return {did.passes + static_cast<double>(did.multiplications) /
+                           static_cast<double>(p.net.multiplications() * batch.count),
+          whole.cosine()};
+}
+
 void write_json(const settings& s, nlohmann::ordered_json found) {
   nlohmann::ordered_json all{{"network", s.network}, {"state", s.state},
                              {"batch", s.batch},     {"directions", s.directions},
@@ -296,16 +320,20 @@ void run(const settings& s) {
                     {"passes", cost},
                     {"cosine", own.cosine()}});
   }
+  const by_block_row by_block = ask_by_block(p, batch, gradient, s);
   const auto rge_passes = std::max<index_t>(1, std::llround(passes));
   const double rge = cosine_of_rge(gradient, rge_passes, s.seed);
   const double tenth = cosine_of_tenth(gradient, s.seed);
   std::printf("all layers%55.2f %8.3f\n", passes, whole.cosine());
+  std::printf("coordinates block by block%39.2f %8.3f\n", by_block.passes, by_block.cosine);
   std::printf("RGE over the weights%45ld %8.3f\n", static_cast<long>(rge_passes), rge);
   std::printf("CGE of a tenth of the weights, %ld queries %31.3f\n",
               static_cast<long>(p.net.parameter_count() / 10), tenth);
   if (s.json.empty()) return;
   write_json(s, {{"passes", passes},
                  {"cosine", whole.cosine()},
+                 {"by_block_passes", by_block.passes},
+                 {"by_block", by_block.cosine},
                  {"rge", rge},
                  {"tenth", tenth},
                  {"layers", rows}});

@@ -159,8 +159,8 @@ class by_block_estimator : public estimator {
             },
         .shared = [this](std::span<double> answers, zo::index_t piece,
                          const auto& some) { all_.share(answers, piece, some); }};
-    const by_block_result found = blocks_(inner, asked.batch, asked.parameters, asked.statistics,
-                                          s_.smoothing, gradient, calls);
+    const by_block_result found =
+        blocks_(inner, asked.batch, asked.parameters, asked.statistics, {}, gradient, calls);
     if (!found.ok) refuse_estimate(asked.step, found.value, s_);
     const double whole =
         static_cast<double>(net_.multiplications()) * static_cast<double>(asked.batch.count);

@@ -39,15 +39,15 @@ struct answer {
   std::vector<double> gradient;
 };
 
-answer ask(const trial& t, int threads, double smoothing = 1e-7) {
+// Without dither, so that it is the gradient at the inputs of the trial.
+answer ask(const trial& t, int threads, const deepzero::by_block_options& options = {1e-7, 0}) {
   block_estimator<double> blocks(t.net);
   answer found{{}, std::vector<double>(t.parameters.size())};
   const deepzero::by_block_calls<double> calls{.weights = [&](auto& f, auto x, auto slopes) {
-    return zo::estimate(zo::par.with_threads(threads), f, x, slopes,
-                        zo::cge({.smoothing = smoothing}));
+    return zo::estimate(zo::par.with_threads(threads), f, x, slopes, zo::cge({.smoothing = 1e-7}));
   }};
   found.result = blocks(zo::par.with_threads(threads), t.batch<double>(), t.parameters,
-                        t.statistics, smoothing, found.gradient, calls);
+                        t.statistics, options, found.gradient, calls);
   return found;
 }
 
@@ -106,18 +106,37 @@ TEST(by_block, queries_are_those_made) {
   EXPECT_EQ(ask(t, 1).result.queries, 1 + 20 + t.net.parameter_count() + blocks + inputs);
 }
 
+// Where images are constant every number under a max pool is the largest.
+TEST(by_block, dither_tells_equal_numbers_apart) {
+  trial t(nn::adjustable_cnn({1, 12, 12}, 4, 1), 8, nn::norm_mode::train);
+  for (std::size_t i = 0; i < t.inputs.size(); ++i) t.inputs[i] = double(i / 144 % 8 < i % 12);
+  const std::vector<double> expected = t.gradient(1e-7);
+  const auto error = [&](double dither) {
+    const std::vector<double> found = ask(t, 1, {1e-9, dither}).gradient;
+    double off = 0, size = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      off += (found[i] - expected[i]) * (found[i] - expected[i]);
+      size += expected[i] * expected[i];
+    }
+    return std::sqrt(off / size);
+  };
+  EXPECT_GT(error(0), 0.1);
+  EXPECT_LT(error(1e-4), 0.01);
+}
+
 TEST(by_block, bad_options_are_refused) {
   const trial t(nn::mlp({3, 4, 2}), 3, nn::norm_mode::train);
-  const auto says = [&](const char* sentence, double smoothing) {
+  const auto says = [&](const char* sentence, const deepzero::by_block_options& options) {
     try {
-      ask(t, 1, smoothing);
+      ask(t, 1, options);
       ADD_FAILURE() << "accepted: " << sentence;
     } catch (const std::invalid_argument& e) {
       EXPECT_NE(std::string(e.what()).find(sentence), std::string::npos) << e.what();
     }
   };
-  says("smoothing must be a number above 0, got 0", 0);
-  says("smoothing must be a number above 0, got inf", INFINITY);
+  says("smoothing must be a number above 0, got 0", {.smoothing = 0});
+  says("smoothing must be a number above 0, got inf", {.smoothing = INFINITY});
+  says("dither must be a number from 0 on, got -1", {.dither = -1});
 }
 
 }  // namespace

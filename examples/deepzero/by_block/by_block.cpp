@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <zo/direction.hpp>
 
 namespace deepzero {
 
@@ -324,19 +325,33 @@ std::vector<T> cotangent_of(const zo::nn::cross_entropy& loss, index_t outputs, 
 }  // namespace
 
 template <class T>
+std::vector<T> block_estimator<T>::dithered(const std::vector<T>& inputs, double deviation) {
+  if (noise_.size() < inputs.size()) {
+    noise_.resize(inputs.size());
+    zo::fill_direction(zo::gaussian{}, {}, std::span<T>(noise_));
+  }
+  std::vector<T> moved = inputs;
+  for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<T>(deviation) * noise_[i];
+  return moved;
+}
+
+template <class T>
 by_block_result block_estimator<T>::estimate(int threads, const minibatch<T>& batch,
                                              std::span<const T> parameters,
-                                             std::span<const T> statistics, double smoothing,
-                                             std::span<T> gradient,
+                                             std::span<const T> statistics,
+                                             const by_block_options& options, std::span<T> gradient,
                                              const by_block_calls<T>& calls) {
   constexpr const char* who = "deepzero::block_estimator";
-  const T step = static_cast<T>(smoothing);
+  const T step = static_cast<T>(options.smoothing);
   require(step > T(0) && std::isfinite(step), who, ": smoothing must be a number above 0, got ",
-          smoothing);
+          options.smoothing);
+  require(options.dither >= 0 && std::isfinite(options.dither), who,
+          ": dither must be a number from 0 on, got ", options.dither);
   require(static_cast<index_t>(gradient.size()) == pass_.net().parameter_count(), who,
           ": the network has ", pass_.net().parameter_count(), " parameters, and gradient ",
           gradient.size());
-  pass_.run(zo::par.with_threads(threads), parameters, statistics, batch.inputs, batch.count,
+  const std::vector<T> inputs = dithered(batch.inputs, options.dither);
+  pass_.run(zo::par.with_threads(threads), parameters, statistics, inputs, batch.count,
             norm_mode::train);
   const index_t outputs = pass_.net().output().size();
   zo::nn::cross_entropy loss = batch.loss;
@@ -344,12 +359,12 @@ by_block_result block_estimator<T>::estimate(int threads, const minibatch<T>& ba
   const auto whole = static_cast<double>(pass_.net().multiplications());
   result.ok = std::isfinite(result.value);
   if (!result.ok) return result;
-  std::vector<T> cotangent = cotangent_of<T>(loss, outputs, smoothing);
+  std::vector<T> cotangent = cotangent_of<T>(loss, outputs, options.smoothing);
   result.queries = 1 + 2 * outputs;
   for (auto b = blocks_.rbegin(); b != blocks_.rend(); ++b) {
     block& own = **b;
     const auto weights =
-        own.ask_weights(own.from() == 0 ? batch.inputs : pass_.value(own.from()), batch.count,
+        own.ask_weights(own.from() == 0 ? inputs : pass_.value(own.from()), batch.count,
                         std::move(cotangent), parameters, statistics, gradient, calls);
     result.queries += weights.queries;
     result.ok = result.ok && weights.ok;

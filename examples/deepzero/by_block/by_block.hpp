@@ -37,6 +37,16 @@
 
 namespace deepzero {
 
+struct by_block_options {
+  /// mu: by how much one number of a value between blocks moves. Differences are not subtracted, so
+  /// nothing asks for more.
+  double smoothing = 1e-6;
+  /// Deviation of Gaussian noise that inputs get first, well below what an image is rounded to.
+  /// Where an image is constant, numbers before a max pool are equal; each of them raises the
+  /// maximum, none lowers it, and their slopes would be counted several times.
+  double dither = 1e-3;
+};
+
 /// The values at which a network is cut, of those that everything goes through: the outputs of
 /// layers with products, and the smallest value between them and the next one, or the mean over the
 /// image.
@@ -76,15 +86,15 @@ class block_estimator {
   explicit block_estimator(const zo::nn::network& net);
   ~block_estimator();
 
-  /// Writes the gradient of the mean loss of the batch; numbers between blocks move by `smoothing`,
-  /// above 0. The same bits for any number of threads, and however the answers are shared. Cost:
+  /// Writes the gradient of the mean loss of the batch, at the parameters and the dithered inputs.
+  /// The same bits for any number of threads, and however the answers are shared. Cost:
   /// 1 + d queries and one a block that has weights, two for each output, and one for each channel,
   /// row and column of the period at every cut.
   by_block_result operator()(const zo::execution_policy auto& on, const zo::nn::minibatch<T>& batch,
                              std::span<const T> parameters, std::span<const T> statistics,
-                             double smoothing, std::span<T> gradient,
+                             const by_block_options& options, std::span<T> gradient,
                              const by_block_calls<T>& calls) {
-    return estimate(zo::detail::threads_of(on), batch, parameters, statistics, smoothing, gradient,
+    return estimate(zo::detail::threads_of(on), batch, parameters, statistics, options, gradient,
                     calls);
   }
 
@@ -93,12 +103,15 @@ class block_estimator {
 
  private:
   class block;
+  std::vector<T> dithered(const std::vector<T>& inputs, double deviation);
   by_block_result estimate(int threads, const zo::nn::minibatch<T>& batch,
                            std::span<const T> parameters, std::span<const T> statistics,
-                           double smoothing, std::span<T> gradient, const by_block_calls<T>& calls);
+                           const by_block_options& options, std::span<T> gradient,
+                           const by_block_calls<T>& calls);
 
   zo::nn::forward_pass<T> pass_;
   std::vector<std::unique_ptr<block>> blocks_;
+  std::vector<T> noise_;  // of deviation 1, as many as inputs so far
 };
 
 }  // namespace deepzero

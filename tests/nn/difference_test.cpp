@@ -389,4 +389,144 @@ TEST(nn_difference, the_same_bits_for_any_number_of_threads) {
   }
 }
 
+// Every position of the outputs of two convolutions, a pool and a batch norm.
+nn::network image_to_image() {
+  nn::network net({2, 9, 7});
+  index_t x = net.relu(net.batch_norm(net.convolution(0, "a", {.channels = 5}), "an"));
+  x = net.max_pool(x, {.kernel = 2, .stride = 1});
+  net.batch_norm(net.convolution(x, "b", {.channels = 3, .kernel = 1, .padding = 0}), "bn");
+  return net;
+}
+
+template <class T>
+double paired(std::span<const T> cotangent, std::span<const T> changes) {
+  double sum = 0;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    sum += static_cast<double>(cotangent[i]) * static_cast<double>(changes[i]);
+  }
+  return sum;
+}
+
+template <class T>
+struct paired_trial {
+  trial t;
+  std::vector<T> parameters{t.parameters.begin(), t.parameters.end()};
+  std::vector<T> statistics{t.statistics.begin(), t.statistics.end()};
+  std::vector<T> inputs{t.inputs.begin(), t.inputs.end()};
+  nn::forward_pass<T> pass{t.net};
+  std::vector<T> cotangent = noise<T>(t.count * t.net.output().size(), 21);
+
+  explicit paired_trial(trial from) : t(std::move(from)) {
+    pass.run(zo::seq, parameters, statistics, inputs, t.count, t.mode);
+    pass.prepare_differences();
+    pass.pair_with(cotangent);
+  }
+};
+
+template <class T>
+void expect_paired_parameters(const trial& from, double relative) {
+  const paired_trial<T> p(from);
+  nn::difference_pass<T> change(p.pass), sum(p.pass);
+  for (index_t i = 0; i < p.t.net.parameter_count(); ++i) {
+    const std::span<const T> changes = change(i, T(1e-3));
+    const double expected = paired<T>(p.cotangent, changes);
+    double size = 0;
+    for (const T c : changes) size += std::abs(static_cast<double>(c));
+    ASSERT_NEAR(sum.paired(i, T(1e-3)), expected, relative * size) << i;
+  }
+  EXPECT_EQ(sum.multiplications(), change.multiplications());
+}
+
+TEST(nn_difference, paired_with_a_cotangent_are_sums_of_the_changes) {
+  for (const auto mode : {nn::norm_mode::train, nn::norm_mode::eval}) {
+    for (const index_t count : {5, 16, 19}) {
+      expect_paired_parameters<double>(trial(image_to_image(), count, mode), 1e-14);
+      expect_paired_parameters<float>(trial(image_to_image(), count, mode), 1e-6);
+      expect_paired_parameters<double>(trial(mixture(), count, mode), 1e-14);
+    }
+  }
+}
+
+// One channel of a value that changes, against all channels of which the others do not.
+TEST(nn_difference, of_one_channel_are_told_apart_by_window_and_sample) {
+  const index_t count = 19;
+  const paired_trial<double> p(trial(image_to_image(), count, nn::norm_mode::train));
+  nn::difference_pass<double> all(p.pass), one(p.pass);
+  const nn::shape out = p.t.net.output();
+  const std::vector<nn::window> windows{{0, out.height, 0, out.width},
+                                        {1, 4, 2, 3},
+                                        {3, 3, 0, 2},
+                                        {out.height - 1, out.height, 0, 1}};
+  for (index_t node = 0; node < static_cast<index_t>(p.t.net.nodes().size()); ++node) {
+    const nn::shape s = p.t.net.nodes()[static_cast<std::size_t>(node)].out;
+    for (const auto how : {nn::coupling::batch, nn::coupling::frozen}) {
+      const index_t some = how == nn::coupling::frozen ? 17 : count, channel = s.channels - 1;
+      const std::vector<double> moved = noise<double>(some * s.area(), 31, 1e-2);
+      std::vector<double> wide(static_cast<std::size_t>(some * s.size()), 0.0);
+      for (index_t b = 0; b < some; ++b) {
+        std::copy_n(moved.begin() + b * s.area(), s.area(),
+                    wide.begin() + b * s.size() + channel * s.area());
+      }
+      const std::span<const double> changes = all.from(node, wide, how);
+      std::vector<double> sums(windows.size() * static_cast<std::size_t>(some));
+      one.paired(node, channel, moved, how, windows, sums);
+      for (std::size_t k = 0; k < windows.size(); ++k) {
+        for (index_t b = 0; b < some; ++b) {
+          double expected = 0;
+          for (index_t i = 0; i < out.size(); ++i) {
+            const index_t y = i % out.area() / out.width, x = i % out.width;
+            const nn::window& w = windows[k];
+            if (y < w.top || y >= w.bottom || x < w.left || x >= w.right) continue;
+            const auto at = static_cast<std::size_t>(b * out.size() + i);
+            expected += p.cotangent[at] * changes[at];
+          }
+          ASSERT_NEAR(sums[k * static_cast<std::size_t>(some) + static_cast<std::size_t>(b)],
+                      expected, 1e-14)
+              << node << " " << k << " " << b;
+        }
+      }
+      if (how == nn::coupling::batch) continue;
+      ASSERT_EQ(one.sums().size(), all.sums().size());
+      for (std::size_t k = 0; k < all.sums().size(); ++k) {
+        ASSERT_EQ(one.sums()[k].node, all.sums()[k].node);
+        for (std::size_t i = 0; i < all.sums()[k].of_squares.size(); ++i) {
+          ASSERT_NEAR(one.sums()[k].of_difference[i], all.sums()[k].of_difference[i], 1e-14);
+          ASSERT_NEAR(one.sums()[k].of_squares[i], all.sums()[k].of_squares[i], 1e-13);
+        }
+      }
+    }
+  }
+}
+
+TEST(nn_difference, paired_questions_that_cannot_be_are_refused) {
+  paired_trial<double> p(trial(image_to_image(), 3, nn::norm_mode::train));
+  nn::difference_pass<double> d(p.pass);
+  const auto says = [](const std::string& part, const auto& call) {
+    EXPECT_TRUE(contains(complaint(call), part)) << complaint(call);
+  };
+  std::vector<double> moved(3 * 63), sums(3);
+  const std::vector<nn::window> whole{{0, 8, 0, 6}}, beyond{{0, 9, 0, 6}}, before{{-1, 2, 0, 6}};
+  const auto ask = [&](index_t node, index_t channel, const std::vector<nn::window>& windows) {
+    d.paired(node, channel, moved, nn::coupling::frozen, windows, sums);
+  };
+  ask(0, 1, whole);
+  says("channel 2 of value 0 is not in 0 … 1", [&] { ask(0, 2, whole); });
+  says("channel -1", [&] { ask(0, -1, whole); });
+  says("value 99 is not in", [&] { ask(99, 0, whole); });
+  says("beyond the outputs, 3 x 8 x 6", [&] { ask(0, 0, beyond); });
+  says("beyond the outputs", [&] { ask(0, 0, before); });
+  sums.resize(2);
+  says("1 windows and 3 samples need as many sums, got 2", [&] { ask(0, 0, whole); });
+  sums.resize(3);
+  moved.pop_back();
+  says("a change of value 0 has 63 numbers", [&] { ask(0, 0, whole); });
+  says("need a cotangent of 432 numbers, got 3", [&] { p.pass.pair_with(sums); });
+  p.pass.run(zo::seq, p.parameters, p.statistics, p.inputs, 3, nn::norm_mode::train);
+  p.pass.prepare_differences();
+  d.begin();
+  says("pair_with of the base pass comes before paired questions", [&] { d.paired(0, 1e-3); });
+  nn::forward_pass<double> fresh(p.t.net);
+  says("there are no values before run", [&] { fresh.pair_with(p.cotangent); });
+}
+
 }  // namespace

@@ -210,4 +210,16 @@ TEST(nn_loss, wrong_sizes_and_targets_are_named) {
   EXPECT_TRUE(contains(complaint([&] { loss.prepare<double>(three); }), "need 4 logits, got 3"));
 }
 
+TEST(nn_loss, paired_outputs_are_their_sum_with_a_cotangent) {
+  const std::vector<double> c = ramp<double>(37), y = ramp<double>(37);
+  nn::paired_outputs<double> loss(c);
+  double expected = 0;
+  for (std::size_t i = 0; i < c.size(); ++i) expected += c[i] * y[i];
+  EXPECT_NEAR(loss.prepare<double>(y), expected, 1e-12 * std::abs(expected));
+  EXPECT_EQ(loss.prepare<double>(y), loss.difference(y.data()));
+  EXPECT_TRUE(contains(complaint([&] { loss.prepare<double>(std::span(y).first(3)); }),
+                       "37 outputs have a cotangent, and the network gives 3"));
+  EXPECT_TRUE(contains(complaint([&] { nn::paired_outputs<double>({}); }), "there are no outputs"));
+}
+
 }  // namespace

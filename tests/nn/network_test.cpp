@@ -2,6 +2,7 @@
 #include "zo/nn/network.hpp"
 
 #include "support.hpp"
+#include "trial.hpp"
 
 namespace {
 
@@ -76,6 +77,50 @@ TEST(nn_network, what_does_not_fit_is_named) {
   says([&] { net.convolution(0, "a", {.channels = 4}); }, "two parameters are called a.weight");
   says([&] { net.parameter("b.weight"); }, "no parameter is called b.weight; there are a.weight");
   says([&] { net.parameter_of(108); }, "coordinate 108 is not in 0 … 107");
+}
+
+TEST(nn_network, a_part_is_a_stretch_of_values_and_parameters) {
+  const nn::network net = testing_nn::mixture();
+  const auto node_of = [&](const char* name) { return net.parameter(name).node; };
+  const index_t from = node_of("an.weight"), to = node_of("bn.weight");
+  const nn::network_part part = net.part(from, to);
+  EXPECT_EQ(part.first_parameter, net.parameter("p.weight").offset);
+  EXPECT_EQ(part.first_statistic, 8);  // after those of an
+  EXPECT_EQ(part.net.nodes().front().out, net.nodes()[static_cast<std::size_t>(from)].out);
+  EXPECT_EQ(part.net.output(), net.nodes()[static_cast<std::size_t>(to)].out);
+  std::vector<std::string> names;
+  index_t multiplications = 0;
+  for (const nn::view& v : part.net.parameters()) {
+    names.push_back(v.name);
+    const nn::view& whole = net.parameter(v.name);
+    EXPECT_EQ(v.offset + part.first_parameter, whole.offset);
+    EXPECT_EQ(v.dims, whole.dims);
+    EXPECT_EQ(v.node + from, whole.node);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"p.weight", "b.weight", "bn.weight", "bn.bias"}));
+  for (index_t id = from + 1; id <= to; ++id) {
+    multiplications += net.nodes()[static_cast<std::size_t>(id)].multiplications;
+  }
+  EXPECT_EQ(part.net.multiplications(), multiplications);
+
+  // All of it, and a part of a part.
+  const auto last = static_cast<index_t>(net.nodes().size()) - 1;
+  EXPECT_EQ(net.part(0, last).net.parameter_count(), net.parameter_count());
+  EXPECT_EQ(part.net.part(0, 1).net.nodes().size(), 2);
+  EXPECT_EQ(net.part(last - 1, last).first_statistic, net.statistic_count());
+}
+
+TEST(nn_network, parts_that_cannot_be_are_named) {
+  const nn::network net = testing_nn::mixture();
+  const auto says = [&](const char* sentence, index_t from, index_t to) {
+    EXPECT_TRUE(contains(complaint([&] { net.part(from, to); }), sentence))
+        << complaint([&] { net.part(from, to); });
+  };
+  says("a part goes from a value to a later one of 0 … 12, got 3 and 3", 3, 3);
+  says("got -1 and 3", -1, 3);
+  says("got 0 and 13", 0, 13);
+  // b reads the ReLU, value 3, as the shortcut before it does.
+  says("value 5 is made of value 3, so a part that has it cannot begin at value 4", 4, 7);
 }
 
 // No machine holds these; their sizes are never multiplied into nonsense, and nothing runs for

@@ -329,4 +329,29 @@ TEST(nn_objective, costs_count_outputs_and_what_is_reached) {
   EXPECT_EQ(cost(ten, "linear1.weight"), 1e3 * 10 + 1 + 1 + 10 + 10);
 }
 
+// A stretch of a network that is asked about the cotangent of its outputs.
+TEST(nn_objective, of_paired_outputs_has_their_slopes) {
+  const trial t(nn::adjustable_cnn({2, 8, 8}, 4, 2), 5, nn::norm_mode::train);
+  const std::vector<double> cotangent = noise<double>(t.count * t.net.output().size(), 9);
+  nn::objective<double, nn::paired_outputs<double>> f(
+      t.net,
+      [&](zo::sample_id) {
+        return nn::minibatch<double, nn::paired_outputs<double>>{
+            t.inputs, t.count, nn::paired_outputs<double>(cotangent)};
+      },
+      t.statistics);
+  std::vector<double> slopes(t.parameters.size()), at = t.parameters;
+  const auto found =
+      zo::estimate(zo::par.with_threads(2), f, t.parameters, slopes, zo::cge({.smoothing = 1e-7}));
+  EXPECT_NEAR(found.value, f(t.parameters, 0), 1e-12);
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const double was = at[i];
+    at[i] = was + 1e-6;
+    const double up = f(at, 0);
+    at[i] = was - 1e-6;
+    EXPECT_NEAR(slopes[i], (up - f(at, 0)) / 2e-6, 1e-5) << i;
+    at[i] = was;
+  }
+}
+
 }  // namespace

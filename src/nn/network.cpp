@@ -126,32 +126,35 @@ const view& network::parameter_of(index_t coordinate) const {
   return *(after - 1);
 }
 
-network_part network::part(index_t from, index_t to) const {
-  require(from >= 0 && from < to && to < static_cast<index_t>(nodes_.size()),
-          "zo::nn::network: a part goes from a value to a later one of 0 … ", nodes_.size() - 1,
-          ", got ", from, " and ", to);
-  const auto before = [&](const std::vector<view>& views) {
-    return std::ranges::find_if(views, [&](const view& v) { return v.node > from; });
+network_part network::part(index_t input, index_t first, index_t last) const {
+  require(
+      input >= 0 && input < first && first <= last && last < static_cast<index_t>(nodes_.size()),
+      "zo::nn::network: a part is of values that come after its input, of 0 … ", nodes_.size() - 1,
+      ", got values ", first, " to ", last, " of input ", input);
+  const auto from_first = [&](const std::vector<view>& views) {
+    return std::ranges::find_if(views, [&](const view& v) { return v.node >= first; });
   };
-  const auto first = before(parameters_), first_sum = before(statistics_);
-  network_part found{network(nodes_[static_cast<std::size_t>(from)].out),
-                     first == parameters_.end() ? parameter_count_ : first->offset,
-                     first_sum == statistics_.end() ? statistic_count_ : first_sum->offset};
+  const auto parameter = from_first(parameters_), statistic = from_first(statistics_);
+  network_part found{network(nodes_[static_cast<std::size_t>(input)].out),
+                     parameter == parameters_.end() ? parameter_count_ : parameter->offset,
+                     statistic == statistics_.end() ? statistic_count_ : statistic->offset};
   const auto moved = [](index_t number, index_t by) { return number < 0 ? number : number - by; };
-  const auto parameters = first - parameters_.begin(), sums = first_sum - statistics_.begin();
-  for (index_t id = from + 1; id <= to; ++id) {
+  const auto parameters = parameter - parameters_.begin(),
+             statistics = statistic - statistics_.begin();
+  for (index_t id = first; id <= last; ++id) {
     node n = nodes_[static_cast<std::size_t>(id)];
-    for (const index_t read : {n.first, n.second}) {
-      require(read < 0 || read >= from, "zo::nn::network: value ", id, " is made of value ", read,
-              ", so a part that has it cannot begin at value ", from);
+    for (index_t* const read : {&n.first, &n.second}) {
+      require(*read < 0 || *read == input || *read >= first, "zo::nn::network: value ", id,
+              " is made of value ", *read, ", which a part from value ", first, " on of input ",
+              input, " does not have");
+      *read = *read == input ? 0 : moved(*read, first - 1);
     }
-    for (index_t* const value : {&n.first, &n.second}) *value = moved(*value, from);
     for (index_t* const number : {&n.weight, &n.bias}) *number = moved(*number, parameters);
-    for (index_t* const sum : {&n.running_mean, &n.running_var}) *sum = moved(*sum, sums);
-    for (auto v = first; v != parameters_.end(); ++v) {
+    for (index_t* const sum : {&n.running_mean, &n.running_var}) *sum = moved(*sum, statistics);
+    for (auto v = parameter; v != parameters_.end(); ++v) {
       if (v->node == id) found.net.add_parameter(v->name, v->dims);
     }
-    for (auto v = first_sum; v != statistics_.end(); ++v) {
+    for (auto v = statistic; v != statistics_.end(); ++v) {
       if (v->node == id) found.net.add_statistic(v->name, v->size);
     }
     if (!n.name.empty()) found.net.names_.insert(n.name);

@@ -34,6 +34,18 @@ nn::network stages() {
   return net;
 }
 
+// Norms at the input, behind a ReLU, twice read and added to itself; and a value that nobody reads.
+nn::network norms() {
+  nn::network net({3, 5, 4});
+  index_t x = net.convolution(net.relu(net.batch_norm(0, "first")), "a", {.channels = 4});
+  x = net.batch_norm(net.average_pool(net.relu(x), {.stride = 1}), "behind");
+  x = net.add(net.batch_norm(x, "twice"), x);
+  net.batch_norm(x, "unread");
+  x = net.add(x, x);
+  net.linear(net.global_average_pool(x), "last", 3);
+  return net;
+}
+
 struct answer {
   by_block_result result;
   std::vector<double> gradient;
@@ -57,6 +69,7 @@ std::vector<trial> trials() {
   all.emplace_back(nn::adjustable_cnn({2, 24, 16}, 4, 3), 18, nn::norm_mode::train);
   all.emplace_back(blocks(), 6, nn::norm_mode::train);
   all.emplace_back(stages(), 5, nn::norm_mode::train);
+  all.emplace_back(norms(), 4, nn::norm_mode::train);
   return all;
 }
 
@@ -77,24 +90,30 @@ TEST(by_block, more_threads_give_the_same_bits) {
   for (const trial& t : trials()) EXPECT_EQ(ask(t, 3).gradient, ask(t, 1).gradient);
 }
 
-TEST(by_block, a_network_is_cut_after_its_stages_and_blocks) {
+TEST(by_block, a_network_is_cut_at_its_products_and_sums) {
   const auto names = [](const nn::network& net) {
-    std::vector<std::string> found;
-    for (const index_t cut : deepzero::cuts_of(net)) {
-      found.emplace_back(nn::traits_of(net.nodes()[static_cast<std::size_t>(cut)].what).name);
+    std::string found;
+    for (const deepzero::block_range& of : deepzero::blocks_of(net)) {
+      for (index_t id = of.first; id <= of.last; ++id) {
+        const nn::node& n = net.nodes()[static_cast<std::size_t>(id)];
+        EXPECT_EQ(n.first, id == of.first ? of.input : id - 1);
+        found += std::string(id == of.first ? found.empty() ? "" : " | " : " ") +
+                 nn::traits_of(n.what).name;
+      }
     }
     return found;
   };
-  const std::string product = nn::traits_of(nn::operation::convolution).name,
-                    relu = nn::traits_of(nn::operation::relu).name,
-                    max = nn::traits_of(nn::operation::max_pool).name,
-                    average = nn::traits_of(nn::operation::average_pool).name;
   EXPECT_EQ(names(nn::adjustable_cnn({3, 32, 32}, 4, 2)),
-            (std::vector{product, max, product, max}));
-  EXPECT_EQ(names(blocks()), (std::vector{product, relu, relu, relu}));
-  EXPECT_EQ(names(stages()), (std::vector{product, max, product, average, product, relu}));
-  EXPECT_EQ(names(nn::mlp({3, 5, 2})), (std::vector<std::string>{"linear", relu}));
-  EXPECT_TRUE(names(nn::mlp({3, 2})).empty());
+            "convolution | batch_norm relu max_pool | convolution | batch_norm relu max_pool | "
+            "global_average_pool linear");
+  EXPECT_EQ(names(blocks()),
+            "convolution | batch_norm relu | convolution | batch_norm relu | convolution | "
+            "batch_norm | subsample | relu | convolution | batch_norm | relu | "
+            "global_average_pool linear");
+  EXPECT_EQ(names(nn::mlp({3, 5, 2})), "linear | relu | linear");
+  nn::network net({3, 4, 4});
+  net.relu(net.batch_norm(net.relu(net.input()), "n"));
+  EXPECT_EQ(names(net), "relu batch_norm relu");
 }
 
 TEST(by_block, queries_are_those_made) {

@@ -83,7 +83,7 @@ TEST(nn_network, a_part_is_a_stretch_of_values_and_parameters) {
   const nn::network net = testing_nn::mixture();
   const auto node_of = [&](const char* name) { return net.parameter(name).node; };
   const index_t from = node_of("an.weight"), to = node_of("bn.weight");
-  const nn::network_part part = net.part(from, to);
+  const nn::network_part part = net.part(from, from + 1, to);
   EXPECT_EQ(part.first_parameter, net.parameter("p.weight").offset);
   EXPECT_EQ(part.first_statistic, 8);  // after those of an
   EXPECT_EQ(part.net.nodes().front().out, net.nodes()[static_cast<std::size_t>(from)].out);
@@ -105,22 +105,24 @@ TEST(nn_network, a_part_is_a_stretch_of_values_and_parameters) {
 
   // All of it, and a part of a part.
   const auto last = static_cast<index_t>(net.nodes().size()) - 1;
-  EXPECT_EQ(net.part(0, last).net.parameter_count(), net.parameter_count());
-  EXPECT_EQ(part.net.part(0, 1).net.nodes().size(), 2);
-  EXPECT_EQ(net.part(last - 1, last).first_statistic, net.statistic_count());
+  EXPECT_EQ(net.part(0, 1, last).net.parameter_count(), net.parameter_count());
+  EXPECT_EQ(part.net.part(0, 1, 1).net.nodes().size(), 2);
+  EXPECT_EQ(net.part(last - 1, last, last).first_statistic, net.statistic_count());
 }
 
 TEST(nn_network, parts_that_cannot_be_are_named) {
   const nn::network net = testing_nn::mixture();
-  const auto says = [&](const char* sentence, index_t from, index_t to) {
-    EXPECT_TRUE(contains(complaint([&] { net.part(from, to); }), sentence))
-        << complaint([&] { net.part(from, to); });
+  const auto says = [&](const char* sentence, index_t input, index_t first, index_t last) {
+    const std::string text = complaint([&] { net.part(input, first, last); });
+    EXPECT_TRUE(contains(text, sentence)) << text;
   };
-  says("a part goes from a value to a later one of 0 … 12, got 3 and 3", 3, 3);
-  says("got -1 and 3", -1, 3);
-  says("got 0 and 13", 0, 13);
+  says("come after its input, of 0 … 12, got values 3 to 4 of input 3", 3, 3, 4);
+  says("got values 4 to 3 of input 2", 2, 4, 3);
+  says("of input -1", -1, 1, 2);
+  says("got values 1 to 13", 0, 1, 13);
   // b reads the ReLU, value 3, as the shortcut before it does.
-  says("value 5 is made of value 3, so a part that has it cannot begin at value 4", 4, 7);
+  EXPECT_EQ(net.part(3, 5, 6).net.nodes().size(), 3);
+  says("value 5 is made of value 3, which a part from value 5 on of input 4", 4, 5, 6);
 }
 
 // No machine holds these; their sizes are never multiplied into nonsense, and nothing runs for

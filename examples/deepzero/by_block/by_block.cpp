@@ -33,46 +33,76 @@ auto stretch_of(V& all, index_t first, index_t count) {
 
 }  // namespace
 
-std::vector<index_t> cuts_of(const network& net) {
-  const auto& nodes = net.nodes();
-  const auto size_of = [&](index_t id) { return nodes[at(id)].out.size(); };
-  // The earliest value that this one or a later one reads.
-  std::vector<index_t> earliest(nodes.size() + 1, static_cast<index_t>(nodes.size()));
-  for (std::size_t id = nodes.size(); id-- > 1;) {
-    const node& n = nodes[id];
-    earliest[id] = std::min(earliest[id + 1], n.second < 0 ? n.first : std::min(n.first, n.second));
-  }
-  std::vector<index_t> cuts;
-  index_t smallest = 0;  // since the last product
-  bool spread = true;    // still by position: behind a mean over the image no inputs are apart
-  const auto last = static_cast<index_t>(nodes.size()) - 1;
-  for (index_t id = 1; id <= last; ++id) {
-    const operation what = nodes[at(id)].what;
-    if (mixes(what)) {
-      if (smallest > 0) cuts.push_back(smallest);
-      smallest = 0;
-      spread = true;
+namespace {
+
+// How often each value is read.
+std::vector<int> readers_of(const network& net) {
+  std::vector<int> readers(net.nodes().size(), 0);
+  for (const node& n : net.nodes()) {
+    for (const index_t read : {n.first, n.second}) {
+      if (read >= 0) ++readers[at(read)];
     }
-    if (what == operation::global_average_pool) spread = false;
-    if (id == last || !spread || earliest[at(id + 1)] < id) continue;
+  }
+  return readers;
+}
+
+// Values in a row of which each is made of the one before and of nothing else, cut into blocks.
+void add_blocks(const network& net, index_t first, index_t last, std::vector<block_range>& all) {
+  const auto& nodes = net.nodes();
+  const auto add = [&](index_t end) {
+    all.push_back({nodes[at(first)].first, first, end});
+    first = end + 1;
+  };
+  index_t smallest = -1;  // since the last block
+  bool spread = true;     // still by position: behind a mean over the image no inputs are apart
+  for (index_t id = first; id <= last; ++id) {
+    const operation what = nodes[at(id)].what;
+    spread = spread && what != operation::global_average_pool;
     if (mixes(what)) {
-      cuts.push_back(id);
-    } else if (!cuts.empty() && (smallest == 0 || size_of(id) <= size_of(smallest))) {
+      if (smallest >= 0) add(smallest);
+      add(id);
+      smallest = -1;
+      spread = true;
+    } else if (spread &&
+               (smallest < 0 || nodes[at(id)].out.size() <= nodes[at(smallest)].out.size())) {
       smallest = id;
     }
   }
-  return cuts;
+  if (first <= last) add(last);
+}
+
+}  // namespace
+
+std::vector<block_range> blocks_of(const network& net) {
+  const auto& nodes = net.nodes();
+  const std::vector<int> readers = readers_of(net);
+  std::vector<block_range> all;
+  const auto count = static_cast<index_t>(nodes.size());
+  for (index_t first = 1; first < count;) {
+    index_t last = first;
+    if (nodes[at(first)].what != operation::add) {
+      while (last + 1 < count && nodes[at(last + 1)].what != operation::add &&
+             nodes[at(last + 1)].first == last && readers[at(last)] == 1) {
+        ++last;
+      }
+      add_blocks(net, first, last, all);
+    }
+    first = last + 1;
+  }
+  return all;
 }
 
 // A block, what is kept of it, and questions about its inputs.
 template <class T>
 class block_estimator<T>::block {
  public:
-  block(const network& net, index_t from, index_t to)
-      : part_(net.part(from, to)), statistics_(at(part_.net.statistic_count())), from_(from) {
+  block(const network& net, const block_range& of)
+      : part_(net.part(of.input, of.first, of.last)),
+        statistics_(at(part_.net.statistic_count())),
+        range_(of) {
     objective_ = std::make_unique<block_objective<T>>(
         part_.net, [this](zo::sample_id) { return *batch_; }, std::span<const T>(statistics_));
-    if (from == 0) return;
+    if (of.input == 0) return;
     targets_.push_back({-1, reach_of(part_.net)});
     for (index_t id = 1; id < static_cast<index_t>(part_.net.nodes().size()); ++id) {
       const node& n = part_.net.nodes()[at(id)];
@@ -80,7 +110,7 @@ class block_estimator<T>::block {
       if (n.first == 0) {
         norms_of_input_.push_back(id);
       } else {
-        const network up_to = part_.net.part(0, n.first).net;
+        const network up_to = part_.net.part(0, 1, n.first).net;
         targets_.push_back({id, reach_of(up_to), forward_pass<T>(up_to)});
       }
     }
@@ -90,7 +120,7 @@ class block_estimator<T>::block {
     }
   }
 
-  index_t from() const { return from_; }
+  const block_range& range() const { return range_; }
   index_t first_parameter() const { return part_.first_parameter; }
   index_t parameter_count() const { return part_.net.parameter_count(); }
   index_t multiplications() const {
@@ -143,7 +173,7 @@ class block_estimator<T>::block {
 
   network_part part_;
   std::vector<T> statistics_;
-  index_t from_;
+  block_range range_;
   std::unique_ptr<block_objective<T>> objective_;
   std::optional<minibatch<T, paired_outputs<T>>> batch_;
   std::span<const T> parameters_;
@@ -285,13 +315,7 @@ std::vector<T> block_estimator<T>::block::ask_inputs(int threads, T step,
 
 template <class T>
 block_estimator<T>::block_estimator(const network& net) : pass_(net) {
-  std::vector<index_t> ends = cuts_of(net);
-  ends.push_back(static_cast<index_t>(net.nodes().size()) - 1);
-  index_t from = 0;
-  for (const index_t to : ends) {
-    blocks_.push_back(std::make_unique<block>(net, from, to));
-    from = to;
-  }
+  for (const block_range& of : blocks_of(net)) blocks_.push_back(std::make_unique<block>(net, of));
 }
 template <class T>
 block_estimator<T>::~block_estimator() = default;
@@ -359,21 +383,44 @@ by_block_result block_estimator<T>::estimate(int threads, const minibatch<T>& ba
   const auto whole = static_cast<double>(pass_.net().multiplications());
   result.ok = std::isfinite(result.value);
   if (!result.ok) return result;
-  std::vector<T> cotangent = cotangent_of<T>(loss, outputs, options.smoothing);
-  result.queries = 1 + 2 * outputs;
-  for (auto b = blocks_.rbegin(); b != blocks_.rend(); ++b) {
-    block& own = **b;
-    const auto weights =
-        own.ask_weights(own.from() == 0 ? inputs : pass_.value(own.from()), batch.count,
-                        std::move(cotangent), parameters, statistics, gradient, calls);
-    result.queries += weights.queries;
-    result.ok = result.ok && weights.ok;
-    if (own.from() != 0 && result.ok) {
-      cotangent = own.ask_inputs(threads, step, calls, result.queries);
+  const auto& nodes = pass_.net().nodes();
+  std::vector<std::vector<T>> cotangents(nodes.size());  // of each value, samples x numbers
+  const auto add_to = [&](index_t value, std::vector<T> more) {
+    std::vector<T>& sum = cotangents[at(value)];
+    if (sum.empty()) {
+      sum = std::move(more);
+    } else {
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
     }
-    result.multiplications += own.multiplications();
-    result.passes += static_cast<double>(own.multiplications_of_passes()) / whole;
-    if (!result.ok) return result;
+  };
+  cotangents.back() = cotangent_of<T>(loss, outputs, options.smoothing);
+  result.queries = 1 + 2 * outputs;
+  std::ranges::fill(gradient, T(0));
+  auto own = blocks_.rbegin();
+  for (index_t id = static_cast<index_t>(nodes.size()) - 1; id > 0; --id) {
+    const node& n = nodes[at(id)];
+    const bool ends = own != blocks_.rend() && (*own)->range().last == id;
+    if (cotangents[at(id)].empty()) {  // inside of a block, or nobody reads it
+      if (ends) ++own;
+    } else if (n.what == operation::add) {
+      for (const index_t read : {n.first, n.second}) {
+        if (read != 0) add_to(read, cotangents[at(id)]);
+      }
+    } else if (ends) {
+      block& asked = **own++;
+      const index_t input = asked.range().input;
+      const auto weights =
+          asked.ask_weights(input == 0 ? inputs : pass_.value(input), batch.count,
+                            std::move(cotangents[at(id)]), parameters, statistics, gradient, calls);
+      result.queries += weights.queries;
+      result.ok = result.ok && weights.ok;
+      if (input != 0 && result.ok) {
+        add_to(input, asked.ask_inputs(threads, step, calls, result.queries));
+      }
+      result.multiplications += asked.multiplications();
+      result.passes += static_cast<double>(asked.multiplications_of_passes()) / whole;
+      if (!result.ok) return result;
+    }
   }
   return result;
 }

@@ -47,10 +47,17 @@ struct by_block_options {
   double dither = 1e-3;
 };
 
-/// The values at which a network is cut, of those that everything goes through: the outputs of
-/// layers with products, and the smallest value between them and the next one, or the mean over the
-/// image.
-std::vector<zo::index_t> cuts_of(const zo::nn::network& net);
+/// A block: values first … last, of which the first is made of `input` and each other one of the
+/// one before.
+struct block_range {
+  zo::index_t input = 0, first = 1, last = 1;
+  bool operator==(const block_range&) const = default;
+};
+
+/// The blocks of a network, in their order; its sums are in none. A block ends behind each layer
+/// with products, at the smallest value between two of them (or before the mean over the image),
+/// and at values that several others, or a sum, read.
+std::vector<block_range> blocks_of(const zo::nn::network& net);
 
 template <class T>
 using block_objective = zo::nn::objective<T, zo::nn::paired_outputs<T>>;

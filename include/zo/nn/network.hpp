@@ -141,9 +141,9 @@ class network {
   /// The parameter that holds coordinate i of the flat vector.
   const view& parameter_of(index_t coordinate) const;
 
-  /// Values after `from` up to `to`, as a network of which value `from` is the input. Throws
-  /// std::invalid_argument where one of them is made of an earlier value than `from`, naming it.
-  network_part part(index_t from, index_t to) const;
+  /// Values first … last, as a network of which `input`, an earlier value, is the input. Throws
+  /// std::invalid_argument where one of them is made of any other earlier value, naming both.
+  network_part part(index_t input, index_t first, index_t last) const;
 
  private:
   index_t append(node added);

@@ -31,10 +31,6 @@ auto stretch_of(V& all, index_t first, index_t count) {
   return std::span(all).subspan(at(first), at(count));
 }
 
-}  // namespace
-
-namespace {
-
 // How often each value is read.
 std::vector<int> readers_of(const network& net) {
   std::vector<int> readers(net.nodes().size(), 0);

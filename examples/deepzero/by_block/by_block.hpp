@@ -1,11 +1,12 @@
-// The gradient of a network by coordinates, block by block: a network is cut where everything goes
-// through one value, and each block is asked by itself, the last one first.
+// The gradient of a network by coordinates, block by block: a network is cut behind its layers with
+// products and at its sums, and each block is asked by itself, the last one first.
 //
 // Asked about the loss, a weight costs what all later layers cost. Here a later block has said
 // already what each of its inputs is worth, the cotangent: so a question ends at the end of its own
 // block, where the change of the outputs is paired with their cotangent. Weights are asked by
-// zo::cge, and then the inputs of the block, which are the outputs of the one before. Every number
-// is asked, so nothing is random and no error grows from block to block but that of the steps.
+// zo::cge, and then the inputs of the block, which are the outputs of one before. A sum passes its
+// cotangent on to both its parts. Every number is asked, so nothing is random and no error grows
+// from block to block but that of the steps.
 //
 // An input is moved in all samples at once, because batch norms keep the statistics of the batch;
 // and every number far enough from it in the same channel is moved along, because they reach
@@ -16,8 +17,8 @@
 //
 // Access: values between blocks, which it reads and sets; the outputs of a block for inputs and
 // weights of its choice; of the layers, which numbers an output can depend on, and what a batch
-// norm takes the mean and variance of. No layer is differentiated. Source: one cut after the other,
-// as here, or by halves: HZO, arXiv 2602.10607.
+// norm takes the mean and variance of. No layer is differentiated. Source:
+// cotangents of middle values by queries, there by halves of the depth: HZO, arXiv 2602.10607.
 #pragma once
 
 #include <functional>
@@ -94,9 +95,9 @@ class block_estimator {
   ~block_estimator();
 
   /// Writes the gradient of the mean loss of the batch, at the parameters and the dithered inputs.
-  /// The same bits for any number of threads, and however the answers are shared. Cost:
-  /// 1 + d queries and one a block that has weights, two for each output, and one for each channel,
-  /// row and column of the period at every cut.
+  /// The same bits for any number of threads, and however the answers are shared. Cost in
+  /// queries: 1, 2 an output, d and 1 for each block with weights, and for the inputs of each block
+  /// one for each channel, row and column of the period.
   by_block_result operator()(const zo::execution_policy auto& on, const zo::nn::minibatch<T>& batch,
                              std::span<const T> parameters, std::span<const T> statistics,
                              const by_block_options& options, std::span<T> gradient,

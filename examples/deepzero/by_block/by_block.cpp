@@ -117,7 +117,6 @@ class block_estimator<T>::block {
   }
 
   const block_range& range() const { return range_; }
-  index_t first_parameter() const { return part_.first_parameter; }
   index_t parameter_count() const { return part_.net.parameter_count(); }
   index_t multiplications() const {
     index_t sum = objective_->multiplications();

@@ -52,7 +52,6 @@ struct by_block_options {
 /// one before.
 struct block_range {
   zo::index_t input = 0, first = 1, last = 1;
-  bool operator==(const block_range&) const = default;
 };
 
 /// The blocks of a network, in their order; its sums are in none. A block ends behind each layer

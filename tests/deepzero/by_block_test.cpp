@@ -46,6 +46,16 @@ nn::network norms() {
   return net;
 }
 
+// Layers of sequences, without their tokens.
+nn::network sequence() {
+  nn::network net({4, 6, 1});
+  index_t x = net.positions(net.position_wise(0, "in", 6), "places");
+  x = net.attention(net.position_wise(x, "three", 12), {.heads = 2});
+  x = net.gelu(net.position_wise(net.layer_norm(x, "norm"), "out", 5));
+  net.linear(net.global_average_pool(x), "last", 3);
+  return net;
+}
+
 struct answer {
   by_block_result result;
   std::vector<double> gradient;
@@ -70,6 +80,7 @@ std::vector<trial> trials() {
   all.emplace_back(blocks(), 6, nn::norm_mode::train);
   all.emplace_back(stages(), 5, nn::norm_mode::train);
   all.emplace_back(norms(), 4, nn::norm_mode::train);
+  all.emplace_back(sequence(), 4, nn::norm_mode::train);
   return all;
 }
 

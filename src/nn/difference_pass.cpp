@@ -242,19 +242,18 @@ template <class T>
 void difference_pass<T>::state::add_products(const lane_change<T>& found, index_t group,
                                              const window& where, double* sums) const {
   const shape& s = net_->output();
+  const bool single = found.how == extent::channel;
   const index_t channels = found.channels(s.channels);
-  for (index_t y = where.top; y < where.bottom; ++y) {
-    T of_row[lanes] = {};
-    for (index_t x = where.left; x < where.right; ++x) {
-      const index_t position = group * s.area() + y * s.width + x;
-      const T* const d = found.data + position * channels * lanes;
-      const T* const c = base_->cotangent.data() + (position * s.channels + found.offset()) * lanes;
-      for (index_t k = 0; k < channels; ++k) {
-        for (index_t b = 0; b < lanes; ++b) of_row[b] += d[k * lanes + b] * c[k * lanes + b];
-      }
-    }
-    for (index_t b = 0; b < lanes; ++b) sums[b] += static_cast<double>(of_row[b]);
-  }
+  const index_t first = single ? found.channel * detail::groups_of(base_->base.samples) : 0;
+  const index_t begin = where.top * s.width + where.left;
+  const auto from = [&](const T* data, index_t plane) {
+    const index_t before = (plane * s.area() + begin) * channels * lanes;
+    return detail::plane_rows<T>{data + before, channels, s.width * channels};
+  };
+  const auto& cotangent = single ? base_->cotangent_planes : base_->cotangent;
+  detail::best_loops<T>().pair({where.bottom - where.top, where.right - where.left, channels,
+                                from(found.data, group), from(cotangent.data(), first + group),
+                                sums});
 }
 
 template <class T>

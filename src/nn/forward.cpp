@@ -66,6 +66,7 @@ void forward_pass<T>::run_with(int threads, std::span<const T> parameters,
   v.has_run = false;
   v.differences.reset();
   v.cotangent.clear();
+  v.base.planes.clear();
   ++v.runs;
   v.make_room(count);
   v.base.samples = count;

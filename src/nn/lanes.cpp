@@ -186,35 +186,57 @@ const loops<T>& best_loops() {
   return best;
 }
 
-template <class T>
-void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
+namespace {
+
+// body(lane row, numbers of its samples, positions, samples), so many positions of a channel at a
+// time that a sample's numbers fill whole lines of cache.
+template <class Lanes, class Rows, class Body>
+void each_block(const shape& s, index_t count, Lanes* in_lanes, Rows* rows, const Body& body) {
+  constexpr index_t together = 16;
   for (index_t g = 0; g < groups_of(count); ++g) {
-    T* const group = in_lanes + g * s.size() * lanes;
-    const T* const first = rows + g * lanes * s.size();
+    Lanes* const group = in_lanes + g * s.size() * lanes;
+    Rows* const first = rows + g * lanes * s.size();
     const index_t samples = std::min(lanes, count - g * lanes);
-    for (index_t c = 0; c < s.channels; ++c) {
-      for (index_t p = 0; p < s.area(); ++p) {
-        T* const row = group + (p * s.channels + c) * lanes;
-        const T* const from = first + c * s.area() + p;
-        for (index_t k = 0; k < samples; ++k) row[k] = from[k * s.size()];
-        for (index_t k = samples; k < lanes; ++k) row[k] = T(0);
+    for (index_t p = 0; p < s.area(); p += together) {
+      const index_t positions = std::min(together, s.area() - p);
+      for (index_t c = 0; c < s.channels; ++c) {
+        body(group + (p * s.channels + c) * lanes, first + c * s.area() + p, positions, samples);
       }
     }
   }
 }
 
+}  // namespace
+
+template <class T>
+void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes) {
+  const index_t step = s.channels * lanes, size = s.size();
+  each_block(s, count, in_lanes, rows,
+             [&](T* to, const T* from, index_t positions, index_t samples) {
+               for (index_t p = 0; p < positions; ++p) {
+                 for (index_t k = 0; k < samples; ++k) to[p * step + k] = from[k * size + p];
+                 for (index_t k = samples; k < lanes; ++k) to[p * step + k] = T(0);
+               }
+             });
+}
+
 template <class T>
 void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows) {
-  for (index_t g = 0; g < groups_of(count); ++g) {
-    const T* const group = in_lanes + g * s.size() * lanes;
-    T* const first = rows + g * lanes * s.size();
-    const index_t samples = std::min(lanes, count - g * lanes);
-    for (index_t c = 0; c < s.channels; ++c) {
-      for (index_t p = 0; p < s.area(); ++p) {
-        const T* const row = group + (p * s.channels + c) * lanes;
-        T* const to = first + c * s.area() + p;
-        for (index_t k = 0; k < samples; ++k) to[k * s.size()] = row[k];
-      }
+  const index_t step = s.channels * lanes, size = s.size();
+  each_block(s, count, in_lanes, rows,
+             [&](const T* from, T* to, index_t positions, index_t samples) {
+               for (index_t k = 0; k < samples; ++k) {
+                 for (index_t p = 0; p < positions; ++p) to[k * size + p] = from[p * step + k];
+               }
+             });
+}
+
+template <class T>
+void to_planes(const shape& s, index_t groups, const T* in_lanes, T* planes) {
+  const index_t rows = groups * s.area();
+  for (index_t c = 0; c < s.channels; ++c) {
+    for (index_t p = 0; p < rows; ++p) {
+      std::copy_n(in_lanes + (p * s.channels + c) * lanes, lanes, planes + (c * rows + p) * lanes);
     }
   }
 }
@@ -320,6 +342,8 @@ template void to_lanes(const shape&, index_t, const float*, float*);
 template void to_lanes(const shape&, index_t, const double*, double*);
 template void from_lanes(const shape&, index_t, const float*, float*);
 template void from_lanes(const shape&, index_t, const double*, double*);
+template void to_planes(const shape&, index_t, const float*, float*);
+template void to_planes(const shape&, index_t, const double*, double*);
 template void pack_tiles(const node&, const float*, lane_vector<float>&);
 template void pack_tiles(const node&, const double*, lane_vector<double>&);
 template void pack_weights(const node&, const float*, lane_vector<float>&);

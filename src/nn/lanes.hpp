@@ -31,6 +31,9 @@ template <class T>
 void to_lanes(const shape& s, index_t count, const T* rows, T* in_lanes);
 template <class T>
 void from_lanes(const shape& s, index_t count, const T* in_lanes, T* rows);
+/// Lane rows to planes of one channel each: [channel][group][position].
+template <class T>
+void to_planes(const shape& s, index_t groups, const T* in_lanes, T* planes);
 
 // Memory by whole vectors; large arrays by large pages where the system has them.
 void* allocate_lanes(std::size_t bytes);
@@ -219,6 +222,33 @@ struct max_difference_loop {
   T* out;  // dense
 };
 
+/// Positions of one channel, in rows. Distances are in lane rows.
+template <class T>
+struct plane_rows {
+  const T* data = nullptr;
+  index_t step = 0;  // from one position of a row to the next
+  index_t next = 0;  // from one row to the next
+};
+
+/// out = factor x from.
+template <class T>
+struct scale_loop {
+  index_t rows, positions;  // of each row
+  plane_rows<T> from;
+  T factor;
+  T* out;
+  index_t out_next;  // lane rows from one row to the next
+};
+
+/// Sums of d times c, of `channels` that lie beside each other: a row of positions in T, the rows
+/// in double.
+template <class T>
+struct pair_loop {
+  index_t rows, positions, channels;
+  plane_rows<T> d, c;
+  double* sums;  // [lane], added to
+};
+
 template <class T>
 struct loops {
   void (*convolve)(const convolution_loop<T>&);
@@ -227,6 +257,8 @@ struct loops {
   void (*norm)(const norm_loop<T>&);
   void (*norm_difference)(const norm_difference_loop<T>&);
   void (*max_difference)(const max_difference_loop<T>&);
+  void (*scale)(const scale_loop<T>&);
+  void (*pair)(const pair_loop<T>&);
 };
 
 /// Those of values in bfloat16. Products of pairs are summed in float.

@@ -435,9 +435,43 @@ void max_difference(const max_difference_loop<T>& parameters) {
 }
 
 template <class T>
+void scale(const scale_loop<T>& parameters) {
+  const scale_loop<T> p = parameters;
+  for (index_t y = 0; y < p.rows; ++y) {
+    const T* from = p.from.data + y * p.from.next * lanes;
+    T* out = p.out + y * p.out_next * lanes;
+    for (index_t x = 0; x < p.positions; ++x, from += p.from.step * lanes, out += lanes) {
+      for (index_t k = 0; k < lanes; k += width_of<T>) store(out + k, load(from + k) * p.factor);
+    }
+  }
+}
+
+template <class T>
+void pair(const pair_loop<T>& parameters) {
+  const pair_loop<T> p = parameters;
+  constexpr int parts = lanes / width_of<T>;
+  for (index_t y = 0; y < p.rows; ++y) {
+    const T* d = p.d.data + y * p.d.next * lanes;
+    const T* c = p.c.data + y * p.c.next * lanes;
+    vec<T> sum[parts]{};
+    for (index_t x = 0; x < p.positions; ++x) {
+      for (index_t channel = 0; channel < p.channels; ++channel) {
+        unrolled<parts>([&](int k) {
+          const index_t at = channel * lanes + k * width_of<T>;
+          sum[k] += load(d + at) * load(c + at);
+        });
+      }
+      d += p.d.step * lanes;
+      c += p.c.step * lanes;
+    }
+    unrolled<parts>([&](int k) { add_to<T>(p.sums + k * width_of<T>, sum[k]); });
+  }
+}
+
+template <class T>
 loops<T> all_loops() {
-  return {&convolve<T>, &convolve_tiles<T>,  &norm_sums<T>,
-          &norm<T>,     &norm_difference<T>, &max_difference<T>};
+  return {&convolve<T>,        &convolve_tiles<T>, &norm_sums<T>, &norm<T>,
+          &norm_difference<T>, &max_difference<T>, &scale<T>,     &pair<T>};
 }
 
 }  // namespace

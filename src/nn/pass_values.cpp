@@ -46,6 +46,7 @@ pass_values<T>::pass_values(const pass_values& other)
       has_run(other.has_run),
       differences(other.differences),
       cotangent(other.cotangent),
+      cotangent_planes(other.cotangent_planes),
       runs(other.runs) {
   for (const auto& one : other.layers) layers.push_back(one->copy());
 }
@@ -112,6 +113,16 @@ void pass_values<T>::pair_with(std::span<const T> rows) {
           s.size(), " outputs need a cotangent of ", wanted, " numbers, got ", rows.size());
   fit(cotangent, groups_of(base.samples) * s.size() * lanes);
   to_lanes(s, base.samples, rows.data(), cotangent.data());
+  const auto keep = [&](const shape& of, const lane_vector<T>& from, lane_vector<T>& planes) {
+    fit(planes, static_cast<index_t>(from.size()));
+    to_planes(of, groups_of(base.samples), from.data(), planes.data());
+  };
+  keep(s, cotangent, cotangent_planes);
+  base.planes.resize(base.values.size());
+  for (const node& n : net().nodes()) {
+    if (n.what != operation::convolution) continue;
+    keep(n.in, base.values[at(n.first)], base.planes[at(n.first)]);
+  }
 }
 
 template <class T>

@@ -36,8 +36,9 @@ struct pass_values {
   std::vector<T> outputs{};
   bool has_run = false;
   std::optional<products> differences{};  // that weights are kept for
-  lane_vector<T> cotangent{};             // of the outputs; empty: none since the last run
-  std::uint64_t runs = 0;                 // by which differences know their pass
+  // Of the outputs, as lane rows and as planes; empty: none since the last run.
+  lane_vector<T> cotangent{}, cotangent_planes{};
+  std::uint64_t runs = 0;  // by which differences know their pass
 };
 
 }  // namespace zo::nn::detail

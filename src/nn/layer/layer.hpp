@@ -25,10 +25,22 @@ struct batch {
   norm_mode mode = norm_mode::train;
   std::vector<T> parameters{};
   std::vector<lane_vector<T>> values{};
+  // Channel by channel, of values whose channels are asked for one by one; else empty.
+  std::vector<lane_vector<T>> planes{};
 
   const node& at(index_t id) const { return net->nodes()[static_cast<std::size_t>(id)]; }
   const T* data(index_t id) const { return values[static_cast<std::size_t>(id)].data(); }
   T* data(index_t id) { return values[static_cast<std::size_t>(id)].data(); }
+  /// A channel of a group, from its first position on.
+  plane_rows<T> channel(index_t id, index_t channel, index_t group) const {
+    const shape& s = at(id).out;
+    const auto place = static_cast<std::size_t>(id);
+    if (place < planes.size() && !planes[place].empty()) {
+      const index_t before = channel * groups_of(samples) + group;
+      return {planes[place].data() + before * s.area() * lanes, 1, s.width};
+    }
+    return {data(id) + (group * s.size() + channel) * lanes, s.channels, s.width * s.channels};
+  }
   std::span<const T> parameter(index_t number) const {
     if (number < 0) return {};
     const view& v = net->parameters()[static_cast<std::size_t>(number)];

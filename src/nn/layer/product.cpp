@@ -98,30 +98,36 @@ void product<T>::start(const batch<T>& base, const view& parameter, index_t elem
   }
   const index_t per_channel = parameter.per_channel(), taps = per_channel / n.in.channels;
   const index_t within = element % per_channel;
+  // Outputs [first, end) of a row or column see this tap inside the image; the others its padding.
+  struct stretch {
+    index_t first, end, from;
+  };
+  const auto inside = [&](index_t tap, index_t out_size, index_t in_size) -> stretch {
+    const index_t shift = n.padding - tap;
+    const index_t first = std::max<index_t>(0, (shift + n.stride - 1) / n.stride);
+    const index_t last = in_size - 1 + shift;  // in steps of the input
+    const index_t end = last < 0 ? 0 : std::min(out_size, last / n.stride + 1);
+    return {first, std::max(first, end), first * n.stride - shift};
+  };
+  const bool flat = n.what == operation::linear;
+  const stretch all{0, 1, within % taps};
+  const stretch rows =
+      flat ? stretch{0, 1, 0} : inside(within % taps / n.kernel, n.out.height, n.in.height);
+  const stretch columns = flat ? all : inside(within % n.kernel, n.out.width, n.in.width);
+  const bool whole = rows.first == 0 && rows.end == n.out.height && columns.first == 0 &&
+                     columns.end == n.out.width;
   for (index_t g = 0; g < groups; ++g) {
     T* const to = out.data + g * area * lanes;
-    const T* const from = base.data(n.first) + (g * n.in.size() + within / taps) * lanes;
-    const auto write = [&](index_t position, index_t in) {
-      const T* const row = from + in * n.in.channels * lanes;
-      for (index_t k = 0; k < lanes; ++k) to[position * lanes + k] = step * row[k];
-    };
-    if (n.what == operation::linear) {
-      write(0, within % taps);
-      continue;
-    }
-    const index_t kx = within % n.kernel, ky = within % taps / n.kernel;
-    for (index_t y = 0, position = 0; y < n.out.height; ++y) {
-      const index_t row = y * n.stride + ky - n.padding;
-      const bool row_inside = row >= 0 && row < n.in.height;
-      for (index_t x = 0; x < n.out.width; ++x, ++position) {
-        const index_t column = x * n.stride + kx - n.padding;
-        if (row_inside && column >= 0 && column < n.in.width) {
-          write(position, row * n.in.width + column);
-        } else {
-          std::fill_n(to + position * lanes, lanes, T(0));
-        }
-      }
-    }
+    if (!whole) std::fill_n(to, area * lanes, T(0));
+    if (rows.first == rows.end || columns.first == columns.end) continue;
+    const plane_rows<T> from = base.channel(n.first, within / taps, g);
+    const T* const corner = from.data + (rows.from * from.next + columns.from * from.step) * lanes;
+    best_loops<T>().scale({rows.end - rows.first,
+                           columns.end - columns.first,
+                           {corner, from.step * n.stride, from.next * n.stride},
+                           step,
+                           to + (rows.first * n.out.width + columns.first) * lanes,
+                           n.out.width});
   }
 }
 

@@ -74,7 +74,7 @@ void pass_values<T>::make_room(index_t count) {
   }
   if (groups_of(count) == groups_of(base.samples)) return;
   for (lane_vector<T>& v : base.values) v = lane_vector<T>();
-  sums.numbers = std::vector<double>();  // an empty list would keep the memory
+  sums.numbers = lane_vector<double>();  // an empty list would keep the memory
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "nn/layer/list.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 #include "zo/nn/layer/relu.hpp"
 
 namespace zo::nn {
@@ -33,7 +33,7 @@ class add final : public copied_layer<T, add<T>> {
 
   void run(batch<T>& of, const pass_call<T>& call) override {
     const index_t numbers = node_.out.size() * lanes;
-    auto one = [&](index_t g, int) {
+    loop_by_place(call.threads, groups_of(of.samples), [&](index_t g) {
       const T* const a = std::as_const(of).data(unit_.main) + g * numbers;
       const T* const b = std::as_const(of).data(unit_.other) + g * numbers;
       T* const sum = of.data(unit_.sum) + g * numbers;
@@ -41,8 +41,7 @@ class add final : public copied_layer<T, add<T>> {
       if (unit_.relu < 0) return;
       T* const out = of.data(unit_.last) + g * numbers;
       for (index_t i = 0; i < numbers; ++i) out[i] = sum[i] < T(0) ? T(0) : sum[i];
-    };
-    zo::detail::run_loop(call.threads, groups_of(of.samples), zo::detail::loop_body(one));
+    });
   }
 
   void follow(const question<T>& q) const override {

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "nn/layer/list.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 
 namespace zo::nn {
 
@@ -58,7 +58,7 @@ class attention final : public copied_layer<T, attention<T>> {
   void run(batch<T>& of, const pass_call<T>& call) override {
     const index_t area = node_.in.area(), heads = node_.heads;
     log_p_.resize(static_cast<std::size_t>(groups_of(of.samples) * heads * area * area * lanes));
-    auto one = [&](index_t item, int) {
+    loop_by_place(call.threads, groups_of(of.samples) * heads, [&](index_t item) {
       const index_t g = item / heads;
       const auto x = head_of(std::as_const(of).data(node_.first), g, item % heads);
       lane_vector<T> p(static_cast<std::size_t>(area * lanes));
@@ -70,8 +70,7 @@ class attention final : public copied_layer<T, attention<T>> {
           add_products(x.size, p.data() + j * lanes, x.at(2, j), out);
         }
       }
-    };
-    zo::detail::run_loop(call.threads, groups_of(of.samples) * heads, zo::detail::loop_body(one));
+    });
   }
 
   void follow(const question<T>& q) const override {

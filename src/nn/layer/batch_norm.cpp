@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "nn/layer/list.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 #include "zo/finite.hpp"
 
 namespace zo::nn {
@@ -82,7 +82,7 @@ void batch_norm<T>::measure(const batch<T>& of, const pass_call<T>& call) {
   for (int round = 0; round < 2; ++round) {
     const bool known = round == 0 && of.how->sums_made[at(of.how->unit_of[at(unit_.last)])] != 0;
     if (!known) sum_values(of, call);
-    take_sums(of, call.sums);
+    take_sums(of, call);
   }
   for (index_t c = 0; c < channels; ++c) {
     double& variance = base_.variance[at(c)];
@@ -100,28 +100,26 @@ void batch_norm<T>::sum_values(const batch<T>& of, const pass_call<T>& call) con
   const index_t channels = node_.in.channels, area = node_.in.area(), pieces = pieces_of(area);
   const index_t items = groups_of(of.samples) * pieces, room = channels * 2 * lanes;
   call.sums.pieces = pieces;
-  call.sums.numbers.assign(at(items * room), 0);
-  auto one = [&](index_t item, int) {
+  fit(call.sums.numbers, items * room);
+  loop_by_place(call.threads, items, [&](index_t item) {
     const index_t first = item % pieces * positions_an_item;
     const index_t count = std::min(positions_an_item, area - first);
     const T* const x =
         of.data(node_.first) + (item / pieces * node_.in.size() + first * channels) * lanes;
-    best_loops<T>().norm_sums({{count, channels},
-                               {},
-                               {x, channels},
-                               base_.centre.data(),
-                               nullptr,
-                               call.sums.numbers.data() + item * room});
-  };
-  zo::detail::run_loop(call.threads, items, zo::detail::loop_body(one));
+    double* const into = call.sums.numbers.data() + item * room;
+    std::fill_n(into, room, 0.0);
+    best_loops<T>().norm_sums(
+        {{count, channels}, {}, {x, channels}, base_.centre.data(), nullptr, into});
+  });
 }
 
 template <class T>
-void batch_norm<T>::take_sums(const batch<T>& of, const product_sums& sums) {
-  const index_t channels = node_.in.channels, room = channels * 2 * lanes;
+void batch_norm<T>::take_sums(const batch<T>& of, const pass_call<T>& call) {
+  const product_sums& sums = call.sums;
+  const index_t room = node_.in.channels * 2 * lanes;
   const index_t items = groups_of(of.samples) * sums.pieces;
   const double numbers = static_cast<double>(of.samples * node_.in.area());
-  for (index_t c = 0; c < channels; ++c) {
+  loop_by_place(call.threads, node_.in.channels, [&](index_t c) {
     double sum = 0, squares = 0;
     for (index_t item = 0; item < items; ++item) {
       const index_t valid = std::min(lanes, of.samples - item / sums.pieces * lanes);
@@ -134,7 +132,7 @@ void batch_norm<T>::take_sums(const batch<T>& of, const product_sums& sums) {
     base_.variance[at(c)] = (squares - sum * (sum / numbers)) / numbers;
     base_.centre[at(c)] = static_cast<T>(base_.mean[at(c)]);
     base_.rest[at(c)] = (around - static_cast<double>(base_.centre[at(c)])) + sum / numbers;
-  }
+  });
 }
 
 template <class T>
@@ -168,7 +166,7 @@ void batch_norm<T>::use_running(const batch<T>& of, std::span<const T> statistic
 template <class T>
 void batch_norm<T>::write_values(batch<T>& of, int threads) const {
   const index_t area = node_.in.area(), channels = node_.in.channels, pieces = pieces_of(area);
-  auto one = [&](index_t item, int) {
+  loop_by_place(threads, groups_of(of.samples) * pieces, [&](index_t item) {
     const index_t first = item % pieces * positions_an_item;
     const index_t rows = (item / pieces * area + first) * channels * lanes;
     const auto from = [&](index_t value) {
@@ -183,8 +181,7 @@ void batch_norm<T>::write_values(batch<T>& of, int threads) const {
                           unit_.relu >= 0,
                           unit_.keeps_sum() ? of.data(unit_.sum) + rows : nullptr,
                           of.data(unit_.last) + rows});
-  };
-  zo::detail::run_loop(threads, groups_of(of.samples) * pieces, zo::detail::loop_body(one));
+  });
 }
 
 template <class T>

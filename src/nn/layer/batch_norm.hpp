@@ -74,7 +74,7 @@ class batch_norm final : public copied_layer<T, batch_norm<T>> {
 
   void measure(const batch<T>& of, const pass_call<T>& call);
   void sum_values(const batch<T>& of, const pass_call<T>& call) const;
-  void take_sums(const batch<T>& of, const product_sums& sums);
+  void take_sums(const batch<T>& of, const pass_call<T>& call);
   void measure_carefully(const batch<T>& of, index_t channel);
   void use_running(const batch<T>& of, std::span<const T> statistics);
   void write_values(batch<T>& of, int threads) const;

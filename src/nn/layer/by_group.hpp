@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "nn/layer/layer.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 
 namespace zo::nn::detail {
 
@@ -28,11 +28,10 @@ class by_group : public copied_layer<T, Self<T>> {
       : copied_layer<T, Self<T>>(net, how, of) {}
 
   void run(batch<T>& of, const pass_call<T>& call) final {
-    auto one = [&](index_t g, int) {
+    loop_by_place(call.threads, groups_of(of.samples), [&](index_t g) {
       Self<T>::value(node_, std::as_const(of).data(node_.first) + g * node_.in.size() * lanes,
                      of.data(unit_.last) + g * node_.out.size() * lanes);
-    };
-    zo::detail::run_loop(call.threads, groups_of(of.samples), zo::detail::loop_body(one));
+    });
   }
 
   void follow(const question<T>& q) const final {

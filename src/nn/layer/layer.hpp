@@ -52,7 +52,7 @@ struct batch {
 /// Sums of the outputs of a product, for the batch norm that reads them: [item][channel][2][lane],
 /// an item for each group and piece of an image.
 struct product_sums {
-  std::vector<double> numbers{};
+  lane_vector<double> numbers{};
   index_t pieces = 0;
 };
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "nn/layer/list.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 #include "zo/nn/layer/batch_norm.hpp"
 
 namespace zo::nn {
@@ -39,7 +39,7 @@ class layer_norm final : public copied_layer<T, layer_norm<T>> {
     const auto numbers = static_cast<std::size_t>(groups_of(of.samples) * area * lanes);
     moments_.resize(numbers);
     const std::span<const T> gamma = of.parameter(node_.weight), beta = of.parameter(node_.bias);
-    auto one = [&](index_t g, int) {
+    loop_by_place(call.threads, groups_of(of.samples), [&](index_t g) {
       for (index_t i = g * area * lanes; i < (g + 1) * area * lanes; ++i) {
         const index_t first = i / lanes * channels * lanes + i % lanes;
         const auto x = numbers_from(std::as_const(of).data(node_.first) + first);
@@ -52,8 +52,7 @@ class layer_norm final : public copied_layer<T, layer_norm<T>> {
                                           static_cast<double>(beta[k]));
         }
       }
-    };
-    zo::detail::run_loop(call.threads, groups_of(of.samples), zo::detail::loop_body(one));
+    });
   }
 
   void start(const batch<T>& base, const view& parameter, index_t /*element*/, T step,

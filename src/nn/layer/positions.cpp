@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "nn/layer/list.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 
 namespace zo::nn {
 
@@ -31,14 +31,13 @@ class positions final : public copied_layer<T, positions<T>> {
   void run(batch<T>& of, const pass_call<T>& call) override {
     const T* const table = of.parameter(node_.weight).data();
     const index_t numbers = node_.out.size();
-    auto one = [&](index_t g, int) {
+    loop_by_place(call.threads, groups_of(of.samples), [&](index_t g) {
       const T* const in = std::as_const(of).data(node_.first) + g * numbers * lanes;
       T* const out = of.data(unit_.last) + g * numbers * lanes;
       for (index_t i = 0; i < numbers; ++i) {
         for (index_t k = 0; k < lanes; ++k) out[i * lanes + k] = in[i * lanes + k] + table[i];
       }
-    };
-    zo::detail::run_loop(call.threads, groups_of(of.samples), zo::detail::loop_body(one));
+    });
   }
 
   index_t channel_of(const view& parameter, index_t element) const override {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "nn/layer/batch_norm.hpp"
-#include "zo/execution.hpp"
+#include "nn/loop_by_place.hpp"
 
 namespace zo::nn::detail {
 
@@ -46,9 +46,9 @@ void product<T>::run(batch<T>& of, const pass_call<T>& call) {
   const bool sums = of.mode == norm_mode::train && makes_sums_;
   const std::vector<T> zero(static_cast<std::size_t>(node_.out.channels), T(0));
   const index_t room = node_.out.channels * 2 * lanes;
-  if (sums) call.sums.numbers.assign(static_cast<std::size_t>(items * room), 0);
+  if (sums) fit(call.sums.numbers, items * room);
   call.sums.pieces = pieces;
-  auto one = [&](index_t item, int) {
+  loop_by_place(call.threads, items, [&](index_t item) {
     const index_t group = item / pieces * lanes;
     const chunk& piece = chunks_[static_cast<std::size_t>(item % pieces)];
     auto loop = loop_of(std::as_const(packed_).data());
@@ -60,14 +60,15 @@ void product<T>::run(batch<T>& of, const pass_call<T>& call) {
     best_loops<T>().convolve(loop);
     if (!sums) return;
     const T* const made = loop.out + piece.first_position * node_.out.channels * lanes;
+    double* const into = call.sums.numbers.data() + item * room;
+    std::fill_n(into, room, 0.0);
     best_loops<T>().norm_sums({{piece.positions, node_.out.channels},
                                {},
                                {made, node_.out.channels},
                                zero.data(),
                                nullptr,
-                               call.sums.numbers.data() + item * room});
-  };
-  zo::detail::run_loop(call.threads, items, zo::detail::loop_body(one));
+                               into});
+  });
 }
 
 template <class T>

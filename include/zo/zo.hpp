@@ -23,6 +23,7 @@
 #include "zo/least_squares.hpp"  // IWYU pragma: export
 #include "zo/machine.hpp"        // IWYU pragma: export
 #include "zo/minimize.hpp"       // IWYU pragma: export
+#include "zo/noise.hpp"          // IWYU pragma: export
 #include "zo/objective.hpp"      // IWYU pragma: export
 #include "zo/optimizer.hpp"      // IWYU pragma: export
 #include "zo/outcome.hpp"        // IWYU pragma: export

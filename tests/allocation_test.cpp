@@ -114,7 +114,7 @@ TEST(allocations, of_a_kept_workspace_are_few_and_of_a_run_the_same_at_each_step
   EXPECT_LT(one, 12);
 }
 
-// Directions are never stored: 10,000 of them would need 160 MB here.
+// Of 10,000 directions, which would need 160 MB here, no group is kept.
 TEST(memory, is_of_order_d_whatever_q_is) {
   const index_t d = 4000;
   const long vector = d * index_t{sizeof(float)};
@@ -131,6 +131,19 @@ TEST(memory, is_of_order_d_whatever_q_is) {
       of_estimate<float>(first, d, cge({.coordinates = zo::random_coordinates{100}})).peak_bytes,
       2 * vector + fixed);
   EXPECT_LE(of_estimate<float>(first, 2000, cge()).peak_bytes, 2 * 2000 * 4 + fixed);
+}
+
+TEST(memory, of_directions_that_are_kept_is_at_most_a_mebibyte) {
+  const index_t d = 4000;
+  const long mebibyte = 1 << 20, point = d * index_t{sizeof(float)};
+  const auto peak = [&](index_t q, auto distribution) {
+    return of_estimate<float>(first, d, rge({.directions = q}, distribution)).peak_bytes;
+  };
+  const long kept = peak(64, zo::gaussian{}), many = peak(65, zo::gaussian{});
+  EXPECT_GT(kept, 64 * point);
+  EXPECT_LE(kept, mebibyte + 2 * point);
+  EXPECT_LE(many, 2 * point);
+  EXPECT_LE(peak(64, zo::rademacher{}), 2 * point);
 }
 
 TEST(memory, of_a_batch_is_a_chunk) {

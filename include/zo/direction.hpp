@@ -93,16 +93,6 @@ double raw_factor(const stream& from, index_t dimension) {
   return inverse_root_of_sum({&squares, 1});
 }
 
-// The same of the raw values of a direction that are in memory.
-template <class T>
-double inverse_norm_of(const T* values, index_t dimension) {
-  double squares = 0;
-  for (index_t at = 0; at < dimension; at += tile) {
-    squares += table_squares(values + at, tile < dimension - at ? tile : dimension - at);
-  }
-  return inverse_root_of_sum({&squares, 1});
-}
-
 // Numbers to generate before a second thread is worth waking: some 10 microseconds.
 template <class L>
 constexpr index_t worth_a_thread() {

@@ -101,9 +101,13 @@ template <class Body>
 void parallel_ranges(const execution_policy auto& policy, index_t items, index_t least,
                      Body&& body) {
   constexpr index_t per_thread = 16;  // ranges, so that a slow thread holds nobody up
-  const index_t most = items / (least > 0 ? least : 1);
   const index_t threads = threads_of(policy);
-  const index_t wanted = threads == 1 ? 1 : threads * per_thread;
+  if (threads == 1) {
+    body(index_t{0}, items);
+    return;
+  }
+  const index_t most = items / (least > 0 ? least : 1);
+  const index_t wanted = threads * per_thread;
   const index_t ranges = most < 1 ? 1 : most < wanted ? most : wanted;
   parallel_for(policy, ranges, [&](index_t range, int) {
     body(items * range / ranges, items * (range + 1) / ranges);

@@ -67,8 +67,11 @@ std::vector<Value>& cleared(std::vector<Value>& values, index_t count) {
 }
 
 // Raw values of a group of directions that are kept while it is asked about and combined, instead
-// of being generated for each: as much as stays in the first-level cache.
-inline constexpr index_t kept_bytes = index_t{1} << 15;
+// of being generated for each: 1 MiB, which a second-level cache holds. A block that makes many
+// values makes them in the time that another memory takes: of signs it is 32 KiB.
+template <class L>
+inline constexpr index_t kept_bytes = std::min(index_t{1} << 20,
+                                               (index_t{1} << 22) / values_per_block<L>);
 // From one direction to the next: whole groups of the law are generated, which is faster.
 inline index_t kept_stride(index_t dimension) { return (dimension + 63) / 64 * 64; }
 
@@ -260,12 +263,8 @@ class machine {
   /// The next `count` directions of every row.
   template <distribution D>
   void start_at(directions<D>& along, index_t first, index_t count) {
-    const index_t values = count * problem_.rows * detail::kept_stride(problem_.dimension);
-    const bool keeps = values <= detail::kept_bytes / static_cast<index_t>(sizeof(T));
-    if (keeps) keep(along, first, count);
-    const T* const table =
-        keeps ? memory_.directions.data() + detail::kept_stride(problem_.dimension) : nullptr;
-    if constexpr (D::unit_norm) find_factors(along, first, count, table);
+    const T* const table = kept(along, first, count);
+    if constexpr (D::unit_norm) find_factors(along, first, count, table != nullptr);
     along.start_at(first, memory_.factors.data(), table);
   }
 
@@ -509,22 +508,43 @@ class machine {
   // The mean over the directions that are left (`rescale`); zeros where it is no number.
   void end_row(index_t b, index_t slopes, bool rescale);
 
-  // Generates raw values of whole groups of coordinates, from zeros that leave also -0 as it is.
+  // Raw values of whole groups of coordinates, by direction, then row, and the squares of their
+  // tiles where a norm is wanted; null where they are too many.
   template <distribution D>
-  void keep(const directions<D>& along, index_t first, index_t count) {
-    const index_t rows = problem_.rows, stride = detail::kept_stride(problem_.dimension);
-    memory_.directions.resize(static_cast<std::size_t>((count * rows + 1) * stride));
-    T* to = memory_.directions.data();
-    const T* const zeros = std::fill_n(to, stride, -T(0)) - stride;
-    for (index_t item = 0; item < count * rows; ++item) {
-      to += stride;
-      detail::perturb<typename D::law>(along.number(item % rows, first + item / rows), 0, stride,
-                                       zeros, T(1), to);
-    }
+  const T* kept(const directions<D>& along, index_t first, index_t count) {
+    using L = typename D::law;
+    const index_t rows = problem_.rows, dimension = problem_.dimension;
+    const index_t stride = detail::kept_stride(dimension), tiles = tiles_of(dimension);
+    const index_t zeros = std::min(stride, detail::tile);
+    const index_t values = zeros + count * rows * stride;
+    if (values > detail::kept_bytes<L> / static_cast<index_t>(sizeof(T))) return nullptr;
+    memory_.directions.resize(static_cast<std::size_t>(values));
+    if (D::unit_norm) memory_.partial.resize(static_cast<std::size_t>(count * rows * tiles));
+    const T* const from = memory_.directions.data();
+    T* const table = std::fill_n(memory_.directions.data(), zeros, -T(0));  // leaves -0 as it is
+    detail::parallel_tiles(
+        threads(), count * rows, stride, detail::worth_a_thread<L>(),
+        [&](index_t item, index_t at, index_t length) {
+          const detail::candidate u = detail::candidate_of(item, rows, 1);
+          const stream number = along.number(u.row, first + u.item);
+          T* const to = table + item * stride;
+          for (const index_t end = at + length; at < end; at += detail::tile) {
+            const index_t here = std::min(detail::tile, end - at);
+            detail::perturb<L>(number, at, here, from, T(1), to + at);
+            if constexpr (D::unit_norm) {
+              memory_.partial[static_cast<std::size_t>(item * tiles + at / detail::tile)] =
+                  detail::table_squares(to + at, std::min(here, dimension - at));
+            }
+          }
+        });
+    return table;
+  }
+  static index_t tiles_of(index_t dimension) {
+    return (dimension + detail::tile - 1) / detail::tile;
   }
 
   template <distribution D>
-  void find_factors(const directions<D>& along, index_t first, index_t count, const T* table) {
+  void find_factors(const directions<D>& along, index_t first, index_t count, bool keeps) {
     using L = typename D::law;
     const index_t rows = problem_.rows, dimension = problem_.dimension, norms = count * rows;
     memory_.factors.resize(static_cast<std::size_t>(norms));
@@ -532,10 +552,11 @@ class machine {
     const auto direction = [&](index_t item) {
       return along.number(item % rows, first + item / rows);
     };
-    if (table != nullptr) {
+    if (keeps) {
+      const auto tiles = static_cast<std::size_t>(tiles_of(dimension));
       for (index_t item = 0; item < norms; ++item) {
-        factors[item] =
-            detail::inverse_norm_of(table + item * detail::kept_stride(dimension), dimension);
+        factors[item] = detail::inverse_root_of_sum(
+            {memory_.partial.data() + static_cast<std::size_t>(item) * tiles, tiles});
       }
       return;
     }

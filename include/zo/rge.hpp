@@ -81,9 +81,9 @@ class rge_slopes {
 /// x + mu u would spoil this by more than a twentieth, there is no estimate (flaw::smoothing_lost).
 ///
 /// Queries: 1 + q forward, 2 q central. Memory: O(d) whatever q is, for each thread (scalar
-/// objectives) or for a chunk of `chunk_bytes` (batch objectives), and at most 32 KiB of
-/// directions. Sources: Nesterov and Spokoiny, FoCM 2017 (gaussian); ZO-AE-DS, ICLR 2022, eq. 3
-/// (sphere); DeepZero, ICLR 2024.
+/// objectives) or for a chunk of `chunk_bytes` (batch objectives), and at most 1 MiB of directions
+/// (32 KiB of signs). Sources: Nesterov and Spokoiny, FoCM 2017 (gaussian); ZO-AE-DS, ICLR 2022,
+/// eq. 3 (sphere); DeepZero, ICLR 2024.
 template <distribution D = gaussian, difference_scheme S = forward>
 class rge {
  public:

@@ -27,6 +27,7 @@ struct way {
   detail::path path;
   std::vector<index_t> buffer_of{};  // by node, while it is needed
   std::vector<index_t> written{};    // by unit of the path: the buffer of its output
+  std::vector<char> leaves{};        // … whether the next one writes it, as it reads it
   index_t first = 0, buffers = 0;
 };
 
@@ -40,10 +41,16 @@ class buffer_list {
     return last;
   }
   void give_back(index_t buffer) { free_.push_back(buffer); }
+  /// Still read while the next one is written.
+  void give_back_later(index_t buffer) { later_.push_back(buffer); }
+  void give_back_late_ones() {
+    free_.insert(free_.end(), later_.begin(), later_.end());
+    later_.clear();
+  }
   index_t count() const { return count_; }
 
  private:
-  std::vector<index_t> free_{};
+  std::vector<index_t> free_{}, later_{};
   index_t count_ = 0;
 };
 
@@ -89,7 +96,8 @@ class difference_pass<T>::state {
   std::optional<way> way_;
   std::vector<detail::lane_vector<T>> buffers_;
   std::vector<detail::change_sums<T>> sums_;  // by unit
-  detail::scratch_memory scratch_;
+  detail::scratch_memory scratch_, norm_scratch_;
+  detail::position_writer left_to_do_;
   std::vector<T> outputs_;
   std::vector<norm_sums> sample_sums_;
   index_t samples_ = 0;  // of the last question
@@ -134,8 +142,15 @@ way difference_pass<T>::state::lay_out(index_t node, extent how) const {
     const index_t out = takes_over ? w.buffer_of[at(r.main_node)] : buffers.take();
     w.buffer_of[at(u.last)] = out;
     w.written.push_back(out);
+    // This keeps what the sum adds for one unit longer: the buffer that taking over saved.
+    const bool leaves =
+        plan.product_next[at(r.unit)] != 0 && (takes_over || r.main.how == extent::none);
+    w.leaves.push_back(leaves ? 1 : 0);
+    buffers.give_back_late_ones();
     for (const index_t gone : r.released) {
-      if (!takes_over || gone != r.main_node) buffers.give_back(w.buffer_of[at(gone)]);
+      if (takes_over && gone == r.main_node) continue;
+      leaves ? buffers.give_back_later(w.buffer_of[at(gone)])
+             : buffers.give_back(w.buffer_of[at(gone)]);
     }
   }
   w.buffers = buffers.count();
@@ -330,7 +345,8 @@ void difference_pass<T>::state::follow(const way& w, std::size_t step, index_t c
     q.norm_after = base_->layers[at(r.sums_for)]->norm();
   }
   q.sample_sums = &sample_sums_;
-  q.scratch = &scratch_;
+  q.scratch = u.norm >= 0 ? &norm_scratch_ : &scratch_;
+  if (w.leaves[step] != 0 || (step > 0 && w.leaves[step - 1] != 0)) q.left_to_do = &left_to_do_;
   base_->layers[at(r.unit)]->follow(q);
 }
 
@@ -341,7 +357,7 @@ index_t difference_bytes(const network& net, index_t count) {
   const detail::plan how(net);
   const auto nodes = static_cast<index_t>(net.nodes().size());
   std::vector<index_t> more(at(nodes + 1), 0);  // differences from here on, less those gone
-  index_t largest = net.nodes().front().out.size(), of_norms = 0, scratch = 0;
+  index_t largest = net.nodes().front().out.size(), of_norms = 0, scratch = 0, norm_scratch = 0;
   more[0] = 1;
   more[at(how.last_use[0] + 1)] -= 1;
   for (const detail::unit& u : how.units) {
@@ -349,14 +365,15 @@ index_t difference_bytes(const network& net, index_t count) {
     more[at(std::max(u.last, how.last_use[at(u.last)]) + 1)] -= 1;
     largest = std::max(largest, net.nodes()[at(u.last)].out.size());
     const auto one = detail::make_layer<T>(net, how, u);
-    scratch = std::max(scratch, one->scratch_bytes());
+    index_t& room = u.norm >= 0 ? norm_scratch : scratch;
+    room = std::max(room, one->scratch_bytes());
     if (u.norm >= 0) of_norms += net.nodes()[at(u.norm)].out.channels;
   }
   index_t live = 0, most = 0;
   for (const index_t change : more) most = std::max(most, live += change);
   constexpr auto number = static_cast<index_t>(sizeof(T)),
                  wide = static_cast<index_t>(sizeof(double));
-  index_t bytes = scratch + of_norms * (4 * lanes * wide + number);
+  index_t bytes = scratch + norm_scratch + of_norms * (4 * lanes * wide + number);
   for (const index_t part :
        {detail::product_of({most, largest, number, lanes, detail::groups_of(count)}),
         detail::product_of({count, net.output().size(), number})}) {

@@ -89,6 +89,10 @@ plan::plan(const network& net)
     sums_made.push_back(u.norm >= 0 && u.main == summed ? 1 : 0);
     if (u.norm >= 0) summed = -1;
   }
+  for (std::size_t k = 0; k < units.size(); ++k) {
+    const bool read = k + 1 < units.size() && units[k + 1].main == units[k].last;
+    product_next.push_back(units[k].norm >= 0 && read && mixes(nodes[at(units[k + 1].last)].what));
+  }
 }
 
 namespace {

@@ -35,6 +35,7 @@ struct plan {
   std::vector<index_t> norm_after;  // by node: its only reader, if that is a batch norm
   std::vector<index_t> last_use;    // by node: the last node of the last unit that reads it
   std::vector<char> sums_made;      // by unit: its norm's sums come from the product before it
+  std::vector<char> product_next;   // by unit: it has a norm, and a product comes next and reads it
 
   const unit& of(index_t node) const {
     return units[static_cast<std::size_t>(unit_of[static_cast<std::size_t>(node)])];

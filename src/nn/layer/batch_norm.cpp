@@ -235,12 +235,19 @@ void batch_norm<T>::follow(const question<T>& q) const {
     std::fill_n(how.scale, channels, T(1));
     for (T* const none : {how.slope, how.shift, how.rest}) std::fill_n(none, channels, T(0));
   }
-  lane_change<T>& d = own.main;
+  lane_change<T> d = own.main;
   if (d.how == extent::channel && own.out.how == extent::full) {
     widen(node_.out, q.groups(), d, own.out.data);
     d = own.out;
   }
-  write_differences(own, d, how);
+  const auto write = [this, own, d, how](index_t group, index_t first, index_t count) {
+    write_differences(own, d, how, group, first, count);
+  };
+  if (q.left_to_do != nullptr) {
+    *q.left_to_do = write;
+    return;
+  }
+  for (index_t g = 0; g < q.groups(); ++g) write(g, 0, node_.in.area());
 }
 
 // Factors of the channels that `main` has, each at the place of its channel.
@@ -320,43 +327,41 @@ void batch_norm<T>::measure_samples(const question<T>& q) const {
 
 template <class T>
 void batch_norm<T>::write_differences(const question<T>& q, const lane_change<T>& d,
-                                      const factors& how) const {
-  const index_t area = node_.in.area(), all = node_.in.channels;
-  const index_t channels = d.channels(all), offset = d.offset();
-  for (index_t g = 0; g < q.groups(); ++g) {
-    const index_t place = g * area;
-    const auto base = [&](index_t value, index_t channel) {
-      return source<T>{value < 0 ? nullptr : q.base.data(value) + (place * all + channel) * lanes,
-                       all};
-    };
-    const auto write = [&](index_t first, index_t count, source<T> added) {
-      const index_t own = (place * channels + first - offset) * lanes;
-      best_loops<T>().norm_difference({{area, count},
-                                       {d.data + own, channels},
-                                       base(node_.first, first),
-                                       added,
-                                       base(unit_.keeps_sum() ? unit_.sum : -1, first),
-                                       base_.centre.data() + first,
-                                       how.scale + first,
-                                       how.slope + first,
-                                       how.shift + first,
-                                       how.rest + first,
-                                       base_.scale.data() + first,
-                                       base_.shift.data() + first,
-                                       unit_.relu >= 0,
-                                       q.out.data + own,
-                                       channels});
-    };
-    if (q.other.how == extent::channel && channels == all && d.how == extent::full) {
-      const index_t c = q.other.channel;
-      write(0, c, {});
-      write(c, 1, {q.other.data + place * lanes, 1});
-      write(c + 1, all - c - 1, {});
-    } else if (q.other.how == extent::none) {
-      write(offset, channels, {});
-    } else {
-      write(offset, channels, {q.other.data + place * channels * lanes, channels});
-    }
+                                      const factors& how, index_t group, index_t position,
+                                      index_t positions) const {
+  const index_t all = node_.in.channels, channels = d.channels(all), offset = d.offset();
+  const index_t place = group * node_.in.area() + position;
+  const auto base = [&](index_t value, index_t channel) {
+    return source<T>{value < 0 ? nullptr : q.base.data(value) + (place * all + channel) * lanes,
+                     all};
+  };
+  const auto write = [&](index_t first, index_t count, source<T> added) {
+    const index_t own = (place * channels + first - offset) * lanes;
+    best_loops<T>().norm_difference({{positions, count},
+                                     {d.data + own, channels},
+                                     base(node_.first, first),
+                                     added,
+                                     base(unit_.keeps_sum() ? unit_.sum : -1, first),
+                                     base_.centre.data() + first,
+                                     how.scale + first,
+                                     how.slope + first,
+                                     how.shift + first,
+                                     how.rest + first,
+                                     base_.scale.data() + first,
+                                     base_.shift.data() + first,
+                                     unit_.relu >= 0,
+                                     q.out.data + own,
+                                     channels});
+  };
+  if (q.other.how == extent::channel && channels == all && d.how == extent::full) {
+    const index_t c = q.other.channel;
+    write(0, c, {});
+    write(c, 1, {q.other.data + place * lanes, 1});
+    write(c + 1, all - c - 1, {});
+  } else if (q.other.how == extent::none) {
+    write(offset, channels, {});
+  } else {
+    write(offset, channels, {q.other.data + place * channels * lanes, channels});
   }
 }
 

@@ -82,7 +82,8 @@ class batch_norm final : public copied_layer<T, batch_norm<T>> {
   void find_factors(const question<T>& q, const factors& out) const;
   norm_response<T> careful_response(const question<T>& q, index_t channel,
                                     const norm_input& input) const;
-  void write_differences(const question<T>& q, const lane_change<T>& d, const factors& how) const;
+  void write_differences(const question<T>& q, const lane_change<T>& d, const factors& how,
+                         index_t group, index_t first, index_t count) const;
 
   norm_base<T> base_;
 };

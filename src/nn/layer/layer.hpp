@@ -3,6 +3,7 @@
 // a batch: packed weights, means. Each kind is a file of this folder.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -109,6 +110,9 @@ class change_sums;  // batch_norm.hpp
 template <class T>
 struct norm_base;
 
+/// Writes positions [first, first + count) of the difference of a group.
+using position_writer = std::function<void(index_t group, index_t first, index_t count)>;
+
 /// A unit of which the difference is wanted.
 template <class T>
 struct question {
@@ -123,6 +127,9 @@ struct question {
   const norm_base<T>* norm_after = nullptr;  // which is this
   std::vector<norm_sums>* sample_sums = nullptr;
   scratch_memory* scratch = nullptr;
+  // Of a batch norm: leaves the writing to the product that reads it next, row by row, so that the
+  // rows are still near. Of that product: what it calls before it reads.
+  position_writer* left_to_do = nullptr;
 
   index_t groups() const { return groups_of(samples); }
 };

@@ -138,12 +138,27 @@ void product<T>::follow(const question<T>& q) const {
   for (index_t g = 0; g < q.groups(); ++g) follow_group(q, g);
 }
 
-// One group, chunk by chunk, so that what a batch norm needs of the outputs is summed while they
-// are near.
+// Positions of the input up to the last one that a chunk reads; all by the last chunk.
 template <class T>
-template <class Run>
-void product<T>::each_chunk(const question<T>& q, index_t group, const Run& run) const {
+index_t product<T>::positions_read(const chunk& piece) const {
+  const index_t end = piece.first_position + piece.positions;
+  if (end == node_.out.area()) return node_.in.area();
+  const index_t last = (end - 1) / node_.out.width * node_.stride - node_.padding + node_.kernel;
+  return std::clamp<index_t>(last, 0, node_.in.height) * node_.in.width;
+}
+
+// One group, chunk by chunk, so that inputs that a batch norm had yet to write, and outputs of
+// which one needs sums, are near.
+template <class T>
+template <class Arrived, class Run>
+void product<T>::each_chunk(const question<T>& q, index_t group, const Arrived& arrived,
+                            const Run& run) const {
+  index_t there = 0;  // positions of the input
   for (const chunk& piece : chunks_) {
+    const index_t end = positions_read(piece);
+    if (q.left_to_do != nullptr) (*q.left_to_do)(group, there, end - there);
+    arrived(there, end - there);
+    there = end;
     run(piece);
     if (q.sums_of_out == nullptr) continue;
     if (group == 0 && piece.first_position == 0) q.sums_of_out->set_pivots(piece.positions);
@@ -157,31 +172,34 @@ void product<T>::follow_group(const question<T>& q, index_t group) const {
   const bool single = q.main.how == extent::channel;
   const T* const d = q.main.data + group * (single ? n.in.area() : n.in.size()) * lanes;
   T* const to = q.out.data + group * n.out.size() * lanes;
-  const auto by_runs = [&](auto loop, const auto* in, auto convolve) {
+  const auto by_runs = [&](auto loop, const auto* in, auto convolve, const auto& arrived) {
     loop.in = in;
     loop.out = to;
-    each_chunk(q, group, [&](const chunk& piece) {
+    each_chunk(q, group, arrived, [&](const chunk& piece) {
       loop.runs = runs_.data() + piece.first_run;
       loop.count = piece.runs;
       convolve(loop);
     });
   };
+  const auto as_it_is = [](index_t, index_t) {};
   q.scratch->begin(scratch_bytes());
   if constexpr (std::same_as<T, float>) {
     if (!single && in_pairs_) {
       const index_t channels = pairs_of(n.in.channels);
       auto* const rounded = q.scratch->template take<bfloat16_pair>(n.in.area() * channels * lanes);
-      best_pair_loops()->round(n.in.area(), n.in.channels, d, rounded);
       auto loop = loop_of(pairs_.data());
       loop.in_channels = loop.all_channels = channels;
-      by_runs(loop, rounded, best_pair_loops()->convolve);
+      by_runs(loop, rounded, best_pair_loops()->convolve, [&](index_t first, index_t count) {
+        best_pair_loops()->round(count, n.in.channels, d + first * n.in.channels * lanes,
+                                 rounded + first * channels * lanes);
+      });
       return;
     }
   }
   if (!single && has_tiles(n)) {
     const index_t width = n.in.width;
     T* const transformed = q.scratch->template take<T>(transformed_size(n));
-    each_chunk(q, group, [&](const chunk& piece) {
+    each_chunk(q, group, as_it_is, [&](const chunk& piece) {
       best_loops<T>().convolve_tiles({piece.first_position / width, piece.positions / width, width,
                                       n.in.height, n.in.channels, n.out.channels, tiles_.data(), d,
                                       transformed, to});
@@ -194,7 +212,7 @@ void product<T>::follow_group(const question<T>& q, index_t group) const {
     loop.weight_step = n.in.channels * block_channels;
     loop.weights += q.main.channel * block_channels;
   }
-  by_runs(loop, d, best_loops<T>().convolve);
+  by_runs(loop, d, best_loops<T>().convolve, as_it_is);
 }
 
 template <class T>

@@ -30,8 +30,10 @@ class product final : public copied_layer<T, product<T>> {
   template <class E>
   convolution_loop<T, E> loop_of(const E* weights) const;
   void follow_group(const question<T>& q, index_t group) const;
-  template <class Run>
-  void each_chunk(const question<T>& q, index_t group, const Run& run) const;
+  index_t positions_read(const chunk& piece) const;
+  template <class Arrived, class Run>
+  void each_chunk(const question<T>& q, index_t group, const Arrived& arrived,
+                  const Run& run) const;
 
   bool makes_sums_;        // for the batch norm that follows
   bool in_pairs_ = false;  // products of differences

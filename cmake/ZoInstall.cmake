@@ -10,7 +10,11 @@ foreach(part cuda mpi)
   endif()
 endforeach()
 list(TRANSFORM zo_parts PREPEND zo_ OUTPUT_VARIABLE part_libraries)
-set(libraries zo zo_nn ${part_libraries})
+set(always zo zo_nn)
+if(TARGET zo_process)
+  list(APPEND always zo_process)
+endif()
+set(libraries ${always} ${part_libraries})
 
 # The scripts build one program and what it needs, not everything that is installed. So the first step
 # builds the rest, and where it cannot, nothing is copied.
@@ -22,7 +26,7 @@ foreach(given "files;${files}" "source;${PROJECT_SOURCE_DIR}" "build;${CMAKE_BIN
 endforeach()
 install(SCRIPT cmake/ZoBuildMissing.cmake)
 
-install(TARGETS zo zo_nn EXPORT zo_targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS ${always} EXPORT zo_targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY include/zo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT zo_targets NAMESPACE zo:: DESTINATION ${package_dir})
 foreach(part IN LISTS zo_parts)

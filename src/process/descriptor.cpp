@@ -1,0 +1,82 @@
+#include "process/descriptor.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <system_error>
+
+namespace zo::detail::programs {
+namespace {
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+// A program that runs with its own stdin closed gets that number for the next file.
+descriptor above_stdio(descriptor given) {
+  if (given.number() > STDERR_FILENO) return given;
+  descriptor moved(fcntl(given.number(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!moved.is_open()) fail("zo::process: no file descriptor");
+  return moved;
+}
+
+pipe_ends above_stdio(const std::array<int, 2>& ends) {
+  descriptor first(ends[0]), second(ends[1]);
+  return {above_stdio(std::move(first)), above_stdio(std::move(second))};
+}
+
+}  // namespace
+
+void descriptor::close() noexcept {
+  if (number_ >= 0) ::close(number_);
+  number_ = -1;
+}
+
+pipe_ends make_pipe() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("zo::process: no pipe to a program");
+  return above_stdio(ends);
+}
+
+pipe_ends make_socket_pair() {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    fail("zo::process: no pair of sockets");
+  }
+  return above_stdio(ends);
+}
+
+descriptor open_null() {
+  const int number = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (number < 0) fail("zo::process: /dev/null cannot be opened");
+  return above_stdio(descriptor(number));
+}
+
+void never_wait(const descriptor& end) { fcntl(end.number(), F_SETFL, O_NONBLOCK); }
+
+ssize_t write_quietly(const descriptor& end, std::string_view text) {
+  sigset_t pipe, before, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  sigemptyset(&pending);
+  if (sigismember(&before, SIGPIPE) == 1) sigpending(&pending);  // the caller's own is left alone
+  const ssize_t written = write(end.number(), text.data(), text.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0) {
+    const timespec at_once{};
+    while (sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
+}
+
+}  // namespace zo::detail::programs

@@ -224,17 +224,23 @@ double level_by_binomials(const std::vector<double>& answers) {
 
 TEST(noise, level_is_that_of_the_table_of_differences) {
   const std::vector<double> x{0.3, -0.2};
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
     std::vector<double> answers;
+    const auto points = static_cast<index_t>(6 + seed % 12);
     auto f = [&](std::span<const double>) {
-      answers.push_back(drawn(kind::normal, seed, answers.size()));
+      const auto i = static_cast<double>(answers.size());
+      const double smooth = static_cast<double>(seed / 12) * (4 * i - 0.2 * i * i);
+      answers.push_back(drawn(kind::normal, seed, answers.size()) + smooth);
       return answers.back();
     };
-    const auto found = zo::estimate_noise(zo::seq, f, x, {.points = 6 + index_t(seed) % 12});
-    ASSERT_TRUE(found.found);
-    EXPECT_EQ(found.queries, static_cast<index_t>(answers.size()));
-    answers.erase(answers.begin(), answers.end() - (6 + std::ptrdiff_t(seed) % 12));
-    EXPECT_NEAR(found.level / level_by_binomials(answers), 1, 1e-9);
+    const auto found = zo::estimate_noise(zo::seq, f, x, {.points = points, .tries = 1});
+    EXPECT_EQ(found.queries, points);
+    ASSERT_EQ(static_cast<index_t>(answers.size()), points);
+    const double expected = level_by_binomials(answers);
+    EXPECT_EQ(found.found, !std::isnan(expected));
+    if (found.found) {
+      EXPECT_NEAR(found.level / expected, 1, 1e-9);
+    }
   }
 }
 
@@ -320,6 +326,8 @@ TEST(noise, spacing_is_widened_and_narrowed) {
   EXPECT_FALSE(close.found);
   EXPECT_EQ(close.why, zo::noise_end::too_close);
   EXPECT_EQ(close.level, 0);
+  const auto third = zo::estimate_noise(zo::seq, rounded, x, {.spacing = 0x1p-15, .tries = 1});
+  EXPECT_EQ(third.why, zo::noise_end::too_close);
   const auto wider = zo::estimate_noise(zo::seq, rounded, x, {.spacing = 1e-6});
   EXPECT_TRUE(wider.found);
   EXPECT_EQ(wider.spacing, close.spacing * 128);
@@ -358,6 +366,31 @@ TEST(noise, the_step_is_that_of_the_formulas) {
   EXPECT_NEAR(second.smoothing, std::cbrt(3 * noise / 6), 1e-7);
   EXPECT_NEAR(second.noise_error, noise / second.smoothing / std::sqrt(2), 1e-12);
   EXPECT_NEAR(second.truncation_error, second.smoothing * second.smoothing, 1e-9);
+}
+
+TEST(noise, the_median_of_the_lines_is_taken) {
+  const std::vector<double> x{0.5, -0.25, 0.125};
+  auto f = [](std::span<const double> at) {
+    return at[0] * at[0] + 100 * at[1] * at[1] + (at[2] < 0.2 ? 1e4 * at[2] * at[2] : not_a_number);
+  };
+  index_t count = 0, at_x = 0;
+  auto counted = [&](std::span<const double> at) {
+    ++count;
+    at_x += copy_of(at) == x ? 1 : 0;
+    return f(at);
+  };
+  const auto choice =
+      zo::choose_smoothing(zo::seq, counted, x, zo::forward{},
+                           {.noise = 1e-9, .coordinates = zo::all_coordinates{}, .largest = 0.01});
+  EXPECT_TRUE(choice.ok);
+  EXPECT_NEAR(choice.derivative, 200, 1);
+  EXPECT_EQ(choice.queries, count);
+  EXPECT_EQ(at_x, 3);  // once a line
+  const auto cut = zo::choose_smoothing(zo::seq, f, x, zo::forward{},
+                                        {.noise = 1.0, .coordinates = zo::all_coordinates{}});
+  EXPECT_FALSE(cut.ok);
+  EXPECT_EQ(cut.why, zo::smoothing_end::query_failed);
+  EXPECT_EQ(cut.smoothing, 0);
 }
 
 TEST(noise, a_straight_f_gets_the_largest_step_and_is_asked_no_further_than_its_reach) {
@@ -468,6 +501,10 @@ TEST(noise, rounding_of_x_counts_along_directions_and_not_along_coordinates) {
   const double expected = 0x1p-23 / std::sqrt(12.0) * std::sqrt(static_cast<double>(d));
   EXPECT_NEAR(std::log2(zo::estimate_noise(zo::seq, sum, x).level / expected), 0, 1);
   EXPECT_LT(zo::estimate_noise(zo::seq, sum, x, {.coordinate = 3}).level, 1e-12);
+  // Half of the points lie where numbers are coarser, and x is none of those.
+  const std::vector<float> below{static_cast<float>(1 - 1175 * 0x1p-24)};
+  auto bend = [](std::span<const float> at) { return std::exp(static_cast<double>(at[0])); };
+  EXPECT_LT(zo::estimate_noise(zo::seq, bend, below, {.coordinate = 0}).level, 1e-15);
 }
 
 // The promise of the page: noise of 0.01 that cannot be repeated, in 20 dimensions.

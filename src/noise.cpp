@@ -260,7 +260,7 @@ smoothing_choice find_smoothing(answered_line& line, bool central, double noise,
     if (!meter.measure(step, now)) return failed_choice(smoothing_end::query_failed);
     if (now.ratio >= lower && now.ratio <= upper) {
       // Noise gets there by chance once, not twice. At the same points rounding would be the same.
-      if (!meter.measure(step * 1.0625, now)) return failed_choice(smoothing_end::query_failed);
+      if (!meter.measure(step * 0.9375, now)) return failed_choice(smoothing_end::query_failed);
       if (now.ratio >= lower) return balanced(now);
     }
     if (now.ratio < lower) {

@@ -556,6 +556,52 @@ TEST(noise, a_plant_with_noise_gets_a_gradient) {
   EXPECT_NEAR(std::log2(after / choice.gradient_error(20)), 0, 1);
 }
 
+// Root of the mean square error of slopes along directions, as zo::rge asks them.
+template <class T, class F>
+double error_along_directions(F& f, const std::vector<T>& x, const std::vector<double>& exact,
+                              double step) {
+  double squares = 0;
+  constexpr int draws = 200;
+  std::vector<T> at(x.size());
+  for (std::uint64_t k = 0; k < draws; ++k) {
+    const zo::stream from{99, k, 0};
+    const auto u = direction<T>(zo::gaussian{}, from, static_cast<index_t>(x.size()));
+    const double slope = dot(std::span<const T>(u), exact);
+    zo::perturb(zo::seq, zo::gaussian{}, from, x, static_cast<T>(step), at);
+    const double rise = f(std::span<const T>(at)) - f(std::span<const T>(x));
+    squares += (rise / step - slope) * (rise / step - slope);
+  }
+  return std::sqrt(squares / draws);
+}
+
+// Along directions in float, the rounding of x alone is the noise of an f without any.
+template <class T>
+void expect_best_along_directions(double noise) {
+  const std::vector<T> x(20, T(1.3));
+  const std::vector<double> exact = plant::gradient(widened(x));
+  const auto plain = [](std::span<const T> at) {
+    return plant()(std::vector<double>(at.begin(), at.end()));
+  };
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    noisy f{plain, noise, kind::normal, seed};
+    const auto choice = zo::choose_smoothing(zo::seq, f, x, zo::forward{}, {}, {.seed = seed});
+    ASSERT_TRUE(choice.ok);
+    double least = infinity;
+    for (double step = 1e-9; step <= 1; step *= 2) {
+      least = std::min(least, error_along_directions(f, x, exact, step));
+    }
+    const double error = error_along_directions(f, x, exact, choice.smoothing);
+    EXPECT_LE(error, 3 * least) << "mu " << choice.smoothing << ", noise " << choice.noise;
+    EXPECT_NEAR(std::log2(error / choice.error), 0, 2);
+  }
+}
+TEST(noise, the_step_along_directions_is_near_the_best_of_a_grid) {
+  expect_best_along_directions<float>(0);
+  expect_best_along_directions<float>(1e-3);
+  expect_best_along_directions<double>(0);
+  expect_best_along_directions<double>(1e-3);
+}
+
 TEST(noise, tells_what_an_estimate_by_directions_errs) {
   // A linear f of gradient 0: all that is left is noise.
   const std::vector<double> x(50, 0.0);

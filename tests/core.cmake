@@ -25,6 +25,9 @@ if(TARGET Eigen3::Eigen)
   target_link_libraries(eigen_test PRIVATE Eigen3::Eigen)
 endif()
 
+zo_add_test(generic_test)
+target_include_directories(generic_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
+
 foreach(concept determinism allocation)
   zo_add_test(${concept}_test)
 endforeach()

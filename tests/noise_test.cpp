@@ -37,6 +37,9 @@ struct noisy {
   }
 };
 
+template <class F>  // clang 14 deduces no aggregates
+noisy(F, double, kind, std::uint64_t)->noisy<F>;
+
 // Smooth functions over any real type, so that long double has the truth.
 struct function {
   const char* name;

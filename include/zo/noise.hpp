@@ -260,11 +260,10 @@ void check_line_call(const char* who, std::span<const T> x, const estimate_optio
 /// larger or smaller.
 ///
 /// Works for noise that is drawn anew at every query, for rounding, and for any error that looks
-/// random at that spacing; no query is repeated at the same point, so nothing is learned of the
-/// noise that a repetition would show again. Sampled objectives get one sample for all queries, as
-/// in an estimate: what is found is the noise that does not cancel. Along a normal direction x + hu
-/// is rounded to the scalar type, and this counts as noise, as it does in zo::rge; points on a
-/// coordinate are exact.
+/// random at that spacing: no point is asked twice, so noise that a repetition would show again is
+/// found as well. Sampled objectives get one sample for all queries, as in an estimate: what is
+/// found is the noise that does not cancel. Along a normal direction x + hu is rounded to the
+/// scalar type, and this counts as noise, as it does in zo::rge; points on a coordinate are exact.
 ///
 /// Cost: points queries a try, 16 mostly and 96 at most by default. Memory: a candidate a thread.
 /// The same bits for every policy. Throws std::invalid_argument for bad options and what `f`

@@ -63,24 +63,6 @@ inline part<double> fused(part<double> a, part<double> b, part<double> c) {
   return _mm256_fmadd_pd(a.v, b.v, c.v);
 }
 
-struct pair_part {
-  __m256i v;
-  pair_part() = default;
-  pair_part(__m256i a) : v(a) {}
-  explicit pair_part(bfloat16_pair a) : v(_mm256_set1_epi32(static_cast<int>(a.bits))) {}
-  static pair_part load(const bfloat16_pair* p) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  }
-  part<float> low() const { return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16)); }
-  part<float> high() const {
-    const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
-    return _mm256_castsi256_ps(_mm256_and_si256(v, upper));
-  }
-};
-inline part<float> fused(pair_part a, pair_part b, part<float> sum) {
-  return fused(a.high(), b.high(), fused(a.low(), b.low(), sum));
-}
-
 struct pack_u32 {
   __m256i v;
   pack_u32() = default;

@@ -62,28 +62,6 @@ inline part<double> fused(part<double> a, part<double> b, part<double> c) {
   return _mm512_fmadd_pd(a.v, b.v, c.v);
 }
 
-struct pair_part {
-  __m512i v;
-  pair_part(__m512i a) : v(a) {}
-  explicit pair_part(bfloat16_pair a) : v(_mm512_set1_epi32(static_cast<int>(a.bits))) {}
-  pair_part() = default;
-  static pair_part load(const bfloat16_pair* p) { return _mm512_loadu_si512(p); }
-  part<float> low() const { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
-  part<float> high() const {
-    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-    return _mm512_castsi512_ps(_mm512_and_si512(v, upper));
-  }
-};
-#if defined(__AVX512BF16__)
-inline part<float> fused(pair_part a, pair_part b, part<float> sum) {
-  return _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v));
-}
-#else
-inline part<float> fused(pair_part a, pair_part b, part<float> sum) {
-  return fused(a.high(), b.high(), fused(a.low(), b.low(), sum));
-}
-#endif
-
 struct pack_u32 {
   __m512i v;
   pack_u32() = default;

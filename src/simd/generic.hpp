@@ -67,18 +67,6 @@ inline part<double> fused(part<double> a, part<double> b, part<double> c) {
   return part<double>(zo::detail::fused(a.v, b.v, c.v));
 }
 
-struct pair_part {
-  bfloat16_pair v;
-  pair_part() = default;
-  explicit pair_part(bfloat16_pair a) : v(a) {}
-  static pair_part load(const bfloat16_pair* p) { return pair_part(*p); }
-  part<float> low() const { return part<float>(__builtin_bit_cast(float, v.bits << 16)); }
-  part<float> high() const { return part<float>(__builtin_bit_cast(float, v.bits & 0xffff0000u)); }
-};
-inline part<float> fused(pair_part a, pair_part b, part<float> sum) {
-  return fused(a.high(), b.high(), fused(a.low(), b.low(), sum));
-}
-
 struct pack_u32 {
   std::uint32_t v;
   pack_u32() = default;

@@ -70,19 +70,6 @@ inline part<double> fused(part<double> a, part<double> b, part<double> c) {
   return vfmaq_f64(c.v, a.v, b.v);
 }
 
-struct pair_part {
-  uint32x4_t v;
-  pair_part() = default;
-  pair_part(uint32x4_t a) : v(a) {}
-  explicit pair_part(bfloat16_pair a) : v(vdupq_n_u32(a.bits)) {}
-  static pair_part load(const bfloat16_pair* p) { return vld1q_u32(&p->bits); }
-  part<float> low() const { return vreinterpretq_f32_u32(vshlq_n_u32(v, 16)); }
-  part<float> high() const { return vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff0000u))); }
-};
-inline part<float> fused(pair_part a, pair_part b, part<float> sum) {
-  return fused(a.high(), b.high(), fused(a.low(), b.low(), sum));
-}
-
 struct pack_u32 {
   uint32x4_t v;
   pack_u32() = default;

@@ -10,8 +10,6 @@
 //     store_first         beyond the width
 //     + - *, root         rounded once
 //     fused(a, b, c)      a * b + c, rounded once
-//   pair_part           part<float>::width pairs of bfloat16; low() and high() are the floats
-//     fused(a, b, c)      c and both products of each pair
 //   pack                the lanes of a direction that are computed together
 //     f32, u32, word      floats, words, and words of a counter, with the operations of
 //                         zo/law/arithmetic.hpp and zo/random.hpp

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -100,6 +101,40 @@ void project_on_simplex(int threads, std::span<T> x, double radius) {
   replace(threads, x, [=](double value) { return std::max(value - top - below, 0.0); });
 }
 
+template <class T>
+void project_on_l1_ball(int threads, std::span<T> x, double radius) {
+  if (!all_finite(static_cast<index_t>(x.size()), x.data())) return;
+  const total sizes = add_up(threads, std::span<const T>(x),
+                             [](double value, total& part) { part.sum += std::abs(value); });
+  if (sizes.sum <= radius) return;
+  std::vector<T> magnitudes(x.size());
+  std::ranges::transform(x, magnitudes.begin(), [](T value) { return std::abs(value); });
+  project_on_simplex(threads, std::span<T>(magnitudes), radius);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::copysign(magnitudes[i], x[i]);
+}
+
+template <class T>
+void keep_largest(std::span<T> x, index_t count) {
+  const auto kept = static_cast<std::size_t>(count);
+  if (kept >= x.size() || !all_finite(static_cast<index_t>(x.size()), x.data())) return;
+  std::vector<T> magnitudes(x.size());
+  std::ranges::transform(x, magnitudes.begin(), [](T value) { return std::abs(value); });
+  const auto last = magnitudes.begin() + static_cast<std::ptrdiff_t>(kept) - 1;
+  std::ranges::nth_element(magnitudes, last, std::greater<>());
+  const T least = *last;
+  auto equal = static_cast<index_t>(
+      std::count(magnitudes.begin(), magnitudes.begin() + count, least));  // that may stay
+  for (T& value : x) {
+    const T size = std::abs(value);
+    if (size > least || (size == least && equal-- > 0)) continue;
+    value = T(0);
+  }
+}
+
+template void project_on_l1_ball(int, std::span<float>, double);
+template void project_on_l1_ball(int, std::span<double>, double);
+template void keep_largest(std::span<float>, index_t);
+template void keep_largest(std::span<double>, index_t);
 template void project_on_ball(int, std::span<float>, double);
 template void project_on_ball(int, std::span<double>, double);
 template void project_on_simplex(int, std::span<float>, double);

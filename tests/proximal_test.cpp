@@ -107,6 +107,43 @@ TEST(simplex, is_the_nearest_point_of_the_simplex) {
             (std::vector<double>{0.75, 0.25, 0}));
 }
 
+TEST(l1_ball, is_the_nearest_point_whose_magnitudes_add_up_to_its_radius) {
+  EXPECT_EQ(projection_of<double>({0.3, -0.4}, zo::l1_ball(1)), (std::vector<double>{0.3, -0.4}));
+  for (const index_t d : {1, 2, 7, 500}) {
+    std::vector<double> x, magnitudes;
+    for (index_t i = 0; i < d; ++i) {
+      x.push_back(std::sin(static_cast<double>(i * i + 1)) * 3);
+      magnitudes.push_back(std::abs(x.back()));
+    }
+    const auto expected = sorted_simplex(magnitudes, 0.5);
+    const auto found = projection_of(x, zo::l1_ball(0.5));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(found[i], std::copysign(expected[i], x[i]), 1e-13);
+    }
+  }
+}
+
+TEST(sparse, keeps_the_largest_numbers_and_the_first_of_equal_ones) {
+  EXPECT_EQ(projection_of<double>({1, -3, 2, -2, 2}, zo::sparse(3)),
+            (std::vector<double>{0, -3, 2, -2, 0}));
+  EXPECT_EQ(projection_of<double>({1, -3, 2}, zo::sparse(5)), (std::vector<double>{1, -3, 2}));
+  EXPECT_EQ(projection_of<double>({0, 0, 1}, zo::sparse(2)), (std::vector<double>{0, 0, 1}));
+}
+
+// The definition: rate weight |y| + |y - x|^2 / 2 is least, and zero where x is shorter than that.
+TEST(group_l2, shortens_whole_groups) {
+  const auto rule = zo::proximal(zo::sgd({.rate = 1}), zo::group_l2(2.5, 2));
+  const auto y = step_to<>(std::vector<double>{3, -4, 1, 2, 0, 0}, rule);
+  const std::vector<double> expected{1.5, -2, 0, 0, 0, 0};
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(y[i], expected[i], 1e-15);
+  EXPECT_EQ(y[2], 0);
+  EXPECT_EQ(y[3], 0);
+  EXPECT_TRUE(contains(complaint([&] { rule.start<double>(5); }), "no whole groups of 2"));
+  EXPECT_EQ(
+      step_to<>(std::vector<double>{3, -4}, zo::proximal(zo::sgd({.rate = 1}), zo::group_l2(0, 2))),
+      (std::vector<double>{3, -4}));
+}
+
 TEST(projections, have_the_same_bits_for_every_number_of_threads) {
   for (const index_t d : {index_t{16384}, index_t{16385}, index_t{50000}}) {
     const auto check = [&]<class T>(T, const auto& set) {
@@ -120,6 +157,8 @@ TEST(projections, have_the_same_bits_for_every_number_of_threads) {
     check(0.0f, zo::simplex(3));
     check(0.0, zo::simplex(3));
     check(0.0f, zo::box(0, 1));
+    check(0.0, zo::l1_ball(3));
+    check(0.0f, zo::sparse(30));
   }
 }
 
@@ -138,6 +177,8 @@ TEST(projections, leave_no_doubt_about_numbers_that_are_none) {
   check(zo::box(0, 1));
   check(zo::ball(1));
   check(zo::simplex(1));
+  check(zo::l1_ball(1));
+  check(zo::sparse(1));
 }
 
 TEST(projections, end_every_step_of_a_run) {
@@ -184,10 +225,14 @@ TEST(ends_of_steps, refuse_what_is_none) {
   EXPECT_TRUE(contains(complaint([] { zo::box(not_a_number, 0); }), "lower must be"));
   EXPECT_TRUE(contains(complaint([] { zo::box({0, 2}, {1, 1}); }), "got 2 and 1"));
   EXPECT_TRUE(contains(complaint([] { zo::box({0, 2}, {1}); }), "got 2 and 1"));
+  EXPECT_TRUE(contains(complaint([] { zo::sparse refused(0); }), "at least 1 number"));
+  EXPECT_TRUE(contains(complaint([] { zo::group_l2(1, 0); }), "at least 1 number"));
   for (const double bad : {-1.0, infinity, not_a_number}) {
     EXPECT_TRUE(contains(complaint([&] { zo::l1 refused(bad); }), "zo::l1: weight"));
     EXPECT_TRUE(contains(complaint([&] { zo::ball refused(bad); }), "zo::ball: radius"));
     EXPECT_TRUE(contains(complaint([&] { zo::simplex refused(bad); }), "zo::simplex: radius"));
+    EXPECT_TRUE(contains(complaint([&] { zo::l1_ball refused(bad); }), "zo::l1_ball: radius"));
+    EXPECT_TRUE(contains(complaint([&] { zo::group_l2(bad, 1); }), "zo::group_l2: weight"));
   }
 }
 

@@ -67,6 +67,14 @@ inline named_estimator estimator_named(const estimator_options& o) {
   return estimator_named(o, forward{});
 }
 
+template <class How>
+double reach_of(const How& how) {
+  if constexpr (requires { how.reach(); })
+    return how.reach();
+  else
+    throw not_compiled("reach of this estimator", "use one that has double reach() const");
+}
+
 // A run whose type is forgotten.
 template <class M>
 class any_run {
@@ -118,6 +126,10 @@ class any_estimator {
   on_failure failures() const {
     return visit([](const auto& how) { return detail::failures_of(how); });
   }
+  /// Of an estimator that says it.
+  double reach() const {
+    return visit([](const auto& how) { return detail::reach_of(how); });
+  }
   void describe(detail::fingerprint& print) const {
     visit([&](const auto& how) { detail::describe(how, print); });
   }
@@ -145,6 +157,7 @@ class any_estimator {
     virtual index_t queries(index_t dimension, std::uint64_t step) const = 0;
     index_t queries(index_t dimension) const { return queries(dimension, 0); }
     virtual on_failure failures() const = 0;
+    virtual double reach() const = 0;
     virtual void describe(detail::fingerprint& print) const = 0;
     virtual std::unique_ptr<detail::running_estimator<machine<T>>> start_any(
         machine<T>& on) const = 0;
@@ -156,6 +169,7 @@ class any_estimator {
       return detail::queries_of(how, dimension, step);
     }
     on_failure failures() const override { return detail::failures_of(how); }
+    double reach() const override { return detail::reach_of(how); }
     void describe(detail::fingerprint& print) const override { detail::describe(how, print); }
     std::unique_ptr<detail::running_estimator<machine<T>>> start_any(
         machine<T>& on) const override {

@@ -46,6 +46,18 @@ class point_source {
 
 namespace zo::detail {
 
+// Moves candidates after they are written: the numbers at … at+count-1, which `to` points at, of
+// one that was made from `from`. What equals `from` stays as it is.
+template <class T>
+class point_map {
+ public:
+  point_map() = default;
+  point_map(const point_map&) = default;
+  point_map& operator=(const point_map&) = default;
+  virtual ~point_map() = default;
+  virtual void move(const T* from, index_t at, index_t count, T* to) const = 0;
+};
+
 inline constexpr double failed_query = std::numeric_limits<double>::quiet_NaN();
 
 // Threads as a policy, for loops whose policy is not known by type.
@@ -82,6 +94,7 @@ struct question_round {
   index_t base = 0;  // rows of x that are asked: all or none
   index_t candidates = 0;
   const point_source<T>* source = nullptr;
+  const point_map<T>* map = nullptr;
 
   index_t count() const { return base + candidates; }
   index_t row(index_t j) const { return j < base ? j : candidate_of(j - base, rows, sides).row; }
@@ -92,6 +105,7 @@ struct question_round {
   void write(index_t j, index_t at, index_t length, T* to) const {
     if (j >= base) {
       source->write(j - base, at, length, to);
+      if (map != nullptr) map->move(x + row(j) * dimension, at, length, to);
     } else if (!moves_a_copy()) {
       std::copy_n(x + j * dimension + at, length, to);
     }

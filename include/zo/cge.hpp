@@ -126,6 +126,13 @@ class cge {
     return (S::uses_base ? 1 : 0) +
            S::points * detail::selected_count(options_.coordinates, dimension);
   }
+  /// No coordinate of a candidate is further from that of x; throws for relative steps.
+  double reach() const {
+    detail::require(!options_.relative,
+                    "zo::cge: relative steps reach as far as x is large; set "
+                    "relative to false between bounds");
+    return options_.smoothing;
+  }
 
   template <class M>
   auto start(M& machine) const {

@@ -124,6 +124,7 @@ class machine {
     options_ = options;
     result_ = {};
     parts_ = 0;
+    map_ = nullptr;
     threads_.count = answerer_->threads();
   }
   /// A part of it, which has a point, a place in the run and known values of its own.
@@ -152,9 +153,12 @@ class machine {
               sides,
               with_base ? problem_.rows : 0,
               candidates,
-              &source};
+              &source,
+              map_};
     kind_ = kind::points;
   }
+  /// Candidates that are posed from now on are moved by it; null: they are not.
+  void map_points(const detail::point_map<T>* map) { map_ = map; }
   /// f(x) alone: at its rows, or by prepare.
   void pose_base() {
     round_ = {problem_.x, problem_.dimension, problem_.rows, 1, problem_.rows, 0, nullptr};
@@ -585,6 +589,7 @@ class machine {
   bool dropped_ = false;
   kind kind_ = kind::points;
   detail::question_round<T> round_;
+  const detail::point_map<T>* map_ = nullptr;
   estimate_result result_;
   index_t failed_before_ = 0;  // in earlier parts of the estimate
   index_t missing_ = 0;        // answers nobody waited for

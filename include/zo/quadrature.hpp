@@ -121,6 +121,12 @@ class quadrature {
   index_t queries(index_t /*dimension*/) const {
     return (S::uses_base ? 1 : 0) + S::points * static_cast<index_t>(options_.weights.size());
   }
+  /// No coordinate of a candidate is further from that of x.
+  double reach() const {
+    double largest = 0;
+    for (const double u : options_.directions) largest = std::max(largest, std::abs(u));
+    return options_.smoothing * largest;
+  }
   template <class M>
   auto start(M& machine) const {
     return detail::slope_run<M, detail::quadrature_slopes<M, S>>(

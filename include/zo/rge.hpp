@@ -111,6 +111,8 @@ class rge {
   index_t queries(index_t /*dimension*/) const {
     return (S::uses_base ? 1 : 0) + S::points * options_.directions;
   }
+  /// No coordinate of a candidate is further from that of x.
+  double reach() const { return options_.smoothing * (D::unit_norm ? 1 : D::law::largest); }
 
   template <class M>
   auto start(M& machine) const {

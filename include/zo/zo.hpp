@@ -16,7 +16,9 @@
 #include "zo/estimator.hpp"      // IWYU pragma: export
 #include "zo/execution.hpp"      // IWYU pragma: export
 #include "zo/find_sparsity.hpp"  // IWYU pragma: export
+#include "zo/frank_wolfe.hpp"    // IWYU pragma: export
 #include "zo/in_place.hpp"       // IWYU pragma: export
+#include "zo/inside.hpp"         // IWYU pragma: export
 #include "zo/jacobian.hpp"       // IWYU pragma: export
 #include "zo/law.hpp"            // IWYU pragma: export
 #include "zo/lazy.hpp"           // IWYU pragma: export

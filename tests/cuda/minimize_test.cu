@@ -90,6 +90,43 @@ TEST_F(gpu_minimize, steps_that_end_in_a_set_or_with_a_penalty) {
   EXPECT_TRUE(contains(said(zo::projected(sgd, zo::cuda::box(on(), low, high)), 31), "got 30"));
 }
 
+TEST_F(gpu_minimize, between_bounds_only) {
+  const std::vector<double> low(30, -0.3), high = ramp<double>(30, 0, 0.1);
+  const zo::box bounds(low, high);
+  const zo::cuda::box there(on(), low, high);
+  const zo::sgd sgd({.rate = 0.05});
+  const zo::minimize_options options{.max_queries = 200, .seed = 4};
+  const auto compare = [&]<class T>(T, const auto& how) {
+    const auto start = [] {
+      std::vector<T> x(30);
+      for (std::size_t i = 0; i < 30; ++i) x[i] = i % 3 == 0 ? T(-0.3) : T(0);
+      return x;
+    };
+    auto x = start();
+    const auto expected = zo::minimize(zo::seq, host_scalar<T>{}, x, zo::inside(bounds, how),
+                                       zo::projected(sgd, bounds), options);
+    zo::cuda::array<T> at(on(), start());
+    const auto got = zo::minimize(on(), device_batch<T>{}, at, zo::inside(there, how),
+                                  zo::projected(sgd, there), options);
+    EXPECT_TRUE(same_bits(at.to_host(), x));
+    EXPECT_EQ(got.value, expected.value);
+    EXPECT_EQ(got.queries, expected.queries);
+  };
+  compare(0.0F, zo::rge({.directions = 3, .smoothing = 1e-2}, zo::rademacher{}));
+  compare(0.0, zo::rge({.directions = 3, .smoothing = 1e-2}, zo::gaussian{}, zo::central{}));
+  compare(0.0F, zo::cge({.smoothing = 1e-2}));
+
+  zo::cuda::array<float> x(on(), std::vector<float>(30)), g(on(), std::vector<float>(30));
+  const auto said = [&](const auto& set, double smoothing) {
+    return complaint([&] {
+      zo::estimate(on(), device_batch<float>{}, x, g,
+                   zo::inside(set, zo::cge({.smoothing = smoothing})));
+    });
+  };
+  EXPECT_TRUE(contains(said(there, 0.2), "all bounds must be more than 0.4 apart"));
+  EXPECT_TRUE(contains(said(bounds, 1e-2), "zo::cuda::box"));
+}
+
 TEST_F(gpu_minimize, a_projection_hides_no_number_that_left_the_range) {
   const auto rule = zo::projected(zo::sgd({.rate = 3e38}), zo::box(-1, 1));
   zo::cuda::updater<std::remove_cvref_t<decltype(rule)>, float> updater(on(), rule, 2);

@@ -86,8 +86,17 @@ class box {
   }
   template <scalar T>
   void project(const policy& on, span<T> x) const {
-    for_coordinates(on, x.size(),
-                    zo::box::element<T>{T(0), T(0), lower_->data(), upper_->data(), x.data()});
+    for_coordinates(on, x.size(), element_of<T>(x.data()));
+  }
+  /// The bounds of each coordinate, in device memory, and what moves x[i] between them.
+  template <scalar T>
+  zo::box::element<T> element_of(T* x) const {
+    return {T(0), T(0), lower_->data(), upper_->data(), x};
+  }
+  const zo::box& on_host() const { return host_; }
+  template <class Print>
+  void describe(Print& print) const {
+    host_.describe(print);
   }
 
  private:

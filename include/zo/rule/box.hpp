@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,11 +27,11 @@ class box {
     const double* uppers;
     T* x;
 
+    ZO_HD T low(index_t i) const { return lowers == nullptr ? lower : static_cast<T>(lowers[i]); }
+    ZO_HD T high(index_t i) const { return uppers == nullptr ? upper : static_cast<T>(uppers[i]); }
     ZO_HD void operator()(index_t i) const {
-      const T low = lowers == nullptr ? lower : static_cast<T>(lowers[i]);
-      const T high = uppers == nullptr ? upper : static_cast<T>(uppers[i]);
-      if (x[i] < low) x[i] = low;
-      if (x[i] > high) x[i] = high;
+      if (x[i] < low(i)) x[i] = low(i);
+      if (x[i] > high(i)) x[i] = high(i);
     }
   };
 
@@ -54,12 +55,26 @@ class box {
   template <class Policy, class X>
   void project(const Policy& policy, X x) const {
     using T = typename X::value_type;
-    detail::require(lowers_ == nullptr || execution_policy<Policy>,
+    detail::require(!has_vectors() || execution_policy<Policy>,
                     "zo::box: these bounds are in host memory; on a GPU hand over "
                     "zo::cuda::box(policy, lower, upper)");
-    for_coordinates(policy, static_cast<index_t>(x.size()),
-                    element<T>{static_cast<T>(lower_), static_cast<T>(upper_), data(lowers_),
-                               data(uppers_), x.data()});
+    for_coordinates(policy, static_cast<index_t>(x.size()), element_of<T>(x.data()));
+  }
+
+  /// The bounds of each coordinate, in host memory, and what moves x[i] between them.
+  template <class T>
+  element<T> element_of(T* x) const {
+    return {static_cast<T>(lower_), static_cast<T>(upper_), data(lowers_), data(uppers_), x};
+  }
+  const box& on_host() const { return *this; }
+  bool has_vectors() const { return lowers_ != nullptr; }
+  /// Into a fingerprint.
+  template <class Print>
+  void describe(Print& print) const {
+    print.add(lower_).add(upper_);
+    for (const auto& bounds : {lowers_, uppers_}) {
+      if (bounds != nullptr) print.add(std::span<const double>(*bounds));
+    }
   }
 
  private:

@@ -4,6 +4,24 @@
 #include "zo/rge.hpp"
 #include "zo/run.hpp"
 
+namespace zo {
+
+void failure_policy::check() const {
+  constexpr const char* who = "zo::failure_options";
+  detail::require(options_.retries >= 0, who, ": retries must be at least 0, got ",
+                  options_.retries);
+  detail::require(options_.wait.count() >= 0, who, ": wait must be at least 0 ms, got ",
+                  options_.wait.count());
+  detail::require(detail::is_finite(options_.penalty), who, ": penalty must be a number, got ",
+                  options_.penalty);
+  detail::require(options_.replacements >= 0 && options_.replacements <= 1000, who,
+                  ": replacements must be 0 … 1000, got ", options_.replacements);
+  detail::require(options_.most_failed >= 0, who, ": most_failed must be at least 0, got ",
+                  options_.most_failed);
+}
+
+}  // namespace zo
+
 namespace zo::detail {
 
 template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;

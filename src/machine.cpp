@@ -5,7 +5,10 @@ namespace zo {
 
 template <class T>
 void machine<T>::open(const row_problem<T>& problem, const estimate_options& options,
-                      on_failure failures) {
+                      const failure_policy& failures) {
+  detail::require(others_ == nullptr || failures.options().retries == 0,
+                  "zo::failure_options: processes that share an estimate cannot ask again: set "
+                  "retries to 0, and let the objective try again itself");
   problem_ = problem;
   options_ = options;
   failures_ = failures;
@@ -185,7 +188,7 @@ void machine<T>::take_answers() {
       note_failure(static_cast<index_t>(j), all[j]);
     else
       ++missing_;
-    all[j] = detail::failed_query;
+    all[j] = failures_ == on_failure::penalise ? failures_.options().penalty : detail::failed_query;
   }
   take_base();
 }

@@ -1,4 +1,10 @@
 // Failed queries: NaN, infinities and exceptions under both policies, for every kind of objective.
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <numeric>
+
 #include "support.hpp"
 
 namespace {
@@ -269,6 +275,210 @@ TEST(drop, gives_the_same_bits_for_every_number_of_threads) {
 }
 
 // ---- reports
+
+// ---- more than to stop or to drop
+
+using zo::failure_options;
+
+/// Fails the first `times` calls at each point, in whatever order and from whatever thread.
+struct failing_at_first {
+  int times;
+  fault how;
+  std::map<std::vector<double>, int> seen{};
+  index_t made = 0;
+  std::mutex mutex{};
+
+  double operator()(std::span<const double> x) {
+    const std::lock_guard lock(mutex);
+    ++made;
+    if (seen[{x.begin(), x.end()}]++ < times) return fail(how);
+    return smooth_loss(x);
+  }
+  void operator()(zo::points<double> at, std::span<double> losses) {
+    for (index_t k = 0; k < at.count; ++k) losses[static_cast<std::size_t>(k)] = (*this)(at[k]);
+  }
+};
+struct batch_failing_at_first {
+  failing_at_first& f;
+  void operator()(zo::points<double> at, std::span<double> losses) { f(at, losses); }
+};
+struct scalar_failing_at_first {
+  failing_at_first& f;
+  double operator()(std::span<const double> x) { return f(x); }
+};
+
+TEST(retries, ask_a_failed_point_again_and_change_no_bit) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> expected(x.size()), g(x.size());
+  const auto place = zo::estimate_options{.seed = 2, .step = 5};
+  for (const auto then : {on_failure::stop, on_failure::drop}) {
+    const rge how({.directions = 4, .failures = failure_options{.then = then, .retries = 2}});
+    zo::estimate(
+        zo::seq, [](std::span<const double> at) { return smooth_loss(at); }, x, expected, how,
+        place);
+    for (const fault kind : all_faults) {
+      for (const int threads : {1, 3}) {
+        failing_at_first f{2, kind};
+        const auto r = zo::estimate(zo::par.with_threads(threads), scalar_failing_at_first{f}, x, g,
+                                    how, place);
+        EXPECT_TRUE(r.ok);
+        EXPECT_EQ(r.failed, 0);
+        EXPECT_EQ(r.queries, 15);
+        EXPECT_EQ(f.made, 15);
+        EXPECT_EQ(g, expected);
+      }
+      // A batch that throws is asked again point by point: all of them have failed once.
+      const bool throws = kind == fault::exception;
+      failing_at_first f{throws ? 1 : 2, kind};
+      const auto r = zo::estimate(zo::seq, batch_failing_at_first{f}, x, g, how, place);
+      EXPECT_TRUE(r.ok);
+      EXPECT_EQ(r.failed, 0);
+      EXPECT_EQ(g, expected);
+      EXPECT_EQ(r.queries, throws ? 5 + 5 + 4 : 15);
+      EXPECT_EQ(f.made, throws ? 1 + 5 + 4 : 15);
+    }
+  }
+}
+
+TEST(retries, end_as_the_policy_says) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  const auto ask = [&](on_failure then, fault kind) {
+    failing_at_first f{9, kind};
+    const auto r = zo::estimate(
+        zo::seq, scalar_failing_at_first{f}, x, g,
+        rge({.directions = 4, .failures = failure_options{.then = then, .retries = 3}}), {});
+    EXPECT_EQ(f.made, r.queries);
+    return r;
+  };
+  EXPECT_EQ(ask(on_failure::stop, fault::infinite).queries, 20);
+  EXPECT_EQ(ask(on_failure::drop, fault::exception).failed, 5);
+  EXPECT_THROW(ask(on_failure::stop, fault::exception), std::runtime_error);
+}
+
+TEST(retries, take_no_more_than_is_spare) {
+  const auto x = ramp<double>(dimension);
+  std::vector<double> g(x.size());
+  for (const int threads : {1, 3}) {
+    failing_at_first f{1, fault::exception};
+    const auto r = zo::estimate(
+        zo::par.with_threads(threads), scalar_failing_at_first{f}, x, g,
+        rge({.directions = 9, .failures = failure_options{.then = on_failure::drop, .retries = 5}}),
+        {.spare_queries = 4});
+    EXPECT_EQ(r.queries, 14);
+    EXPECT_EQ(f.made, 14);
+    EXPECT_EQ(r.failed, 6);
+  }
+}
+
+TEST(replacements, are_the_directions_that_follow) {
+  const auto [r, g] =
+      run({{2, 4}, fault::not_a_number}, rge({.directions = 4, .failures = on_failure::replace}));
+  EXPECT_TRUE(r.ok);
+  EXPECT_EQ(r.failed, 2);
+  EXPECT_EQ(r.queries, 7);
+  expect_near(g, expected_mean(zo::gaussian{}, {0, 2, 4, 5}, false));
+  // The first replacement fails too.
+  const auto [again, h] =
+      run({{2, 8}, fault::exception},
+          rge({.directions = 4, .failures = on_failure::replace}, zo::sphere{}, zo::central{}));
+  EXPECT_EQ(again.queries, 12);
+  EXPECT_EQ(again.failed, 2);
+  expect_near(h, expected_mean(zo::sphere{}, {0, 2, 3, 5}, true));
+}
+
+TEST(replacements, are_limited) {
+  std::vector<index_t> all(100);
+  std::iota(all.begin(), all.end(), index_t{1});
+  const auto ask = [&](const failure_options& failures) {
+    return run({all, fault::infinite}, rge({.directions = 4, .failures = failures})).first;
+  };
+  EXPECT_EQ(ask({.then = on_failure::replace}).queries, 9);
+  EXPECT_EQ(ask({.then = on_failure::replace, .replacements = 3}).queries, 17);
+  EXPECT_FALSE(ask({.then = on_failure::replace}).ok);
+}
+
+TEST(penalties, are_the_answers_of_failed_queries) {
+  const auto penalised = [](std::span<const double> at) {
+    const double value = smooth_loss(at);
+    return at[0] > ramp<double>(dimension)[0] ? 50.0 : value;
+  };
+  const auto fails = [&](std::span<const double> at) {
+    return at[0] > ramp<double>(dimension)[0] ? fail(fault::exception) : smooth_loss(at);
+  };
+  const auto x = ramp<double>(dimension);
+  std::vector<double> expected(x.size()), g(x.size());
+  const rge how(
+      {.directions = 8, .failures = failure_options{.then = on_failure::penalise, .penalty = 50}});
+  zo::estimate(zo::seq, penalised, x, expected, how);
+  const auto r = zo::estimate(zo::seq, fails, x, g, how);
+  EXPECT_TRUE(r.ok);
+  EXPECT_GT(r.failed, 0);
+  EXPECT_EQ(g, expected);
+}
+
+TEST(most_failed, ends_a_run) {
+  index_t made = 0;
+  const auto fails = [&](std::span<const double> at) {
+    return made++ % 4 == 1 ? not_a_number : smooth_loss(at);
+  };
+  auto x = ramp<double>(dimension);
+  const auto r =
+      zo::minimize(zo::seq, fails, x,
+                   rge({.directions = 3,
+                        .failures = failure_options{.then = on_failure::drop, .most_failed = 10}}),
+                   zo::sgd({.rate = 1e-3}), {.max_queries = 1000});
+  EXPECT_EQ(r.why, zo::status::too_many_failed);
+  EXPECT_EQ(r.failed, 11);
+  EXPECT_EQ(r.queries, made);
+}
+
+// Faults of every kind at random: what is counted was made, no budget is exceeded, no x is lost.
+TEST(random_faults, are_counted_and_paid) {
+  for (const auto then : {on_failure::drop, on_failure::replace, on_failure::penalise}) {
+    for (const int threads : {1, 3}) {
+      for (index_t budget = 20; budget < 20000; budget = budget * 3 + 1) {
+        std::atomic<index_t> made{0};
+        const auto f = [&](std::span<const double> at) {
+          const auto call = static_cast<std::uint32_t>(made.fetch_add(1));
+          const auto dice = zo::stream{.seed = 3, .number = call}.words(0).w0 % 10;
+          return dice < 4 ? fail(static_cast<fault>(dice)) : smooth_loss(at);
+        };
+        auto x = ramp<double>(dimension);
+        const rge how({.directions = 5,
+                       .failures = failure_options{.then = then, .retries = 2, .penalty = 10}});
+        const auto r =
+            zo::minimize(zo::par.with_threads(threads), f, x, how, zo::sgd({.rate = 1e-4}),
+                         {.max_queries = budget, .return_best = true});
+        EXPECT_EQ(r.queries, made);
+        EXPECT_LE(r.queries, budget);
+        for (const double value : x) EXPECT_TRUE(std::isfinite(value));
+      }
+    }
+  }
+}
+
+TEST(failure_options, refuse_what_is_none) {
+  const auto said = [](const failure_options& options) {
+    return complaint([&] { rge({.failures = options}); });
+  };
+  EXPECT_TRUE(contains(said({.retries = -1}), "retries must be at least 0, got -1"));
+  EXPECT_TRUE(contains(said({.wait = std::chrono::milliseconds(-5)}), "wait"));
+  EXPECT_TRUE(contains(said({.penalty = infinity}), "penalty must be a number"));
+  EXPECT_TRUE(contains(said({.replacements = -1}), "replacements must be"));
+  EXPECT_TRUE(contains(said({.most_failed = -1}), "most_failed"));
+  const std::vector<double> z(4, 0.5);
+  const auto rows = [](std::span<const double>, index_t) { return 0.0; };
+  EXPECT_TRUE(contains(complaint([&] {
+                         zo::boundary(zo::seq, rows, zo::points<double>{z, 2, 2},
+                                      rge({.failures = on_failure::replace}), {});
+                       }),
+                       "one row at a time"));
+  const auto map = [](std::span<const double> at, std::span<double> y) { y[0] = at[0]; };
+  EXPECT_TRUE(contains(
+      complaint([&] { zo::jacobian(zo::seq, map, z, 1, cge({.failures = on_failure::penalise})); }),
+      "zo::jacobian: here failures are stopped at or dropped"));
+}
 
 TEST(reports, name_the_first_failed_query_and_its_point) {
   const auto x = ramp<double>(dimension);

@@ -34,7 +34,7 @@ struct estimator_options {
   double smoothing = 1e-3;
   bool relative = false;                                 ///< of cge
   coordinate_selection coordinates = all_coordinates{};  ///< of cge
-  on_failure failures = on_failure::stop;
+  failure_policy failures{};
 };
 
 namespace detail {
@@ -123,7 +123,7 @@ class any_estimator {
   index_t queries(index_t dimension, std::uint64_t step) const {
     return visit([&](const auto& how) { return detail::queries_of(how, dimension, step); });
   }
-  on_failure failures() const {
+  failure_policy failures() const {
     return visit([](const auto& how) { return detail::failures_of(how); });
   }
   /// Of an estimator that says it.
@@ -156,7 +156,7 @@ class any_estimator {
     virtual ~foreign() = default;
     virtual index_t queries(index_t dimension, std::uint64_t step) const = 0;
     index_t queries(index_t dimension) const { return queries(dimension, 0); }
-    virtual on_failure failures() const = 0;
+    virtual failure_policy failures() const = 0;
     virtual double reach() const = 0;
     virtual void describe(detail::fingerprint& print) const = 0;
     virtual std::unique_ptr<detail::running_estimator<machine<T>>> start_any(
@@ -168,7 +168,7 @@ class any_estimator {
     index_t queries(index_t dimension, std::uint64_t step) const override {
       return detail::queries_of(how, dimension, step);
     }
-    on_failure failures() const override { return detail::failures_of(how); }
+    failure_policy failures() const override { return detail::failures_of(how); }
     double reach() const override { return detail::reach_of(how); }
     void describe(detail::fingerprint& print) const override { detail::describe(how, print); }
     std::unique_ptr<detail::running_estimator<machine<T>>> start_any(

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <concepts>
 #include <exception>
 #include <limits>
 #include <mutex>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "zo/candidate.hpp"
@@ -120,6 +122,25 @@ struct question_round {
   }
 };
 
+// Queries that may still be made beyond those that an estimator states.
+class spare_queries {
+ public:
+  void set(index_t queries) { left_.store(queries, std::memory_order_relaxed); }
+  // All of them or none.
+  bool take(index_t queries) {
+    index_t left = left_.load(std::memory_order_relaxed);
+    while (left >= queries) {
+      if (left_.compare_exchange_weak(left, left - queries, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+
+  void give_back(index_t queries) { left_.fetch_add(queries, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<index_t> left_{0};
+};
+
 // The first of the questions that threw, and what.
 class thrown_text {
  public:
@@ -190,10 +211,11 @@ class black_box {
   black_box& operator=(const black_box&) = delete;
   virtual ~black_box() = default;
 
-  void begin(const estimate_options& options, on_failure failures) {
+  void begin(const estimate_options& options, const failure_policy& failures) {
     sample_ = options.sample.value_or(options.step);
     chunk_bytes_ = options.chunk_bytes;
     failures_ = failures;
+    spare.set(options.spare_queries);
   }
 
   virtual int threads() const = 0;
@@ -211,11 +233,13 @@ class black_box {
 
   index_t queries = 0;  // made
   thrown_text thrown;   // by questions of this round; whoever asks clears it before
+  spare_queries spare;  // of this estimate
 
  protected:
-  // Makes one call under the failure policy; `failed` makes its answers those of a failed query.
+  // Makes one call under the failure policy; `failed` makes its answers those of a failed query. If
+  // it throws and `again`, nothing is said: it will be made again.
   template <class Call, class Failed>
-  void guarded(index_t question, const Call& call, const Failed& failed) {
+  void guarded(index_t question, bool again, const Call& call, const Failed& failed) {
     try {
       call();
     } catch (const interrupted&) {
@@ -223,6 +247,7 @@ class black_box {
       throw;
     } catch (const std::exception& error) {
       failed();
+      if (again) return;
       if (failures_ == on_failure::stop) throw;
       thrown.note(question, error.what());
     } catch (...) {
@@ -230,10 +255,37 @@ class black_box {
       throw;
     }
   }
+  template <class Call, class Failed>
+  void guarded(index_t question, const Call& call, const Failed& failed) {
+    guarded(question, false, call, failed);
+  }
+
+  // Makes the call of one question until it answers a finite number, as often as the policy and the
+  // spare queries allow; `tries` were made before. Retries are counted by made().
+  template <class Call, class Made>
+  void retried(index_t question, double& answer, int tries, const Call& call, const Made& made) {
+    const failure_options& policy = failures_.options();
+    for (;; ++tries) {
+      // What may be needed is taken before, so that threads share it, and given back.
+      const bool again = tries < policy.retries && spare.take(1);
+      guarded(question, again, call, [&] { answer = failed_query; });
+      if (is_finite(answer) || !again) {
+        if (again) spare.give_back(1);
+        return;
+      }
+      made();
+      wait_before(tries);
+    }
+  }
+  void wait_before(int tries) const {
+    if (failures_.options().wait.count() == 0) return;
+    std::this_thread::sleep_for(failures_.options().wait *
+                                (std::int64_t{1} << std::min(tries, 20)));
+  }
 
   sample_id sample_ = 0;
   index_t chunk_bytes_ = 1;
-  on_failure failures_ = on_failure::stop;
+  failure_policy failures_{};
 };
 
 // Rows asked one at a time (row_objective), told apart from sampled objectives.
@@ -359,9 +411,10 @@ class local_black_box final : public black_box<T> {
       const index_t j = first + k;
       double& loss = losses[static_cast<std::size_t>(k)];
       const auto answer = [&](const T* point) {
-        made.fetch_add(1, std::memory_order_relaxed);
-        this->guarded(
-            j, [&] { loss = loss_at(point, round.row(j)); }, [&] { loss = failed_query; });
+        const auto count = [&] { made.fetch_add(1, std::memory_order_relaxed); };
+        count();
+        this->retried(
+            j, loss, 0, [&] { loss = loss_at(point, round.row(j)); }, count);
       };
       if (j < round.base) {
         answer(round.x + j * dimension_);
@@ -401,26 +454,46 @@ class local_black_box final : public black_box<T> {
   void call([[maybe_unused]] const question_round<T>& round, const T* candidates, index_t first,
             std::span<double> answers) {
     const auto count = static_cast<index_t>(answers.size());
-    const points<T> chunk{
-        {candidates, static_cast<std::size_t>(count * dimension_)}, count, dimension_};
     this->queries += count;
     std::ranges::fill(answers, failed_query);  // an answer that is never written is a failed one
+    // What all of them may need is taken before the call, whose exception is then not the end.
+    const bool again = this->failures_.options().retries > 0 && this->spare.take(count);
     this->guarded(
-        first,
-        [&] {
-          if constexpr (rowwise) {
-            rows_.resize(answers.size());
-            for (index_t k = 0; k < count; ++k) {
-              rows_[static_cast<std::size_t>(k)] = round.row(first + k);
-            }
-            f_(chunk, std::span<const index_t>(rows_), answers);
-          } else if constexpr (sampled_batch_objective<F, T>) {
-            f_(chunk, answers, this->sample_);
-          } else if constexpr (batch_objective<F, T>) {
-            f_(chunk, answers);
-          }
-        },
+        first, again, [&] { call_once(round, candidates, first, answers); },
         [&] { std::ranges::fill(answers, failed_query); });
+    for (index_t k = 0; again && k < count; ++k) {
+      double& answer = answers[static_cast<std::size_t>(k)];
+      if (is_finite(answer)) {
+        this->spare.give_back(1);
+        continue;
+      }
+      const auto made = [&] { ++this->queries; };
+      made();
+      this->wait_before(0);
+      this->retried(
+          first + k, answer, 1,
+          [&] {
+            answer = failed_query;
+            call_once(round, candidates + k * dimension_, first + k, std::span(&answer, 1));
+          },
+          made);
+    }
+  }
+
+  void call_once(const question_round<T>& round, const T* candidates, index_t first,
+                 std::span<double> answers) {
+    const auto count = static_cast<index_t>(answers.size());
+    const points<T> chunk{
+        {candidates, static_cast<std::size_t>(count * dimension_)}, count, dimension_};
+    if constexpr (rowwise) {
+      rows_.resize(answers.size());
+      for (index_t k = 0; k < count; ++k) rows_[static_cast<std::size_t>(k)] = round.row(first + k);
+      f_(chunk, std::span<const index_t>(rows_), answers);
+    } else if constexpr (sampled_batch_objective<F, T>) {
+      f_(chunk, answers, this->sample_);
+    } else if constexpr (batch_objective<F, T>) {
+      f_(chunk, answers);
+    }
   }
 
   // Puts a question's buffer back in order, whatever way the query ends.

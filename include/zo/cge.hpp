@@ -19,7 +19,7 @@ struct cge_options {
   double smoothing = 1e-3;  ///< mu, the step along a coordinate; above 0
   bool relative = false;  ///< step mu * max(1, |x_i|) instead of mu: for coordinates of large size
   coordinate_selection coordinates = all_coordinates{};
-  on_failure failures = on_failure::stop;
+  failure_policy failures{};
 };
 
 namespace detail {
@@ -51,12 +51,13 @@ class cge_slopes {
   static constexpr int sides = S::points;
   static constexpr bool may_probe = true;
   static constexpr bool rescales = false;
+  static constexpr bool replaces = false;
 
   cge_slopes(const cge_options& options) : options_(options) {  // NOLINT: a part of its run
     check_smoothing<T>(options.smoothing);
   }
 
-  on_failure failures() const { return options_.failures; }
+  failure_policy failures() const { return options_.failures; }
   index_t count() const { return chosen_.count(); }
 
   bool begin(M& machine, bool probes) {
@@ -117,6 +118,7 @@ class cge {
   cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
     detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing),
                     "zo::cge: smoothing must be a positive number, got ", options_.smoothing);
+    options_.failures.check();
   }
 
   const cge_options& options() const { return options_; }
@@ -139,7 +141,8 @@ class cge {
     return detail::slope_run<M, detail::cge_slopes<M, S>>(machine, options_);
   }
   void describe(detail::fingerprint& print) const {
-    print.add(options_.smoothing).add(options_.relative).add(options_.failures);
+    print.add(options_.smoothing).add(options_.relative);
+    options_.failures.describe(print);
     detail::describe_selection(options_.coordinates, print);
   }
 

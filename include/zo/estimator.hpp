@@ -102,6 +102,7 @@ namespace detail {
 //   pose(machine, first, count)    poses their questions, with f(x) if `base`
 //   take(machine, first, count)    takes their answers
 //   rescales               whether a mean over fewer slopes must be made one
+//   replaces               whether there are further slopes for those that fail
 template <class M, class Slopes>
 class slope_run {
  public:
@@ -113,6 +114,7 @@ class slope_run {
   [[gnu::noinline]] void begin(const row_problem<T>& problem, const estimate_options& options) {
     machine_.open(problem, options, slopes_.failures());
     first_ = here_ = 0;
+    replaced_ = 0;
     prepared_ = false;
     prepares_ = will_probe();
     require(prepares_ || machine_.answers_points(),
@@ -127,7 +129,8 @@ class slope_run {
 
   [[gnu::noinline]] bool pose() {
     if (posed_) take();
-    if (!complete_ || first_ >= slopes_.count()) return false;
+    if (!complete_) return false;
+    if (first_ >= slopes_.count()) return pose_replacements();
     posed_ = true;
     here_ = std::min(group_, slopes_.count() - first_);
     const bool base = needs_base_ && first_ == 0 && !machine_.knows_base();
@@ -146,6 +149,23 @@ class slope_run {
 
  private:
   bool will_probe() const { return Slopes::may_probe && machine_.probes(); }
+
+  // Of directions without a slope, as many further ones; where they fail too, again.
+  bool pose_replacements() {
+    if constexpr (Slopes::replaces) {
+      const failure_policy failures = slopes_.failures();
+      if (failures != on_failure::replace || machine_.drops_the_rest()) return false;
+      const index_t left = failures.options().replacements * slopes_.count() - replaced_;
+      const index_t count = std::min({machine_.missing_slopes(slopes_.count()), left, group_});
+      if (count <= 0 || !machine_.take_spare(count * Slopes::sides)) return false;
+      slopes_.pose(machine_, slopes_.count() + replaced_, count, false);
+      replaced_ += count;
+      here_ = count;
+      posed_ = true;
+      return true;
+    }
+    return false;
+  }
 
   void take() {
     posed_ = false;
@@ -167,6 +187,7 @@ class slope_run {
   M& machine_;
   Slopes slopes_;
   index_t first_ = 0, here_ = 0, group_ = 1;
+  index_t replaced_ = 0;  // further directions that were posed
   bool posed_ = false;
   bool complete_ = true;    // every question so far was worth asking
   bool needs_base_ = true;  // f(x) is a part of every slope
@@ -190,13 +211,13 @@ class running_estimator {
   virtual bool value_is_exact() const = 0;
   virtual index_t extra_queries() const = 0;
   virtual index_t queries(index_t dimension, std::uint64_t step) const = 0;
-  virtual on_failure failures() const = 0;
+  virtual failure_policy failures() const = 0;
   virtual std::vector<std::span<T>> state() = 0;
   virtual void describe(fingerprint& print) const = 0;
 };
 
 template <class How>
-on_failure failures_of(const How& how) {
+failure_policy failures_of(const How& how) {
   if constexpr (requires { how.options().failures; })
     return how.options().failures;
   else if constexpr (requires { how.failures(); })
@@ -235,7 +256,7 @@ class running final : public running_estimator<M> {
   index_t queries(index_t dimension, std::uint64_t step) const override {
     return queries_of(how_, dimension, step) + extra_queries();
   }
-  on_failure failures() const override { return failures_of(how_); }
+  failure_policy failures() const override { return failures_of(how_); }
   std::vector<std::span<T>> state() override {
     if constexpr (requires { run_.state(); }) return run_.state();
     return {};

@@ -357,6 +357,7 @@ class in_place {
         rule_(rule),
         optimizer_(rule, x_.dimension()),
         displacement_(x_) {
+    detail::check_plain("zo::in_place", how_.failures);
     detail::require(rule_.state_vectors() <= most_state, "zo::in_place: a rule may keep at most ",
                     most_state, " vectors of state, got ", rule_.state_vectors());
   }

@@ -249,6 +249,7 @@ const jacobian_result<T>& jacobian_of(const Policy& policy, F& f, std::span<cons
   jacobian_result<T>& result = memory.result;
   result = {std::move(result.y), std::move(result.values)};
   result.values.resize(static_cast<std::size_t>(entries));
+  check_plain("zo::jacobian", own.failures);
   if (groups.colors == nullptr) std::ranges::fill(result.values, T(0));
   map_report report;
   const auto end = [&](flaw why) -> const jacobian_result<T>& {
@@ -435,6 +436,7 @@ requires detail::same_scalar<X, U> && vector_map<std::remove_reference_t<F>, sca
   const std::span<const T> along(std::ranges::data(u), std::ranges::size(u));
   constexpr const char* who = "zo::jvp";
   detail::check_map_call(who, at, outputs, options, known_y);
+  detail::check_plain(who, how.failures);
   detail::require(along.size() == at.size(), who,
                   ": the direction must have as many numbers as x, got ", along.size(), " and ",
                   at.size());

@@ -109,7 +109,8 @@ least_squares_result<T> fit(const Policy& policy, F& f, std::span<T> x, index_t 
   estimate_options now{.sample = options.sample.value_or(0), .chunk_bytes = options.chunk_bytes};
   check_map_call<T>(who, at, outputs, now, {});
   const auto began = std::chrono::steady_clock::now();
-  const on_failure failures = how.options().failures;
+  const failure_policy failures = how.options().failures;
+  check_plain("zo::least_squares", failures);
   const index_t budget = *options.max_queries;
   // Of one Jacobian, F(x) being known.
   const index_t price =

@@ -128,7 +128,8 @@ class machine {
     threads_.count = answerer_->threads();
   }
   /// A part of it, which has a point, a place in the run and known values of its own.
-  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures);
+  void open(const row_problem<T>& problem, const estimate_options& options,
+            const failure_policy& failures);
   const estimate_options& options() const { return options_; }
   const row_problem<T>& problem() const { return problem_; }
   bool knows_base() const { return !options_.known_values.empty(); }
@@ -179,6 +180,10 @@ class machine {
   /// Answers are missing because nobody wants them any more: slopes without them are left out.
   void drop_the_rest() { dropped_ = true; }
   bool drops_the_rest() const { return dropped_; }
+  /// Takes queries beyond those that the estimator states, if as many are left.
+  bool take_spare(index_t queries) { return answerer_->spare.take(queries); }
+  /// Of the only row's `slopes`, those that have failed so far.
+  index_t missing_slopes(index_t slopes) const { return slopes - memory_.survivors[0]; }
   /// A slope of some row is known already.
   bool has_slopes() const {
     return std::ranges::any_of(memory_.survivors, [](index_t good) { return good > 0; });
@@ -473,7 +478,7 @@ class machine {
   enum class kind { points, prepare, probes };
 
   const detail::thread_count& threads() const { return threads_; }
-  bool drops() const { return failures_ == on_failure::drop || dropped_; }
+  bool drops() const { return detail::goes_on(failures_) || dropped_; }
 
   void ask_points();
 
@@ -585,7 +590,7 @@ class machine {
   detail::thread_count threads_;
   estimate_options options_;
   row_problem<T> problem_;
-  on_failure failures_ = on_failure::stop;
+  failure_policy failures_{};
   bool dropped_ = false;
   kind kind_ = kind::points;
   detail::question_round<T> round_;

@@ -1,7 +1,9 @@
 // What one estimate is told, and what it reports.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +14,8 @@
 
 #include "zo/config.hpp"
 #include "zo/error.hpp"
+#include "zo/finite.hpp"
+#include "zo/team.hpp"
 
 namespace zo {
 
@@ -26,6 +30,50 @@ enum class on_failure {
   drop,  ///< its direction or coordinate is left out, the mean is over the others; exceptions
          ///< derived from std::exception count as failed queries. Without f(x), forward differences
          ///< make no estimate; a run then goes on with its next step (minimize_options)
+  replace,   ///< as drop, but a failed direction of zo::rge is replaced by a further one
+  penalise,  ///< its answer is failure_options::penalty; exceptions as for drop
+};
+
+/// What to do with a failed query, in full.
+struct failure_options {
+  on_failure then = on_failure::stop;  ///< of a query that fails in the end
+  /// A point that fails is asked again, so many times; each counts as a query. Differences of
+  /// coordinates are not asked again, nor those of zo::ask, whose answers come from elsewhere;
+  /// processes that share an estimate refuse it.
+  int retries = 0;
+  std::chrono::milliseconds wait{0};  ///< before the first of them; doubled before each further one
+  double penalty = 0;                 ///< answer of a failed query (penalise); above those of f
+  index_t replacements = 1;  ///< further directions of an estimate, at most q times as many
+  /// A run ends where more queries have failed in the end (status::too_many_failed).
+  index_t most_failed = std::numeric_limits<index_t>::max();
+};
+
+/// failure_options, or what is done in the end alone: .failures = zo::on_failure::drop.
+class failure_policy {
+ public:
+  constexpr failure_policy(on_failure then = on_failure::stop) noexcept  // NOLINT: either is one
+      : options_{.then = then} {}
+  constexpr failure_policy(const failure_options& options) noexcept
+      : options_(options) {}  // NOLINT
+
+  constexpr operator on_failure() const {
+    return options_.then;
+  }  // NOLINT: what most of zo asks for
+  const failure_options& options() const { return options_; }
+  /// It is no more than to stop or to drop.
+  bool is_plain() const {
+    return options_.retries == 0 &&
+           (options_.then == on_failure::stop || options_.then == on_failure::drop);
+  }
+  /// Throws std::invalid_argument for options that are none. Estimators do so when they are made.
+  void check() const;
+  void describe(detail::fingerprint& print) const {
+    print.add(options_.then).add(options_.retries).add(options_.penalty);
+    print.add(options_.replacements).add(options_.most_failed);
+  }
+
+ private:
+  failure_options options_;
 };
 
 /// An end that is no answer: an objective that throws it ends the call whatever the failure policy
@@ -44,6 +92,8 @@ struct estimate_options {
   /// f at x (at each row of it), where it is known: forward differences do not ask it again.
   /// Numbers of host memory, read before the call returns.
   std::span<const double> known_values{};
+  /// Queries that retries and replacements may take beyond those that the estimator states.
+  index_t spare_queries = std::numeric_limits<index_t>::max();
 };
 
 /// Why an estimate is none.
@@ -104,6 +154,13 @@ inline void check_options(const char* who, const estimate_options& options) {
   require(options.chunk_bytes >= 1, who, ": chunk_bytes must be at least 1, got ",
           options.chunk_bytes);
 }
+inline void check_plain(const char* who, const failure_policy& failures) {
+  require(failures.is_plain(), who,
+          ": here failures are stopped at or dropped: use zo::on_failure::stop or drop");
+}
+// Whether an estimate goes on without an answer.
+constexpr bool goes_on(on_failure failures) { return failures != on_failure::stop; }
+
 inline void check_known_values(const char* who, const estimate_options& options, index_t rows) {
   const auto known = static_cast<index_t>(options.known_values.size());
   require(known == 0 || known == rows, who, ": known_values must be empty or have ", rows,

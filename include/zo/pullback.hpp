@@ -119,7 +119,8 @@ requires vector_map<std::remove_reference_t<F>, T> && estimator_on<How, machine<
   result.y.assign(static_cast<std::size_t>(x.count * outputs), T(0));
   result.gradients.assign(x.data.size(), T(0));
   detail::map_report asked;
-  const on_failure failures = detail::failures_of(how);
+  const failure_policy failures = detail::failures_of(how);
+  detail::check_plain("zo::pullback", failures);
   if (known_y.empty() || difference_map<map, T>) {
     detail::ask_at_rows(policy, f, x, outputs, options, failures, result.y.data(), asked);
   } else {

@@ -23,7 +23,7 @@ struct quadrature_options {
   std::vector<double> directions;  ///< K x d, row-major, finite
   std::vector<double> weights;     ///< K, finite
   double smoothing = 1e-3;         ///< mu, the step in units of a direction; above 0
-  on_failure failures = on_failure::stop;
+  failure_policy failures{};
 };
 
 namespace detail {
@@ -36,6 +36,7 @@ class quadrature_slopes {
   static constexpr int sides = S::points;
   static constexpr bool may_probe = false;
   static constexpr bool rescales = false;
+  static constexpr bool replaces = false;
 
   explicit quadrature_slopes(const quadrature_options& options)
       : options_(options), table_(options.directions.size()) {
@@ -51,7 +52,7 @@ class quadrature_slopes {
     smoothing_ = static_cast<double>(step);
   }
 
-  on_failure failures() const { return options_.failures; }
+  failure_policy failures() const { return options_.failures; }
   index_t count() const { return static_cast<index_t>(options_.weights.size()); }
 
   bool begin(M& machine, bool) {
@@ -108,6 +109,7 @@ class quadrature {
                     " directions, one for each weight");
     detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing), who,
                     ": smoothing must be a positive number, got ", options_.smoothing);
+    options_.failures.check();
     for (const double w : options_.weights) {
       detail::require(detail::is_finite(w), who, ": a weight is ", w, "; weights are finite");
     }
@@ -135,7 +137,8 @@ class quadrature {
   void describe(detail::fingerprint& print) const {
     print.add(std::span<const double>(options_.directions));
     print.add(std::span<const double>(options_.weights));
-    print.add(options_.smoothing).add(options_.failures);
+    print.add(options_.smoothing);
+    options_.failures.describe(print);
   }
 
  private:

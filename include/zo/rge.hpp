@@ -14,7 +14,7 @@ namespace zo {
 struct rge_options {
   index_t directions = 1;   ///< q, at least 1
   double smoothing = 1e-3;  ///< mu, the length of the step along u; above 0
-  on_failure failures = on_failure::stop;
+  failure_policy failures{};
 };
 
 namespace detail {
@@ -36,16 +36,23 @@ class rge_slopes {
   static constexpr int sides = S::points;
   static constexpr bool may_probe = false;
   static constexpr bool rescales = true;
+  static constexpr bool replaces = true;
 
   rge_slopes(const rge_options& options)  // NOLINT: a part of its run
       : options_(options), smoothing_(checked_step<T>(options.smoothing)) {}
 
-  on_failure failures() const { return options_.failures; }
+  failure_policy failures() const { return options_.failures; }
   index_t count() const { return options_.directions; }
 
   bool begin(M& machine, bool) {
     const row_problem<T>& problem = machine.problem();
-    require(options_.directions <= (index_t{1} << 32) / problem.rows,
+    require(options_.failures != on_failure::replace || problem.rows == 1,
+            "zo::rge: directions are replaced for one row at a time, got ", problem.rows,
+            " rows: use zo::on_failure::drop");
+    const index_t all = options_.failures == on_failure::replace
+                            ? 1 + options_.failures.options().replacements
+                            : 1;  // times the directions
+    require(options_.directions <= (index_t{1} << 32) / problem.rows / all,
             "zo::rge: rows * directions must be below 2^32, got ", problem.rows, " rows of ",
             options_.directions, " directions");
     const estimate_options& now = machine.options();
@@ -103,6 +110,7 @@ class rge {
                     "zo::rge: directions must be below 2^32, got ", options.directions);
     detail::require(options.smoothing > 0 && detail::is_finite(options.smoothing),
                     "zo::rge: smoothing must be a positive number, got ", options.smoothing);
+    options.failures.check();
   }
 
   const rge_options& options() const { return options_; }
@@ -119,7 +127,8 @@ class rge {
     return detail::slope_run<M, detail::rge_slopes<M, D, S>>(machine, options_);
   }
   void describe(detail::fingerprint& print) const {
-    print.add(options_.directions).add(options_.smoothing).add(options_.failures);
+    print.add(options_.directions).add(options_.smoothing);
+    options_.failures.describe(print);
   }
 
  private:

@@ -32,6 +32,7 @@ enum class status {
   callback_stopped,  ///< on_step asked to stop
   converged,         ///< nothing is left to gain (zo::least_squares)
   query_failed,      ///< an estimate or f(x) failed (on_failure)
+  too_many_failed,   ///< more queries failed than failure_options::most_failed
   smoothing_lost,    ///< x has grown too large for the estimator's smoothing (flaw)
   out_of_range,      ///< the estimate, x or the optimizer's state left the finite numbers
 };
@@ -50,6 +51,8 @@ inline constexpr std::string_view to_string(status why) {
       return "converged";
     case status::query_failed:
       return "a query failed";
+    case status::too_many_failed:
+      return "more queries failed than allowed";
     case status::smoothing_lost:
       return "the smoothing is lost in the rounding of x";
     case status::out_of_range:
@@ -335,7 +338,8 @@ class minimize_run {
     return place;
   }
   row_problem<T> problem() { return {x_, 1, dimension_, gradient_.data(), nullptr}; }
-  bool drops() const { return how_.failures() == on_failure::drop; }
+  bool drops() const { return goes_on(how_.failures()); }
+  bool too_many_failed() const { return result_.failed > how_.failures().options().most_failed; }
   index_t left(index_t asked) const { return *options_.max_queries - asked; }
 
   void end(status why) {
@@ -353,7 +357,9 @@ class minimize_run {
 
   void begin_estimate() {
     note_begin();
-    const estimate_options place = now();
+    estimate_options place = now();
+    const index_t cost = how_.queries(dimension_, next_step_) + (asks_value_ ? 1 : 0);
+    place.spare_queries = left(result_.queries) - cost - 1;  // one is for the value at the end
     phase_ = phase::estimate;
     asked_at_the_end_ = false;
     agree_on_estimate<T>(
@@ -383,6 +389,10 @@ class minimize_run {
       fail();
       return;
     }
+    if (too_many_failed()) {
+      end(status::too_many_failed);
+      return;
+    }
     failed_in_a_row_ = 0;
     if (asks_value_) {
       after_value_ = phase::digest;
@@ -394,8 +404,8 @@ class minimize_run {
   void fail() {
     const bool skips = drops() && estimated_.why == flaw::query_failed &&
                        failed_in_a_row_ < options_.max_failed_steps;
-    if (!skips) {
-      end(status_of(estimated_.why));
+    if (!skips || too_many_failed()) {
+      end(skips ? status::too_many_failed : status_of(estimated_.why));
       return;
     }
     ++failed_in_a_row_;
@@ -463,7 +473,8 @@ class minimize_run {
       return false;
     }
     phase_ = phase::take_value;
-    const estimate_options place = now();
+    estimate_options place = now();
+    place.spare_queries = left(result_.queries) - 1;
     machine_.begin(place);
     row_problem<T> here = problem();
     here.gradients = nullptr;

@@ -228,6 +228,7 @@ pending_estimate jacobian_of(const policy& on, F& f, const map_call<T>& call,
     zo::detail::describe(how, print);
   });
   memory.begin(call.who);
+  zo::detail::check_plain(call.who, own.failures);
   asked_columns<T, F> asked(on, f, call, options, own.failures, memory);
   constexpr int sides = S::points;
   coordinate_maker<T> maker;
@@ -352,6 +353,7 @@ requires cuda::vector_map<std::remove_reference_t<F>, cuda::device_scalar_of<X>>
   call.agree(on, options, u,
              [&](detail::fingerprint& print) { print.add(how.smoothing).add(how.failures); });
   memory.begin(call.who);
+  zo::detail::check_plain(call.who, how.failures);
   cuda::detail::asked_columns<T, std::remove_reference_t<F>> asked(on, f, call, options,
                                                                    how.failures, memory);
   asked.reserve(1, 1, options.chunk_bytes, 0);

@@ -186,7 +186,9 @@ class machine {
     memory_.begin("zo::estimate");
     report_ = memory_.take<detail::report>(detail::room::report, 1);
   }
-  void open(const row_problem<T>& problem, const estimate_options& options, on_failure failures) {
+  void open(const row_problem<T>& problem, const estimate_options& options,
+            const failure_policy& failures) {
+    zo::detail::check_plain("zo::estimate on a GPU", failures);
     options_ = options;
     problem_ = problem;
     failures_ = failures;

@@ -148,11 +148,16 @@ class slope_run {
   void end() { machine_.close(slopes_.count(), needs_base_, Slopes::rescales, complete_); }
 
  private:
+  // A GPU does so at the end alone.
+  static constexpr bool learns_of_failures = requires(M & machine) {
+    machine.missing_slopes(index_t{});
+  };
+
   bool will_probe() const { return Slopes::may_probe && machine_.probes(); }
 
   // Of directions without a slope, as many further ones; where they fail too, again.
   bool pose_replacements() {
-    if constexpr (Slopes::replaces) {
+    if constexpr (Slopes::replaces && learns_of_failures) {
       const failure_policy failures = slopes_.failures();
       if (failures != on_failure::replace || machine_.drops_the_rest()) return false;
       const index_t left = failures.options().replacements * slopes_.count() - replaced_;

@@ -221,6 +221,28 @@ class desk {
     open();
   }
 
+  /// tell, or tell_failed where the loss is not finite, but false where the question is not open
+  /// any more, because its estimate was closed: for answers that may come too late.
+  bool offer(std::uint64_t id, double loss, std::string_view why = {}) {
+    const auto lock = entered();
+    const auto end = first_id_ + static_cast<std::uint64_t>(round_.fates.size());
+    const bool is_open = id >= first_id_ && id < end &&
+                         round_.fates[static_cast<std::size_t>(id - first_id_)] != fate::told;
+    if (is_open) tell(id, loss, why);
+    return is_open;
+  }
+  /// close, but false, and nothing happens, while fewer than `answers` questions of the open round
+  /// are answered or it would be left without a slope.
+  bool close_after(index_t answers) {
+    const auto lock = entered();
+    if (over_ || machine_.round().candidates == 0 ||
+        std::ranges::count(round_.fates, fate::told) < answers || !has_slopes()) {
+      return false;
+    }
+    close();
+    return true;
+  }
+
   bool over() const {
     const auto lock = entered();
     return over_;

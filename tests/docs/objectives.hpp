@@ -8,6 +8,9 @@
 inline constexpr zo::index_t B = 2, d = 3;
 inline constexpr std::uint64_t t = 0;
 
+double my_simulator(std::span<const double> x);
+inline std::vector<double> start(3);
+
 struct images {};
 images minibatch(zo::sample_id sample);
 double loss_on(const images& batch, std::span<const float> x);

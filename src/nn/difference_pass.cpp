@@ -86,6 +86,7 @@ class difference_pass<T>::state {
   lane_change<T> carry_parameter(index_t coordinate, T step);
   std::span<const T> rows_of(lane_change<T> found);
   void check_cotangent() const;
+  bool pair_directly(index_t coordinate, T step, double& sum);
   void add_products(const lane_change<T>& found, index_t group, const window& where,
                     double* sums) const;
   void follow(const way& w, std::size_t step, index_t channel, coupling how);
@@ -266,16 +267,37 @@ void difference_pass<T>::state::add_products(const lane_change<T>& found, index_
     return detail::plane_rows<T>{data + before, channels, s.width * channels};
   };
   const auto& cotangent = single ? base_->cotangent_planes : base_->cotangent;
-  detail::best_loops<T>().pair({where.bottom - where.top, where.right - where.left, channels,
+  detail::best_loops<T>().pair({where.bottom - where.top, where.right - where.left, channels, T(1),
                                 from(found.data, group), from(cotangent.data(), first + group),
                                 sums});
+}
+
+// Where nothing lies between a parameter's channel and the outputs.
+template <class T>
+bool difference_pass<T>::state::pair_directly(index_t coordinate, T step, double& sum) {
+  const view& moved = net_->parameter_of(coordinate);
+  if (!way_from(moved.node, extent::channel).path.units.empty()) return false;
+  sample_sums_.clear();
+  samples_ = base_->base.samples;
+  const detail::layer<T>& own = *base_->layers[at(base_->base.how->unit_of[at(moved.node)])];
+  const index_t element = coordinate - moved.offset, groups = detail::groups_of(samples_);
+  const T* const planes = base_->cotangent_planes.data() +
+                          own.channel_of(moved, element) * groups * net_->output().area() * lanes;
+  for (index_t g = 0; g < groups; ++g) {
+    double sums[lanes] = {};
+    const T* const plane = planes + g * net_->output().area() * lanes;
+    if (!own.pair(base_->base, moved, element, step, g, plane, sums)) return false;
+    for (index_t b = 0; b < std::min(lanes, samples_ - g * lanes); ++b) sum += sums[b];
+  }
+  return true;
 }
 
 template <class T>
 double difference_pass<T>::state::paired(index_t coordinate, T step) {
   check_cotangent();
-  const lane_change<T> found = carry_parameter(coordinate, step);
   double sum = 0;
+  if (pair_directly(coordinate, step, sum)) return sum;
+  const lane_change<T> found = carry_parameter(coordinate, step);
   if (found.how == extent::none) return sum;
   const shape& s = net_->output();
   for (index_t g = 0; g < detail::groups_of(samples_); ++g) {

@@ -240,11 +240,12 @@ struct scale_loop {
   index_t out_next;  // lane rows from one row to the next
 };
 
-/// Sums of d times c, of `channels` that lie beside each other: a row of positions in T, the rows
-/// in double.
+/// Sums of factor x d times c, of `channels` that lie beside each other: a row of positions in T,
+/// the rows in double.
 template <class T>
 struct pair_loop {
   index_t rows, positions, channels;
+  T factor;
   plane_rows<T> d, c;
   double* sums;  // [lane], added to
 };

@@ -458,7 +458,7 @@ void pair(const pair_loop<T>& parameters) {
       for (index_t channel = 0; channel < p.channels; ++channel) {
         unrolled<parts>([&](int k) {
           const index_t at = channel * lanes + k * width_of<T>;
-          sum[k] += load(d + at) * load(c + at);
+          sum[k] += load(d + at) * p.factor * load(c + at);
         });
       }
       d += p.d.step * lanes;

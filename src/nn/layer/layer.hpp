@@ -156,6 +156,13 @@ class layer {
   virtual void start(const batch<T>& /*base*/, const view& /*parameter*/, index_t /*element*/,
                      T /*step*/, const lane_change<T>& /*out*/) const {}
 
+  /// What start would write for one group, times the cotangent of that channel, added up by lane:
+  /// the same sums without writing it. False, and nothing is done, where this layer cannot.
+  virtual bool pair(const batch<T>& /*base*/, const view& /*parameter*/, index_t /*element*/,
+                    T /*step*/, index_t /*group*/, const T* /*cotangent*/, double* /*sums*/) const {
+    return false;
+  }
+
   /// The difference of the unit's last value.
   virtual void follow(const question<T>& q) const = 0;
   /// Whether `out` may be where `main` is, if both are of the same extent.

@@ -86,50 +86,91 @@ void product<T>::prepare_differences(const batch<T>& of, products how) {
   }
 }
 
+namespace {
+
+// Outputs [first, end) of a row or column see a tap inside the image, the first of them at `from`;
+// the others see its padding.
+struct stretch {
+  index_t first, end, from;
+  index_t count() const { return end - first; }
+};
+stretch stretch_of(const node& n, index_t tap, index_t out_size, index_t in_size) {
+  const index_t shift = n.padding - tap;
+  const index_t first = std::max<index_t>(0, (shift + n.stride - 1) / n.stride);
+  const index_t last = in_size - 1 + shift;  // in steps of the input
+  const index_t end = last < 0 ? 0 : std::min(out_size, last / n.stride + 1);
+  return {first, std::max(first, end), first * n.stride - shift};
+}
+
+// What one weight multiplies.
+struct seen_inputs {
+  index_t channel;
+  stretch rows, columns;
+  bool any() const { return rows.count() > 0 && columns.count() > 0; }
+  bool all_of(const shape& out) const {
+    return rows.count() == out.height && columns.count() == out.width;
+  }
+};
+seen_inputs seen_by(const node& n, const view& weight, index_t element) {
+  const index_t per_channel = weight.per_channel(), taps = per_channel / n.in.channels;
+  const index_t within = element % per_channel, tap = within % taps;
+  if (n.what == operation::linear) return {within / taps, {0, 1, 0}, {0, 1, tap}};
+  return {within / taps, stretch_of(n, tap / n.kernel, n.out.height, n.in.height),
+          stretch_of(n, tap % n.kernel, n.out.width, n.in.width)};
+}
+template <class T>
+plane_rows<T> first_of(const batch<T>& base, const node& n, const seen_inputs& seen,
+                       index_t group) {
+  const plane_rows<T> from = base.channel(n.first, seen.channel, group);
+  return {from.data + (seen.rows.from * from.next + seen.columns.from * from.step) * lanes,
+          from.step * n.stride, from.next * n.stride};
+}
+
+}  // namespace
+
+template <class T>
+bool product<T>::is_bias(const batch<T>& base, const view& parameter) const {
+  return node_.bias >= 0 &&
+         parameter.offset == base.net->parameters()[static_cast<std::size_t>(node_.bias)].offset;
+}
+
 // The outputs are linear in the parameters.
 template <class T>
 void product<T>::start(const batch<T>& base, const view& parameter, index_t element, T step,
                        const lane_change<T>& out) const {
-  const node& n = node_;
-  const index_t area = n.out.area(), groups = groups_of(base.samples);
-  if (n.bias >= 0 &&
-      parameter.offset == base.net->parameters()[static_cast<std::size_t>(n.bias)].offset) {
-    std::fill_n(out.data, groups * area * lanes, step);
+  const shape& s = node_.out;
+  const index_t groups = groups_of(base.samples);
+  if (is_bias(base, parameter)) {
+    std::fill_n(out.data, groups * s.area() * lanes, step);
     return;
   }
-  const index_t per_channel = parameter.per_channel(), taps = per_channel / n.in.channels;
-  const index_t within = element % per_channel;
-  // Outputs [first, end) of a row or column see this tap inside the image; the others its padding.
-  struct stretch {
-    index_t first, end, from;
-  };
-  const auto inside = [&](index_t tap, index_t out_size, index_t in_size) -> stretch {
-    const index_t shift = n.padding - tap;
-    const index_t first = std::max<index_t>(0, (shift + n.stride - 1) / n.stride);
-    const index_t last = in_size - 1 + shift;  // in steps of the input
-    const index_t end = last < 0 ? 0 : std::min(out_size, last / n.stride + 1);
-    return {first, std::max(first, end), first * n.stride - shift};
-  };
-  const bool flat = n.what == operation::linear;
-  const stretch all{0, 1, within % taps};
-  const stretch rows =
-      flat ? stretch{0, 1, 0} : inside(within % taps / n.kernel, n.out.height, n.in.height);
-  const stretch columns = flat ? all : inside(within % n.kernel, n.out.width, n.in.width);
-  const bool whole = rows.first == 0 && rows.end == n.out.height && columns.first == 0 &&
-                     columns.end == n.out.width;
+  const seen_inputs seen = seen_by(node_, parameter, element);
   for (index_t g = 0; g < groups; ++g) {
-    T* const to = out.data + g * area * lanes;
-    if (!whole) std::fill_n(to, area * lanes, T(0));
-    if (rows.first == rows.end || columns.first == columns.end) continue;
-    const plane_rows<T> from = base.channel(n.first, within / taps, g);
-    const T* const corner = from.data + (rows.from * from.next + columns.from * from.step) * lanes;
-    best_loops<T>().scale({rows.end - rows.first,
-                           columns.end - columns.first,
-                           {corner, from.step * n.stride, from.next * n.stride},
-                           step,
-                           to + (rows.first * n.out.width + columns.first) * lanes,
-                           n.out.width});
+    T* const to = out.data + g * s.area() * lanes;
+    if (!seen.all_of(s)) std::fill_n(to, s.area() * lanes, T(0));
+    if (!seen.any()) continue;
+    best_loops<T>().scale({seen.rows.count(), seen.columns.count(), first_of(base, node_, seen, g),
+                           step, to + (seen.rows.first * s.width + seen.columns.first) * lanes,
+                           s.width});
   }
+}
+
+template <class T>
+bool product<T>::pair(const batch<T>& base, const view& parameter, index_t element, T step,
+                      index_t group, const T* cotangent, double* sums) const {
+  if (is_bias(base, parameter)) return false;
+  const shape& s = node_.out;
+  const seen_inputs seen = seen_by(node_, parameter, element);
+  if (!seen.any()) return true;
+  const T* const first = cotangent + (seen.rows.first * s.width + seen.columns.first) * lanes;
+  best_loops<T>().pair({seen.rows.count(),
+                        seen.columns.count(),
+                        1,
+                        step,
+                        first_of(base, node_, seen, group),
+                        {first, 1, s.width},
+                        sums});
+  return true;
 }
 
 template <class T>

@@ -18,6 +18,8 @@ class product final : public copied_layer<T, product<T>> {
   void prepare_differences(const batch<T>& of, products how) override;
   void start(const batch<T>& base, const view& parameter, index_t element, T step,
              const lane_change<T>& out) const override;
+  bool pair(const batch<T>& base, const view& parameter, index_t element, T step, index_t group,
+            const T* cotangent, double* sums) const override;
   void follow(const question<T>& q) const override;
   index_t bytes(index_t count, std::optional<products> differences) const override;
   index_t sums_of_group() const override;
@@ -29,6 +31,7 @@ class product final : public copied_layer<T, product<T>> {
 
   template <class E>
   convolution_loop<T, E> loop_of(const E* weights) const;
+  bool is_bias(const batch<T>& base, const view& parameter) const;
   void follow_group(const question<T>& q, index_t group) const;
   index_t positions_read(const chunk& piece) const;
   template <class Arrived, class Run>

@@ -10,6 +10,7 @@ namespace bench {
 std::vector<claim> generation_claims();
 std::vector<claim> overhead_claims();
 std::vector<claim> peer_claims();
+std::vector<claim> process_claims();
 std::vector<claim> vector_claims();
 
 }  // namespace bench

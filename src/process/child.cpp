@@ -48,7 +48,7 @@ void child::start(const std::vector<std::string>& words) {
   pipe_ends in = make_pipe(), out = make_pipe(), err = make_pipe();
   never_wait(in.write), never_wait(out.read), never_wait(err.read);
   group_ = spawn(how_, words, in.read, out.write, err.write, watch_.herald());
-  in_ = std::move(in.write), out_ = std::move(out.read), err_ = std::move(err.read);
+  in_ = std::move(in), out_ = std::move(out.read), err_ = std::move(err.read);
   look_after_ = look_rarely;
   next_look_ = steady::now() + look_after_;
 }
@@ -56,7 +56,7 @@ void child::start(const std::vector<std::string>& words) {
 void child::end() noexcept {
   if (runs()) kill_and_reap(group_, watch_.herald());
   group_ = 0;
-  in_.close(), out_.close(), err_.close();
+  in_.write.close(), in_.read.close(), out_.close(), err_.close();
   file.reset();
 }
 
@@ -71,16 +71,15 @@ void child::close_stdin_when_written() {
 }
 
 void child::flush() {
-  while (in_.is_open() && sent_ < unsent_.size()) {
-    const ssize_t written = write_quietly(in_, std::string_view(unsent_).substr(sent_));
-    if (written < 0 && errno == EAGAIN) return;
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) in_.close();  // nobody reads: stdout will say what that means
+  while (sent_ < unsent_.size()) {
+    const ssize_t written =
+        ::write(in_.write.number(), unsent_.data() + sent_, unsent_.size() - sent_);
+    if (written < 0 && errno != EINTR) return;  // it is full
     sent_ += static_cast<std::size_t>(std::max<ssize_t>(written, 0));
   }
   unsent_.clear();
   sent_ = 0;
-  if (last_) in_.close();
+  if (last_) in_.write.close();
 }
 
 bool child::read_stdout(std::size_t most) {
@@ -146,7 +145,7 @@ void child::look_at_once() {
 }
 
 void child::watch(std::span<pollfd, polled> polls) const {
-  polls[0] = {unsent_.empty() ? -1 : in_.number(), POLLOUT, 0};
+  polls[0] = {unsent_.empty() ? -1 : in_.write.number(), POLLOUT, 0};
   polls[1] = {out_.number(), POLLIN, 0};
   polls[2] = {err_.number(), POLLIN, 0};
 }
@@ -158,23 +157,24 @@ void child::exchange(std::span<const pollfd, polled> polls, std::size_t most) {
 }
 
 void wait_for(std::span<child* const> children, steady::time_point until, std::size_t most) {
-  std::vector<pollfd> polls(children.size() * child::polled);
+  std::array<pollfd, child::polled> alone{};
+  std::vector<pollfd> many(children.size() > 1 ? children.size() * child::polled : 0);
+  const std::span<pollfd> polls = many.empty() ? std::span<pollfd>(alone) : many;
   const auto of = [&](std::size_t k) {
-    return std::span<pollfd, child::polled>(polls.data() + k * child::polled, child::polled);
+    return polls.subspan(k * child::polled).first<child::polled>();
   };
   for (std::size_t k = 0; k < children.size(); ++k) {
     children[k]->watch(of(k));
     until = std::min(until, children[k]->next_look());
   }
-  const auto wait =
-      std::max<std::chrono::nanoseconds>(until - steady::now(), std::chrono::seconds(0));
+  const steady::time_point now = steady::now();
+  const auto wait = std::max<std::chrono::nanoseconds>(until - now, std::chrono::seconds(0));
   constexpr long second = 1'000'000'000;
   const timespec longest{wait.count() / second, wait.count() % second};
   const int happened = ppoll(polls.data(), polls.size(), &longest, nullptr);
-  const steady::time_point now = steady::now();
   for (std::size_t k = 0; k < children.size(); ++k) {
     if (happened > 0) children[k]->exchange(of(k), most);
-    children[k]->look(now);
+    children[k]->look(happened > 0 ? now : until);
   }
 }
 

@@ -45,7 +45,7 @@ class child {
   /// Writes, now or while it is waited for.
   void write(std::string_view text);
   void close_stdin_when_written();
-  void close_stdin() { in_.close(); }
+  void close_stdin() { in_.write.close(); }
 
   /// Reads what is there, or about so many bytes that are not taken: then there may be more.
   bool read_stdout(std::size_t most);
@@ -78,7 +78,8 @@ class child {
   const recipe& how_;
   const guardian& watch_;
   pid_t group_ = 0;
-  descriptor in_, out_, err_;
+  pipe_ends in_;  // both: no write finds it closed, which would be a SIGPIPE
+  descriptor out_, err_;
   std::string unsent_, received_, errors_;
   std::size_t sent_ = 0, taken_ = 0;
   bool last_ = false;  // stdin ends after what is unsent

@@ -1,14 +1,11 @@
 #include "process/descriptor.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <csignal>
-#include <ctime>
 #include <system_error>
 
 namespace zo::detail::programs {
@@ -59,24 +56,5 @@ descriptor open_null() {
 }
 
 void never_wait(const descriptor& end) { fcntl(end.number(), F_SETFL, O_NONBLOCK); }
-
-ssize_t write_quietly(const descriptor& end, std::string_view text) {
-  sigset_t pipe, before, pending;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  sigemptyset(&pending);
-  if (sigismember(&before, SIGPIPE) == 1) sigpending(&pending);  // the caller's own is left alone
-  const ssize_t written = write(end.number(), text.data(), text.size());
-  const int error = errno;
-  if (written < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-    const timespec at_once{};
-    while (sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {
-    }
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = error;
-  return written;
-}
 
 }  // namespace zo::detail::programs

@@ -2,9 +2,6 @@
 // program that is started will have its own.
 #pragma once
 
-#include <sys/types.h>
-
-#include <string_view>
 #include <utility>
 
 namespace zo::detail::programs {
@@ -37,8 +34,5 @@ pipe_ends make_pipe();
 pipe_ends make_socket_pair();  // both ends do both
 descriptor open_null();
 void never_wait(const descriptor& end);
-
-/// What ::write does, but a reader that is gone is EPIPE alone, and no SIGPIPE.
-ssize_t write_quietly(const descriptor& end, std::string_view text);
 
 }  // namespace zo::detail::programs

@@ -126,14 +126,14 @@ void process::pool::put_to_kept(child& who, std::string_view line) {
     if (who.stdout_ended() && answered_before) who.end();  // another is asked
   }
   if (!who.runs()) start(who, command_.words());
-  who.write(std::string(line) + "\n");
+  who.write(line);
 }
 
 void process::pool::put_to_new(child& who, std::string_view line) {
-  if (command_.wants_file()) who.file.emplace(line);
-  const std::string file = who.file ? who.file->name() : "";
-  start(who, command_.words_for(line, file));
-  if (command_.wants_stdin()) who.write(std::string(line) + "\n");
+  const std::string_view numbers = line.substr(0, line.size() - 1);
+  if (command_.wants_file()) who.file.emplace(numbers);
+  start(who, command_.words_for(numbers, who.file ? who.file->name() : ""));
+  if (command_.wants_stdin()) who.write(line);
   who.close_stdin_when_written();
 }
 
@@ -240,7 +240,9 @@ void process::pool::ask(std::string_view line, std::span<double> numbers) {
   put(*who, line);
   const steady::time_point deadline = steady::now() + options_.timeout;
   const std::array<child*, 1> alone{&*who};
-  while (!answered(*who, deadline, numbers)) wait(alone, deadline);
+  do {
+    wait(alone, deadline);
+  } while (!answered(*who, deadline, numbers));
 }
 
 // A program among many, and which questions it was given. It is at work on the first.

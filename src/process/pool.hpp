@@ -24,11 +24,11 @@ struct process::pool {
   pool& operator=(const pool&) = delete;
   ~pool();
 
-  /// Asks one question, a line without its end, and reads as many numbers.
+  /// Asks one question, a line with its end, and reads as many numbers.
   void ask(std::string_view line, std::span<double> numbers);
 
-  /// Asks many, one number each, with all programs that are free. line(k) is question k. Where a
-  /// question fails, its answer stays as it is; where all do, the first failure is thrown.
+  /// Asks many, one number each, with all programs that are free. line(k) is that of question k.
+  /// Where a question fails, its answer stays as it is; where all do, the first failure is thrown.
   void ask_all(index_t count, const std::function<std::string(index_t)>& line,
                std::span<double> answers);
 

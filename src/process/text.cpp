@@ -8,7 +8,7 @@
 namespace zo::detail::programs {
 namespace {
 
-constexpr std::string_view blanks = " \t\r";
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 template <class Number>
 void append(Number value, std::string& line) {
@@ -19,10 +19,10 @@ void append(Number value, std::string& line) {
 
 // Takes the next word off the line.
 std::string_view next_word(std::string_view& line) {
-  line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
-  const std::string_view word = line.substr(0, line.find_first_of(blanks));
-  line.remove_prefix(word.size());
-  return word;
+  const char* const first = std::find_if_not(line.begin(), line.end(), is_blank);
+  const char* const end = std::find_if(first, line.end(), is_blank);
+  line = {end, line.end()};
+  return {first, end};
 }
 
 std::string read_number(std::string_view word, double& number) {
@@ -47,6 +47,7 @@ void write_question(const question<T>& asked, std::string& line) {
     if (!line.empty()) line += ' ';
     append(static_cast<double>(value), line);
   }
+  line += '\n';
 }
 template void write_question(const question<float>&, std::string&);
 template void write_question(const question<double>&, std::string&);

@@ -17,8 +17,8 @@ struct question {
   std::optional<std::uint64_t> first;
 };
 
-/// Appends the question in one line, without its end: as few digits as give the same double. A
-/// float is written as the double that it is, so that a program may read either.
+/// Appends the question as a line: as few digits as give the same double. A float is written as the
+/// double that it is, so that a program may read either.
 template <class T>
 void write_question(const question<T>& asked, std::string& line);
 

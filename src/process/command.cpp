@@ -36,6 +36,8 @@ void check(const std::vector<std::string>& words, const process_options& options
   require(options.workers >= 1, who, "workers must be at least 1, got ", options.workers);
   require(options.timeout.count() > 0, who, "timeout must be above 0 ms, got ",
           static_cast<index_t>(options.timeout.count()));
+  require(options.timeout <= std::chrono::hours(24 * 36'500), who,
+          "timeout must be at most a hundred years");
   require(options.longest_answer >= 1, who, "longest_answer must be at least 1 byte, got ",
           options.longest_answer);
   require(options.stderr_lines >= 0, who, "stderr_lines must be at least 0, got ",

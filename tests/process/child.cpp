@@ -148,7 +148,10 @@ int main(int argc, char** argv) {
   const std::string mode = words.at(0), value = words.size() > 1 ? words[1] : "";
   if (mode.starts_with("once_")) return run_once(mode, {words.begin() + 1, words.end()});
   if (mode == "early") return 7;
-  if (mode == "banner") say("welcome\n");
+  if (mode == "banner") {
+    say("welcome\n");
+    const std::ofstream said(value);
+  }
   if (mode == "flood_line") flood("12345678");
   if (mode == "flood_lines") flood("1\n");
   if (mode == "complain") {

@@ -6,6 +6,7 @@ namespace zo {
 template <class T>
 void machine<T>::open(const row_problem<T>& problem, const estimate_options& options,
                       const failure_policy& failures) {
+  failures.check();
   detail::require(others_ == nullptr || failures.options().retries == 0,
                   "zo::failure_options: processes that share an estimate cannot ask again: set "
                   "retries to 0, and let the objective try again itself");

@@ -460,7 +460,11 @@ TEST(random_faults, are_counted_and_paid) {
 
 TEST(failure_options, refuse_what_is_none) {
   const auto said = [](const failure_options& options) {
-    return complaint([&] { rge({.failures = options}); });
+    return complaint([&] {
+      std::vector<double> x(2), g(2);
+      zo::estimate(
+          zo::seq, [](std::span<const double>) { return 0.0; }, x, g, rge({.failures = options}));
+    });
   };
   EXPECT_TRUE(contains(said({.retries = -1}), "retries must be at least 0, got -1"));
   EXPECT_TRUE(contains(said({.wait = std::chrono::milliseconds(-5)}), "wait"));

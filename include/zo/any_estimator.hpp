@@ -107,17 +107,11 @@ class any_estimator {
   static constexpr zo::asks asks = zo::asks::points_or_probes;
 
   any_estimator(const estimator_options& options = {})  // NOLINT: options alone read well
-      : how_(detail::estimator_named(options)) {}
+      : named_(detail::estimator_named(options)) {}
   template <class How>
   requires(!std::same_as<How, any_estimator> && !std::same_as<How, estimator_options> &&
-           estimator_on<How, machine<T>>) any_estimator(How how) {  // NOLINT: any estimator is one
-    if constexpr (std::is_constructible_v<detail::named_estimator, std::in_place_type_t<How>,
-                                          How>) {
-      how_ = detail::named_estimator(std::in_place_type<How>, std::move(how));
-    } else {
-      how_ = std::make_shared<const held<How>>(std::move(how));
-    }
-  }
+           estimator_on<How, machine<T>>) any_estimator(How how)  // NOLINT: any estimator is one
+      : foreign_(foreign_of(how)), named_(named_of(std::move(how))) {}
 
   index_t queries(index_t dimension) const { return queries(dimension, 0); }
   index_t queries(index_t dimension, std::uint64_t step) const {
@@ -148,6 +142,10 @@ class any_estimator {
   }
 
  private:
+  template <class How>
+  static constexpr bool has_name =
+      std::is_constructible_v<detail::named_estimator, std::in_place_type_t<How>, How>;
+
   // An estimator without a name.
   struct foreign {
     foreign() = default;
@@ -178,13 +176,28 @@ class any_estimator {
     How how;
   };
 
-  template <class Visit>
-  auto visit(const Visit& body) const {
-    if (const auto* own = std::get_if<std::shared_ptr<const foreign>>(&how_)) return body(**own);
-    return std::visit(body, std::get<detail::named_estimator>(how_));
+  template <class How>
+  static std::shared_ptr<const foreign> foreign_of(const How& how) {
+    if constexpr (!has_name<How>) return std::make_shared<const held<How>>(how);
+    return nullptr;
+  }
+  template <class How>
+  static detail::named_estimator named_of(How how) {
+    if constexpr (has_name<How>) {
+      return detail::named_estimator(std::in_place_type<How>, std::move(how));
+    }
+    return {};
   }
 
-  std::variant<detail::named_estimator, std::shared_ptr<const foreign>> how_;
+  template <class Visit>
+  auto visit(const Visit& body) const {
+    if (foreign_ != nullptr) return body(*foreign_);
+    return std::visit(body, named_);
+  }
+
+  // Two members, not a variant of a variant, of which g++ 12 warns wrongly.
+  std::shared_ptr<const foreign> foreign_;  // null: it has a name
+  detail::named_estimator named_;
 };
 
 }  // namespace zo

@@ -118,7 +118,6 @@ class cge {
   cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
     detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing),
                     "zo::cge: smoothing must be a positive number, got ", options_.smoothing);
-    options_.failures.check();
   }
 
   const cge_options& options() const { return options_; }

@@ -65,7 +65,7 @@ class failure_policy {
     return options_.retries == 0 &&
            (options_.then == on_failure::stop || options_.then == on_failure::drop);
   }
-  /// Throws std::invalid_argument for options that are none. Estimators do so when they are made.
+  /// Throws std::invalid_argument for options that are none; every estimate does.
   void check() const;
   void describe(detail::fingerprint& print) const {
     print.add(options_.then).add(options_.retries).add(options_.penalty);

@@ -109,7 +109,6 @@ class quadrature {
                     " directions, one for each weight");
     detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing), who,
                     ": smoothing must be a positive number, got ", options_.smoothing);
-    options_.failures.check();
     for (const double w : options_.weights) {
       detail::require(detail::is_finite(w), who, ": a weight is ", w, "; weights are finite");
     }

@@ -110,7 +110,6 @@ class rge {
                     "zo::rge: directions must be below 2^32, got ", options.directions);
     detail::require(options.smoothing > 0 && detail::is_finite(options.smoothing),
                     "zo::rge: smoothing must be a positive number, got ", options.smoothing);
-    options.failures.check();
   }
 
   const rge_options& options() const { return options_; }

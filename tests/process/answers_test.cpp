@@ -111,10 +111,10 @@ TEST_F(answers, to_long_questions_do_not_wait_for_each_other) {
   std::vector<double> x(200'000);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1.0 / static_cast<double>(i + 3);
   std::vector<double> y(x.size());
-  const zo::process echo({"cat"}, {.timeout = std::chrono::seconds(20), .longest_answer = 1 << 23});
+  const zo::process echo({"cat"}, {.timeout = std::chrono::seconds(60), .longest_answer = 1 << 23});
   echo.vector()(x, y);
   EXPECT_TRUE(same_bits(x, y));
-  const zo::process talker(child({"talk_first", mark()}), {.timeout = std::chrono::seconds(20)});
+  const zo::process talker(child({"talk_first", mark()}), {.timeout = std::chrono::seconds(60)});
   EXPECT_EQ(talker(x), valley<double>(x));
 }
 

@@ -144,6 +144,7 @@ int run_once(const std::string& mode, const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  alarm(120);  // a test that fails leaves nothing behind for long
   const std::vector<std::string> words(argv + 1, argv + argc);
   const std::string mode = words.at(0), value = words.size() > 1 ? words[1] : "";
   if (mode.starts_with("once_")) return run_once(mode, {words.begin() + 1, words.end()});

@@ -19,6 +19,7 @@
 #include "zo/frank_wolfe.hpp"     // IWYU pragma: export
 #include "zo/in_place.hpp"        // IWYU pragma: export
 #include "zo/inside.hpp"          // IWYU pragma: export
+#include "zo/integers.hpp"        // IWYU pragma: export
 #include "zo/jacobian.hpp"        // IWYU pragma: export
 #include "zo/law.hpp"             // IWYU pragma: export
 #include "zo/lazy.hpp"            // IWYU pragma: export

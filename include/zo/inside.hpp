@@ -5,7 +5,6 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -41,7 +40,7 @@ struct inner_point {
 template <class T>
 ZO_HD inner_point<T> inner_point_of(T x, T low, T high, T reach) {
   // More than the rounding of a sum takes, so that no candidate rounds to what is outside.
-  constexpr T unit = std::numeric_limits<T>::epsilon();
+  constexpr T unit = sizeof(T) == sizeof(float) ? T(0x1p-23) : T(0x1p-52);
   const T wide = reach * (1 + 8 * unit);
   const T least = is_finite(low) ? low + (wide + 2 * unit * magnitude(low)) : low;
   const T most = is_finite(high) ? high - (wide + 2 * unit * magnitude(high)) : high;

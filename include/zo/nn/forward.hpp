@@ -74,6 +74,7 @@ class forward_pass {
 
   /// Keeps the cotangent of the outputs, samples x outputs, until the next run: what the loss of a
   /// later stretch of a network changes by with each of them. difference_pass::paired asks with it.
+  /// Memory, beyond pass_bytes: the cotangent twice, and the inputs of convolutions once more.
   void pair_with(std::span<const T> cotangent);
 
   const network& net() const;

@@ -16,6 +16,20 @@
 
 namespace zo {
 
+namespace detail {
+
+// Up where the fraction is above a threshold that the sample draws for coordinate i. The threshold
+// is in [0, 1), of 24 bits: the sum with a float is rounded down to what is below the next number.
+template <class T>
+T rounded_at_random(T value, index_t i, sample_id sample, std::uint64_t seed) {
+  constexpr sample_id steps = (sample_id{1} << 56) - 1;
+  const stream from{seed ^ (sample >> 56), sample & steps, static_cast<std::uint32_t>(i) + 1,
+                    purpose::coordinates};
+  return std::floor(value + static_cast<T>(static_cast<double>(from.words(0).w0 >> 8) * 0x1p-24));
+}
+
+}  // namespace detail
+
 /// `f` with some coordinates rounded to whole numbers before it is asked, at random: an objective
 /// f(x, sample) whose mean is f between its whole points, linear from each to the next. All
 /// queries of an estimate round alike, x[i] up where its fraction is above a threshold that the
@@ -46,7 +60,7 @@ class integers {
     std::vector<T> rounded(x.begin(), x.end());
     for (const index_t i : coordinates_) {
       T& value = number(rounded, i);
-      value = std::floor(value + static_cast<T>(threshold(i, sample)));
+      value = detail::rounded_at_random(value, i, sample, seed_);
     }
     return static_cast<double>(f_(std::span<const T>(rounded)));
   }
@@ -76,13 +90,6 @@ class integers {
     detail::require(i < static_cast<index_t>(x.size()), "zo::integers: x has no coordinate ", i,
                     ", only ", x.size());
     return x[static_cast<std::size_t>(i)];
-  }
-  // In [0, 1), of 24 bits: the sum with a float is rounded down to what is below the next number.
-  double threshold(index_t i, sample_id sample) const {
-    constexpr sample_id steps = (sample_id{1} << 56) - 1;
-    const stream from{seed_ ^ (sample >> 56), sample & steps, static_cast<std::uint32_t>(i) + 1,
-                      purpose::coordinates};
-    return static_cast<double>(from.words(0).w0 >> 8) * 0x1p-24;
   }
 
   F f_;

@@ -1,5 +1,6 @@
 // What docs/guide.md takes for granted.
 #include <algorithm>
+#include <cstdio>
 #include <vector>
 #include <zo/zo.hpp>
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,68 +12,13 @@
 #include "zo/config.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
-#include "zo/finite.hpp"
 #include "zo/optimizer.hpp"
-#include "zo/proximal.hpp"
-#include "zo/rule/box.hpp"
+#include "zo/rule/ball.hpp"     // IWYU pragma: export
+#include "zo/rule/box.hpp"      // IWYU pragma: export
+#include "zo/rule/l1_ball.hpp"  // IWYU pragma: export
+#include "zo/rule/simplex.hpp"  // IWYU pragma: export
 
 namespace zo {
-
-/// Moves x by `share` of the way to the point s of the set that makes the sum of gradient[i] s[i]
-/// least: a linear oracle. All numbers are finite.
-template <scalar T>
-void lean(const box& set, std::span<T> x, std::span<const T> gradient, double share) {
-  const box::element<T> bounds = set.element_of<T>(nullptr);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const auto k = static_cast<index_t>(i);
-    const T s = gradient[i] > T(0) ? bounds.low(k) : gradient[i] < T(0) ? bounds.high(k) : x[i];
-    detail::require(detail::is_finite(s), "zo::frank_wolfe: coordinate ", k,
-                    " has a bound that is infinite; give both bounds of every coordinate");
-    x[i] += static_cast<T>(share * (static_cast<double>(s) - static_cast<double>(x[i])));
-    x[i] = std::clamp(x[i], bounds.low(k), bounds.high(k));
-  }
-}
-template <scalar T>
-void lean(const ball& set, std::span<T> x, std::span<const T> gradient, double share) {
-  const auto largest = static_cast<double>(
-      detail::largest_magnitude(static_cast<index_t>(gradient.size()), gradient.data()));
-  if (largest == 0) return;
-  double squares = 0;
-  for (const T g : gradient) squares += std::pow(static_cast<double>(g) / largest, 2);
-  const double factor = -set.radius() / std::sqrt(squares);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double s = static_cast<double>(gradient[i]) / largest * factor;
-    x[i] += static_cast<T>(share * (s - static_cast<double>(x[i])));
-  }
-}
-
-namespace detail {
-
-// Towards `value` times unit vector k.
-template <scalar T>
-void lean_to_corner(std::span<T> x, std::size_t k, double value, double share) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double s = i == k ? value : 0;
-    x[i] += static_cast<T>(share * (s - static_cast<double>(x[i])));
-  }
-}
-
-}  // namespace detail
-
-template <scalar T>
-void lean(const simplex& set, std::span<T> x, std::span<const T> gradient, double share) {
-  const auto least = std::ranges::min_element(gradient) - gradient.begin();
-  detail::lean_to_corner(x, static_cast<std::size_t>(least), set.radius(), share);
-}
-template <scalar T>
-void lean(const l1_ball& set, std::span<T> x, std::span<const T> gradient, double share) {
-  const auto steepest =
-      std::ranges::max_element(gradient, {}, [](T g) { return detail::magnitude(g); });
-  const double sign = *steepest > T(0) ? -1 : *steepest < T(0) ? 1 : 0;
-  if (sign == 0) return;
-  detail::lean_to_corner(x, static_cast<std::size_t>(steepest - gradient.begin()),
-                         sign * set.radius(), share);
-}
 
 /// A set that zo::frank_wolfe takes: a function lean(set, x, gradient, share), found by its
 /// namespace, as those of zo::box, zo::ball, zo::simplex and zo::l1_ball.

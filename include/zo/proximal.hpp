@@ -4,146 +4,20 @@
 
 #include <concepts>
 #include <cstdint>
-#include <span>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "zo/config.hpp"
-#include "zo/error.hpp"
-#include "zo/execution.hpp"
-#include "zo/finite.hpp"
 #include "zo/optimizer.hpp"
+#include "zo/rule/ball.hpp"      // IWYU pragma: export
+#include "zo/rule/box.hpp"       // IWYU pragma: export
+#include "zo/rule/group_l2.hpp"  // IWYU pragma: export
+#include "zo/rule/l1.hpp"        // IWYU pragma: export
+#include "zo/rule/l1_ball.hpp"   // IWYU pragma: export
+#include "zo/rule/simplex.hpp"   // IWYU pragma: export
+#include "zo/rule/sparse.hpp"    // IWYU pragma: export
 
 namespace zo {
-
-namespace detail {
-
-// Compiled in src/projection.cpp.
-template <class T>
-void project_on_ball(int threads, std::span<T> x, double radius);
-template <class T>
-void project_on_simplex(int threads, std::span<T> x, double radius);
-template <class T>
-void project_on_l1_ball(int threads, std::span<T> x, double radius);
-template <class T>
-void keep_largest(std::span<T> x, index_t count);
-
-inline void check_radius(const char* who, double radius) {
-  require(radius > 0 && is_finite(radius), who, ": radius must be a number above 0, got ", radius);
-}
-
-}  // namespace detail
-
-/// The x of Euclidean length at most `radius`, for zo::projected. On the CPU.
-class ball {
- public:
-  explicit ball(double radius) : radius_(radius) { detail::check_radius("zo::ball", radius); }
-
-  template <scalar T>
-  void project(const execution_policy auto& policy, std::span<T> x) const {
-    detail::project_on_ball(detail::threads_of(policy), x, radius_);
-  }
-  double radius() const { return radius_; }
-
- private:
-  double radius_;
-};
-
-/// The x whose numbers are at least 0 and add up to `radius`, for zo::projected. On the CPU.
-class simplex {
- public:
-  explicit simplex(double radius = 1) : radius_(radius) {
-    detail::check_radius("zo::simplex", radius);
-  }
-
-  template <scalar T>
-  void project(const execution_policy auto& policy, std::span<T> x) const {
-    detail::project_on_simplex(detail::threads_of(policy), x, radius_);
-  }
-  double radius() const { return radius_; }
-
- private:
-  double radius_;
-};
-
-/// The x whose magnitudes add up to at most `radius`, for zo::projected. On the CPU. Source: Duchi
-/// et al., ICML 2008.
-class l1_ball {
- public:
-  explicit l1_ball(double radius) : radius_(radius) { detail::check_radius("zo::l1_ball", radius); }
-
-  template <scalar T>
-  void project(const execution_policy auto& policy, std::span<T> x) const {
-    detail::project_on_l1_ball(detail::threads_of(policy), x, radius_);
-  }
-  double radius() const { return radius_; }
-
- private:
-  double radius_;
-};
-
-/// The x of which at most `count` numbers are not zero, for zo::projected: the largest stay (of
-/// equal ones the first), which is iterative hard thresholding. The set is not convex: a run finds
-/// a point that is best near it. On the CPU. Source: Blumensath and Davies, ACHA 2009.
-class sparse {
- public:
-  explicit sparse(index_t count) : count_(count) {
-    detail::require(count >= 1, "zo::sparse: at least 1 number must be left, got ", count);
-  }
-
-  template <scalar T>
-  void project(const execution_policy auto& /*policy*/, std::span<T> x) const {
-    detail::keep_largest(x, count_);
-  }
-
- private:
-  index_t count_;
-};
-
-/// weight * sum of the Euclidean lengths of groups, for zo::proximal: `size` numbers beside each
-/// other are a group, which becomes zero as a whole. On the CPU. Source: Yuan and Lin, JRSS B 2006.
-class group_l2 {
- public:
-  group_l2(double weight, index_t size) : weight_(weight), size_(size) {
-    detail::require(weight >= 0 && detail::is_finite(weight),
-                    "zo::group_l2: weight must be a number of at least 0, got ", weight);
-    detail::require(size >= 1, "zo::group_l2: a group has at least 1 number, got ", size);
-  }
-
-  template <class T>
-  void check(index_t dimension) const {
-    detail::require(dimension % size_ == 0, "zo::group_l2: ", dimension,
-                    " coordinates are no whole groups of ", size_);
-  }
-  template <scalar T>
-  void prox(const execution_policy auto& policy, std::span<T> x, double rate) const {
-    const ball within(rate * weight_ > 0 ? rate * weight_ : 1);
-    parallel_groups(policy, x, [&](std::span<T> group) {
-      if (!(rate * weight_ > 0)) return;
-      // Moreau: x less its projection onto the ball of the dual norm.
-      std::vector<T> inner(group.begin(), group.end());
-      within.project(seq, std::span<T>(inner));
-      for (std::size_t i = 0; i < group.size(); ++i) group[i] -= inner[i];
-    });
-  }
-
- private:
-  template <class T, class Body>
-  void parallel_groups(const execution_policy auto& policy, std::span<T> x,
-                       const Body& body) const {
-    const auto size = static_cast<std::size_t>(size_);
-    detail::parallel_ranges(policy, static_cast<index_t>(x.size()) / size_,
-                            (index_t{1} << 12) / size_ + 1, [&](index_t g, index_t end) {
-                              for (; g < end; ++g) {
-                                body(x.subspan(static_cast<std::size_t>(g) * size, size));
-                              }
-                            });
-  }
-
-  double weight_;
-  index_t size_;
-};
 
 /// What zo::projected projects onto: s.project(policy, x) moves x to the nearest point of the set,
 /// x a std::span, or on a GPU a zo::cuda::span. Optional: check<T>(index_t d).

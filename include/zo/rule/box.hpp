@@ -1,6 +1,7 @@
 // Bounds: the numbers between a lower and an upper one.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -89,5 +90,20 @@ class box {
   double lower_ = 0, upper_ = 0;
   std::shared_ptr<const std::vector<double>> lowers_, uppers_;
 };
+
+/// Moves x by `share` of the way to where the sum of gradient[i] s[i] is least in the set, for
+/// zo::frank_wolfe.
+template <scalar T>
+void lean(const box& set, std::span<T> x, std::span<const T> gradient, double share) {
+  const box::element<T> bounds = set.element_of<T>(nullptr);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto k = static_cast<index_t>(i);
+    const T s = gradient[i] > T(0) ? bounds.low(k) : gradient[i] < T(0) ? bounds.high(k) : x[i];
+    detail::require(detail::is_finite(s), "zo::frank_wolfe: coordinate ", k,
+                    " has a bound that is infinite; give both bounds of every coordinate");
+    x[i] += static_cast<T>(share * (static_cast<double>(s) - static_cast<double>(x[i])));
+    x[i] = std::clamp(x[i], bounds.low(k), bounds.high(k));
+  }
+}
 
 }  // namespace zo

@@ -1,4 +1,4 @@
-// Checks that the rules share: numbers of an optimizer are given in double and used as T.
+// Checks that the rules and sets share: numbers of an optimizer are given in double and used as T.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,9 @@ bool fits(double value) {
 inline void check_weight_decay(const char* who, double decay) {
   require(decay >= 0 && is_finite(decay), who,
           ": weight_decay must be a number of at least 0, got ", decay);
+}
+inline void check_radius(const char* who, double radius) {
+  require(radius > 0 && is_finite(radius), who, ": radius must be a number above 0, got ", radius);
 }
 template <class T>
 void check_decay(const char* who, double decay) {

@@ -35,7 +35,8 @@ class accumulation {
    public:
     explicit nobody(int threads) : count_(threads) {}
     int threads() const override { return count_; }
-    void ask(const zo::detail::question_round<T>&, zo::index_t, std::span<double>) override {}
+    void make_queries(const zo::detail::question_round<T>&, zo::index_t,
+                      std::span<double>) override {}
 
    private:
     int count_;

@@ -176,6 +176,7 @@ void machine<T>::ask_points() {
     if (others_ == nullptr) take_base();  // else not all processes know it
     throw;
   }
+  answerer_->end_round(round_.count());
   result_.queries += others_ == nullptr ? answerer_->queries - before : round_.count();
   take_answers();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -138,7 +139,7 @@ template <class T>
 class nobody final : public black_box<T> {
  public:
   int threads() const override { return 1; }
-  void ask(const question_round<T>&, index_t, std::span<double> losses) override {
+  void make_queries(const question_round<T>&, index_t, std::span<double> losses) override {
     std::ranges::fill(losses, failed_query);
   }
 };
@@ -171,6 +172,7 @@ class desk {
       all.push_back(
           {first_id_ + static_cast<std::uint64_t>(due[k]), round.row(due[k]), {point, dimension}});
       round_.fates[static_cast<std::size_t>(due[k])] = fate::out;
+      if (log_ != nullptr) asked_at_[static_cast<std::size_t>(due[k])] = clock::now();
     }
     return {std::move(all), std::move(numbers)};
   }
@@ -213,6 +215,7 @@ class desk {
     require(has_slopes(), who_,
             ": an estimate needs f(x) and one more answer before it can be closed, central "
             "differences both sides of a direction");
+    if (log_ != nullptr) log_close();
     for (fate& one : round_.fates) {
       if (one == fate::due) one = fate::never_asked;
       if (one == fate::out) one = fate::unanswered;
@@ -312,6 +315,7 @@ class desk {
   nobody<T> nobody_;
   machine<T> machine_{&nobody_, nullptr, memory_};
   bool over_ = false;
+  answer_log* log_ = nullptr;  // set before open
 
  private:
   // due: to be handed out; out: handed out; the last two were closed.
@@ -373,10 +377,11 @@ class desk {
     const index_t j = checked(id);
     const auto at = static_cast<std::size_t>(j);
     const bool good = is_finite(loss);
-    if (!good) {
-      nobody_.thrown.note(
-          j, why.empty() ? ("the answer is " + text_of(loss)).c_str() : std::string(why).c_str());
-    }
+    const std::string text = good          ? ""
+                             : why.empty() ? "the answer is " + text_of(loss)
+                                           : std::string(why);
+    if (log_ != nullptr) log_answer(j, loss, text);
+    if (!good) nobody_.thrown.note(j, text.c_str());
     round_.answers[at] = good ? loss : failed_answer;
     round_.fates[at] = fate::told;
     if (take_if_answered()) open();
@@ -410,6 +415,50 @@ class desk {
     round_.answers.resize(count, failed_query);
     round_.fates.resize(count, fate::due);
     next_due_ = 0;
+    if (log_ != nullptr) recall_round();
+  }
+
+  // The log of the answers
+  // -------------------------------------------------------------------------
+
+  using clock = std::chrono::steady_clock;
+
+  logged_question logged(index_t j, std::vector<double>& point) const {
+    return question_of(machine_.round(), j, first_id_, machine_.options().step, point);
+  }
+  void recall_round() {
+    asked_at_.assign(round_.fates.size(), {});
+    for (std::size_t j = 0; j < round_.fates.size(); ++j) {
+      if (round_.fates[j] != fate::due || !log_->knows(first_id_ + j)) continue;
+      std::vector<double> point;
+      const logged_answer known = log_->recall(logged(static_cast<index_t>(j), point));
+      const bool good = is_finite(known.loss);
+      if (!good) nobody_.thrown.note(static_cast<index_t>(j), known.failure.c_str());
+      round_.answers[j] = good ? known.loss : failed_answer;
+      round_.fates[j] = fate::told;
+    }
+    const std::optional<logged_close> closed = log_->closed(first_id_);
+    for (std::size_t j = 0; closed && j < round_.fates.size(); ++j) {
+      if (round_.fates[j] == fate::told) continue;
+      const bool asked = std::ranges::find(closed->late, first_id_ + j) != closed->late.end();
+      round_.fates[j] = asked ? fate::unanswered : fate::never_asked;
+    }
+  }
+  void log_answer(index_t j, double loss, const std::string& why) {
+    logged_answer answer{loss, why};
+    const clock::time_point asked = asked_at_[static_cast<std::size_t>(j)];
+    if (asked != clock::time_point{}) {
+      answer.seconds = std::chrono::duration<double>(clock::now() - asked).count();
+    }
+    std::vector<double> point;
+    log_->record(logged(j, point), answer);
+  }
+  void log_close() {
+    logged_close closed{first_id_, machine_.options().step};
+    for (std::size_t j = 0; j < round_.fates.size(); ++j) {
+      if (round_.fates[j] == fate::out) closed.late.push_back(first_id_ + j);
+    }
+    log_->record(closed);
   }
 
   mutable std::recursive_mutex mutex_;  // on_step may come back, and is told not to
@@ -421,6 +470,7 @@ class desk {
   record past_;    // rounds of the estimate before it
   record coming_;  // loaded, and not posed again yet
   index_t next_due_ = 0;
+  std::vector<clock::time_point> asked_at_;  // questions of the round, for the log
 };
 
 // Any updater, its type forgotten.
@@ -528,6 +578,7 @@ class ask_and_tell : public detail::desk<T> {
             },
             updater_for<Optimizer, T> ? updater_->steps() : std::nullopt, options),
         seed_(options.seed) {
+    this->log_ = options.log;
     this->open();
   }
 

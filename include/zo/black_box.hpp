@@ -8,12 +8,15 @@
 #include <concepts>
 #include <exception>
 #include <limits>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "zo/answer_log.hpp"
 #include "zo/candidate.hpp"
 #include "zo/config.hpp"
 #include "zo/direction.hpp"
@@ -141,25 +144,46 @@ class spare_queries {
   std::atomic<index_t> left_{0};
 };
 
-// The first of the questions that threw, and what.
+// What questions threw: the first of them, or all where a log wants to know.
 class thrown_text {
  public:
-  void clear() { question_ = none; }
+  void keep_all() { keeps_all_ = true; }
+  void clear() { texts_.clear(); }
   void note(index_t question, const char* text) {
     const std::lock_guard lock(mutex_);
-    if (question >= question_) return;
-    question_ = question;
-    text_ = text;
+    if (!keeps_all_ && !texts_.empty()) {
+      if (question >= texts_.begin()->first) return;
+      texts_.clear();
+    }
+    texts_[question] = text;
   }
   // Empty if it did not throw.
-  std::string of(index_t question) const { return question == question_ ? text_ : std::string(); }
+  std::string of(index_t question) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = texts_.find(question);
+    return found == texts_.end() ? std::string() : found->second;
+  }
 
  private:
-  static constexpr index_t none = std::numeric_limits<index_t>::max();
-  std::mutex mutex_;
-  index_t question_ = none;
-  std::string text_;
+  mutable std::mutex mutex_;
+  bool keeps_all_ = false;
+  std::map<index_t, std::string> texts_;
 };
+
+// A point of either scalar type in doubles.
+template <class T>
+std::vector<double> widened(const T* point, index_t dimension) {
+  return {point, point + dimension};
+}
+// Question j of a round, as a log knows it; `point` keeps its numbers.
+template <class T>
+logged_question question_of(const question_round<T>& round, index_t j, std::uint64_t first_id,
+                            std::uint64_t step, std::vector<double>& point) {
+  std::vector<T> asked(static_cast<std::size_t>(round.dimension));
+  round.write_whole(j, asked.data());
+  point = widened(asked.data(), round.dimension);
+  return {first_id + static_cast<std::uint64_t>(j), step, point};
+}
 
 template <class F>
 double probe_cost(const F& f, index_t coordinate) {
@@ -212,15 +236,34 @@ class black_box {
   virtual ~black_box() = default;
 
   void begin(const estimate_options& options, const failure_policy& failures) {
+    step_ = options.step;
     sample_ = options.sample.value_or(options.step);
     chunk_bytes_ = options.chunk_bytes;
     failures_ = failures;
     spare.set(options.spare_queries);
   }
 
-  virtual int threads() const = 0;
+  // Answers are kept in a log, and not asked where it knows them; null: there is none.
+  void keep(answer_log* log) {
+    log_ = log;
+    if (log != nullptr) thrown.keep_all();
+  }
+  // The round is over: numbers of its questions are not used again.
+  void end_round(index_t questions) { first_id_ += static_cast<std::uint64_t>(questions); }
+
   // losses[k] = answer to question first + k, anything but a finite number where it failed.
-  virtual void ask(const question_round<T>& round, index_t first, std::span<double> losses) = 0;
+  void ask(const question_round<T>& round, index_t first, std::span<double> losses) {
+    if (log_ == nullptr) {
+      make_queries(round, first, losses);
+    } else {
+      ask_unknown(round, first, losses);
+    }
+  }
+
+  virtual int threads() const = 0;
+  // ask, where nothing is known.
+  virtual void make_queries(const question_round<T>& round, index_t first,
+                            std::span<double> losses) = 0;
 
   // Coordinate objectives.
   virtual bool probes() const { return false; }
@@ -277,6 +320,24 @@ class black_box {
       wait_before(tries);
     }
   }
+
+  // When a query began, where a log wants to know.
+  using moment = std::chrono::steady_clock::time_point;
+  moment now() const { return log_ == nullptr ? moment{} : std::chrono::steady_clock::now(); }
+  // Keeps an answer that `queries` were made for, and `share` of the time since `began`.
+  void record(const question_round<T>& round, index_t question, double loss, index_t made,
+              moment began, double share = 1) {
+    if (log_ == nullptr) return;
+    const std::chrono::duration<double> passed = now() - began;
+    logged_answer answer{loss, {}, made, share * passed.count()};
+    if (!is_finite(loss)) {
+      answer.failure = thrown.of(question);
+      if (answer.failure.empty()) answer.failure = "the answer is " + text_of(loss);
+    }
+    std::vector<double> point;
+    log_->record(question_of(round, question, first_id_, step_, point), answer);
+  }
+
   void wait_before(int tries) const {
     if (failures_.options().wait.count() == 0) return;
     std::this_thread::sleep_for(failures_.options().wait *
@@ -286,6 +347,36 @@ class black_box {
   sample_id sample_ = 0;
   index_t chunk_bytes_ = 1;
   failure_policy failures_{};
+
+ private:
+  // Recalls what the log knows, and asks the questions between.
+  void ask_unknown(const question_round<T>& round, index_t first, std::span<double> losses) {
+    const auto count = static_cast<index_t>(losses.size());
+    index_t begin = 0;  // of those that are asked together
+    const auto ask_until = [&](index_t end) {
+      if (end == begin) return;
+      make_queries(
+          round, first + begin,
+          losses.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+    };
+    for (index_t k = 0; k < count; ++k) {
+      const index_t j = first + k;
+      if (!log_->knows(first_id_ + static_cast<std::uint64_t>(j))) continue;
+      ask_until(k);
+      begin = k + 1;
+      std::vector<double> point;
+      const logged_answer known = log_->recall(question_of(round, j, first_id_, step_, point));
+      queries += known.queries;
+      spare.take(known.queries - 1);
+      if (!is_finite(known.loss)) thrown.note(j, known.failure.c_str());
+      losses[static_cast<std::size_t>(k)] = known.loss;
+    }
+    ask_until(count);
+  }
+
+  answer_log* log_ = nullptr;
+  std::uint64_t first_id_ = 0;  // of the round
+  std::uint64_t step_ = 0;
 };
 
 // Rows asked one at a time (row_objective), told apart from sampled objectives.
@@ -307,7 +398,8 @@ class local_black_box final : public black_box<T> {
 
   int threads() const override { return threads_of(policy_); }
 
-  void ask(const question_round<T>& round, index_t first, std::span<double> losses) override {
+  void make_queries(const question_round<T>& round, index_t first,
+                    std::span<double> losses) override {
     const auto count = static_cast<index_t>(losses.size());
     const index_t at_once = one_at_a_time
                                 ? threads_of(policy_)
@@ -411,10 +503,16 @@ class local_black_box final : public black_box<T> {
       const index_t j = first + k;
       double& loss = losses[static_cast<std::size_t>(k)];
       const auto answer = [&](const T* point) {
-        const auto count = [&] { made.fetch_add(1, std::memory_order_relaxed); };
+        const auto began = this->now();
+        index_t tries = 0;
+        const auto count = [&] {
+          made.fetch_add(1, std::memory_order_relaxed);
+          ++tries;
+        };
         count();
         this->retried(
             j, loss, 0, [&] { loss = loss_at(point, round.row(j)); }, count);
+        this->record(round, j, loss, tries, began);
       };
       if (j < round.base) {
         answer(round.x + j * dimension_);
@@ -458,16 +556,28 @@ class local_black_box final : public black_box<T> {
     std::ranges::fill(answers, failed_query);  // an answer that is never written is a failed one
     // What all of them may need is taken before the call, whose exception is then not the end.
     const bool again = this->failures_.options().retries > 0 && this->spare.take(count);
+    auto began = this->now();
     this->guarded(
         first, again, [&] { call_once(round, candidates, first, answers); },
         [&] { std::ranges::fill(answers, failed_query); });
+    for (index_t k = 0; k < count; ++k) {
+      const double answer = answers[static_cast<std::size_t>(k)];
+      if (!again || is_finite(answer)) {
+        this->record(round, first + k, answer, 1, began, 1 / static_cast<double>(count));
+      }
+    }
     for (index_t k = 0; again && k < count; ++k) {
       double& answer = answers[static_cast<std::size_t>(k)];
       if (is_finite(answer)) {
         this->spare.give_back(1);
         continue;
       }
-      const auto made = [&] { ++this->queries; };
+      began = this->now();
+      index_t tries = 1;
+      const auto made = [&] {
+        ++this->queries;
+        ++tries;
+      };
       made();
       this->wait_before(0);
       this->retried(
@@ -477,6 +587,7 @@ class local_black_box final : public black_box<T> {
             call_once(round, candidates + k * dimension_, first + k, std::span(&answer, 1));
           },
           made);
+      this->record(round, first + k, answer, tries, began);
     }
   }
 

@@ -93,6 +93,7 @@ struct step_report {
   index_t queries = 0;     ///< made so far
   double value = 0;        ///< of the estimate before the step: see estimate_result::value
   index_t failed = 0;      ///< failed queries so far
+  bool recalled = false;   ///< a log knew all answers of this step: it was made before
   double best = 0;         ///< lowest f(x) so far at points of the run; NaN while none is known
   double seconds = 0;      ///< since the run began
   point_view x{};          ///< after the step
@@ -117,6 +118,10 @@ struct minimize_options {
   /// skipped, and a step that led there is undone. One more ends the run.
   int max_failed_steps = 10;
   std::function<verdict(const step_report&)> on_step{};
+  /// Keeps every answer, and is asked first: a run with the log of an earlier one, begun from the
+  /// same x with the same estimator, optimizer and seed, goes on where that ended, with its bits
+  /// (zo::journal). Must outlive the run. Not on a GPU, not for objectives that answer differences.
+  answer_log* log = nullptr;
 };
 
 struct minimize_result {
@@ -207,6 +212,7 @@ class minimize_run {
     }
     check_options(who, now());
     how_.queries(dimension, options_.first_step);  // checks selections
+    if (options_.log != nullptr) begin_log();
     result_.value = result_.best = failed_query;
     agree();
   }
@@ -310,6 +316,27 @@ class minimize_run {
 
  private:
   using phase = run_phase;
+
+  void begin_log() {
+    constexpr const char* who = "zo::minimize";
+    if constexpr (requires { machine_.keep(options_.log); }) {
+      require(!machine_.probes(), who,
+              ": a log keeps answers at points, and this objective answers differences; leave out "
+              "log, or give one f(point) -> loss");
+      fingerprint print;
+      how_.describe(print);
+      const std::vector<double> start = widened(x_, dimension_);
+      options_.log->begin({sizeof(T), options_.seed, options_.first_step, print.value(), start});
+      machine_.keep(options_.log);
+    } else {
+      require(false, who, ": on a GPU no log is kept; leave it out");
+    }
+  }
+  // Whether a log knew all answers since the last call.
+  bool was_recalled() {
+    if (options_.log == nullptr) return false;
+    return std::exchange(recorded_, options_.log->recorded()) == options_.log->recorded();
+  }
 
   void note_begin() {
     ++times_begun_;
@@ -434,13 +461,9 @@ class minimize_run {
     phase_ = phase::step;
     if (!options_.on_step) return;
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
-    const step_report report{step,
-                             result_.queries,
-                             estimated_.value,
-                             result_.failed,
-                             result_.best,
-                             passed.count(),
-                             machine_.readable(x_, dimension_)};
+    const step_report report{
+        step,           result_.queries, estimated_.value, result_.failed,
+        was_recalled(), result_.best,    passed.count(),   machine_.readable(x_, dimension_)};
     calling_back_ = true;
     const bool stops =
         any_says(machine_.others(), [&] { return options_.on_step(report) == verdict::stop; });
@@ -560,6 +583,7 @@ class minimize_run {
   minimize_result result_;
   run_state begun_;
   std::uint64_t times_begun_ = 0;
+  index_t recorded_ = 0;  // answers in the log at the last step
   int failed_in_a_row_ = 0;
   bool value_known_ = false;
   bool asked_at_the_end_ = false;

@@ -2,6 +2,7 @@
 // apart.
 #pragma once
 
+#include "zo/answer_log.hpp"      // IWYU pragma: export
 #include "zo/any_estimator.hpp"   // IWYU pragma: export
 #include "zo/ask.hpp"             // IWYU pragma: export
 #include "zo/boundary.hpp"        // IWYU pragma: export

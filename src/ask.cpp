@@ -15,7 +15,7 @@ namespace zo::detail {
 
 namespace {
 
-constexpr std::string_view head = "zo run 1\n";
+constexpr std::string_view head = "zo run 2\n";
 
 std::uint64_t sum_of(std::string_view bytes) {
   return fingerprint().add(std::span(bytes.data(), bytes.size())).value();

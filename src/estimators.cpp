@@ -1,5 +1,9 @@
 // The estimators that have a name, and whole runs, on the machine of the host: a program pays for
 // its objective alone, and for an estimator of its own.
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+
 #include "zo/cge.hpp"
 #include "zo/rge.hpp"
 #include "zo/run.hpp"
@@ -18,6 +22,11 @@ void failure_policy::check() const {
                   ": replacements must be 0 … 1000, got ", options_.replacements);
   detail::require(options_.most_failed >= 0, who, ": most_failed must be at least 0, got ",
                   options_.most_failed);
+}
+
+void failure_policy::wait_before(int tries) const {
+  if (options_.wait.count() == 0) return;
+  std::this_thread::sleep_for(options_.wait * (std::int64_t{1} << std::min(tries, 20)));
 }
 
 }  // namespace zo

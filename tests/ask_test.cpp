@@ -722,4 +722,54 @@ TEST(ask_rows, has_the_bits_of_boundary) {
                        "zo::ask_rows: z of 4 rows of 9 needs 36 numbers, got 27"));
 }
 
+TEST(ask, hands_out_failed_questions_again_and_counts_them) {
+  const zo::rge how({.directions = 2,
+                     .failures = zo::failure_options{.then = zo::on_failure::drop, .retries = 2}});
+  const zo::minimize_options options{.max_queries = 9, .max_steps = 1};
+  const std::vector<double> x{1, 2};
+  std::stringstream saved;
+  {
+    zo::ask<double> run(x, how, zo::sgd(), options);
+    const auto first = run.ask(9);
+    ASSERT_EQ(first.size(), 3);
+    run.tell(0, 5);
+    run.tell(1, 4);
+    run.tell_failed(2, "cold");
+    const auto again = run.ask(9);
+    ASSERT_EQ(again.size(), 1);
+    EXPECT_EQ(again[0].id, 2u);
+    EXPECT_EQ(again[0].tries, 1);
+    EXPECT_TRUE(std::ranges::equal(again[0].point, first[2].point));
+    run.save(saved);
+  }
+  zo::ask<double> run(x, how, zo::sgd(), options);
+  run.load(saved);
+  EXPECT_EQ(run.ask(9)[0].tries, 1);
+  run.tell(2, std::nan(""));
+  EXPECT_EQ(run.ask(9)[0].tries, 2);
+  EXPECT_FALSE(run.retry(2));  // by the asker, who has the third try
+  run.tell_failed(2, "cold");
+  run.tell(run.ask(9)[0].id, 3);  // f at the end
+  EXPECT_TRUE(run.over());
+  EXPECT_EQ(run.result().queries, 6);
+  EXPECT_EQ(run.result().failed, 1);
+  EXPECT_EQ(run.result().steps, 1u);
+}
+
+TEST(ask, asks_again_only_what_the_budget_pays) {
+  const zo::rge how({.directions = 2,
+                     .failures = zo::failure_options{.then = zo::on_failure::drop, .retries = 9}});
+  zo::ask<double> run(std::vector<double>{1, 2}, how, zo::sgd(), {.max_queries = 6});
+  while (const auto questions = run.ask(1)) {
+    const auto& q = questions[0];
+    if (q.id == 2) {
+      run.tell_failed(q.id);
+    } else {
+      run.tell(q.id, q.point[0]);
+    }
+  }
+  EXPECT_TRUE(run.over());
+  EXPECT_EQ(run.result().queries, 6);
+}
+
 }  // namespace

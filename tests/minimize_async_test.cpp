@@ -6,6 +6,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
+#include <set>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -91,8 +94,34 @@ TEST(minimize_async, refuses_what_is_none) {
   EXPECT_TRUE(contains(said(zo::rge(), {.workers = 0}), "workers must be 1"));
   EXPECT_TRUE(contains(said(zo::rge(), {.answers = -1}), "answers must be at least 0"));
   EXPECT_TRUE(contains(said(zo::rge(), {.answers = 3}), "an estimate has 2 questions"));
-  EXPECT_TRUE(contains(said(zo::rge({.failures = zo::failure_options{.retries = 1}}), {}),
-                       "let f try again itself"));
+}
+
+TEST(minimize_async, asks_failed_points_again_as_a_run_that_waits_does) {
+  // Fails when it is asked for the first time.
+  struct flaky {
+    std::mutex mutex;
+    std::set<std::vector<double>> known;
+    index_t asked = 0;
+    double operator()(std::span<const double> x) {
+      const std::lock_guard lock(mutex);
+      ++asked;
+      if (known.insert(copy_of(x)).second) throw std::runtime_error("cold");
+      return bowl(x);
+    }
+  };
+  for (const auto then : {zo::on_failure::stop, zo::on_failure::drop}) {
+    const zo::rge how(
+        {.directions = 5, .failures = zo::failure_options{.then = then, .retries = 1}});
+    const zo::minimize_options options{.max_queries = 300, .max_steps = 20, .seed = 5};
+    auto x = ramp<double>(6), y = x;
+    flaky f, g;
+    const auto expected = zo::minimize(zo::seq, f, x, how, zo::adam({.rate = 0.05}), options);
+    const auto r = zo::minimize_async(g, y, how, zo::adam({.rate = 0.05}), options, {.workers = 3});
+    EXPECT_EQ(x, y);
+    EXPECT_EQ(r.queries, expected.queries);
+    EXPECT_EQ(g.asked, r.queries);
+    EXPECT_EQ(r.why, expected.why);
+  }
 }
 
 }  // namespace

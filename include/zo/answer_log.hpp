@@ -42,6 +42,7 @@ struct logged_close {
   std::uint64_t id = 0;               ///< of the first question of the round
   std::uint64_t step = 0;             ///< of the estimate
   std::vector<std::uint64_t> late{};  ///< asked and not answered; others were never asked
+  std::vector<index_t> queries{};     ///< made for each of them, with those of retries
 };
 
 /// Where a run keeps its answers (minimize_options::log), and from where it takes those that are

@@ -42,6 +42,7 @@ struct question {
   std::uint64_t id = 0;      ///< to be told with the answer
   index_t row = 0;           ///< whose row it is (zo::ask_rows)
   std::span<const T> point;  ///< of the `questions` it came in
+  index_t tries = 0;         ///< how often it was answered by a failure (failure_options::retries)
 };
 
 /// Some open questions. False when there are none: the run is over, or all that are open have been
@@ -169,8 +170,10 @@ class desk {
     for (std::size_t k = 0; k < due.size(); ++k) {
       T* const point = numbers.data() + k * dimension;
       round.write_whole(due[k], point);
-      all.push_back(
-          {first_id_ + static_cast<std::uint64_t>(due[k]), round.row(due[k]), {point, dimension}});
+      all.push_back({first_id_ + static_cast<std::uint64_t>(due[k]),
+                     round.row(due[k]),
+                     {point, dimension},
+                     round_.queries[static_cast<std::size_t>(due[k])] - 1});
       round_.fates[static_cast<std::size_t>(due[k])] = fate::out;
       if (log_ != nullptr) asked_at_[static_cast<std::size_t>(due[k])] = clock::now();
     }
@@ -193,6 +196,8 @@ class desk {
     }
     tell(id, loss);
   }
+  /// While failure_options::retries and the budget allow, the question is due again, counted once
+  /// more; else it has failed.
   void tell_failed(std::uint64_t id, std::string_view why = "told that it failed") {
     tell(id, failed_answer, why);
   }
@@ -228,11 +233,15 @@ class desk {
   /// any more, because its estimate was closed: for answers that may come too late.
   bool offer(std::uint64_t id, double loss, std::string_view why = {}) {
     const auto lock = entered();
-    const auto end = first_id_ + static_cast<std::uint64_t>(round_.fates.size());
-    const bool is_open = id >= first_id_ && id < end &&
-                         round_.fates[static_cast<std::size_t>(id - first_id_)] != fate::told;
-    if (is_open) tell(id, loss, why);
-    return is_open;
+    if (!is_open(id)) return false;
+    tell(id, loss, why);
+    return true;
+  }
+  /// Whether whoever failed at a question may ask it once more, before saying so: counted as a
+  /// query, as failure_options::retries and the budget allow.
+  bool retry(std::uint64_t id) {
+    const auto lock = entered();
+    return is_open(id) && take_retry(static_cast<std::size_t>(id - first_id_));
   }
   /// close, but false, and nothing happens, while fewer than `answers` questions of the open round
   /// are answered or it would be left without a slope.
@@ -296,11 +305,12 @@ class desk {
     std::ranges::replace(all.fates, fate::out, fate::due);
     to.put_all(std::span<const double>(all.answers));
     to.put_all(std::span<const fate>(all.fates));
+    to.put_all(std::span<const index_t>(all.queries));
   }
   // Whether there are any.
   bool get_answers(saved_bytes& from, bool wanted) {
     const auto first = from.get<std::uint64_t>();
-    record all{from.get_vector<double>(), from.get_vector<fate>()};
+    record all{from.get_vector<double>(), from.get_vector<fate>(), from.get_vector<index_t>()};
     const bool some = std::ranges::any_of(all.fates, [](fate one) { return one != fate::due; });
     if (wanted) {
       first_id_ = first;
@@ -326,21 +336,36 @@ class desk {
   struct record {
     std::vector<double> answers;
     std::vector<fate> fates;
+    std::vector<index_t> queries;  // made for each, if it is asked
 
     void append(const record& more) {
       answers.insert(answers.end(), more.answers.begin(), more.answers.end());
       fates.insert(fates.end(), more.fates.begin(), more.fates.end());
+      queries.insert(queries.end(), more.queries.begin(), more.queries.end());
     }
     // Its first `count`, which leave it; fewer where there are not as many.
     record take(std::size_t count) {
       const auto some = static_cast<std::ptrdiff_t>(std::min(count, fates.size()));
       record first{{answers.begin(), answers.begin() + some},
-                   {fates.begin(), fates.begin() + some}};
+                   {fates.begin(), fates.begin() + some},
+                   {queries.begin(), queries.begin() + some}};
       answers.erase(answers.begin(), answers.begin() + some);
       fates.erase(fates.begin(), fates.begin() + some);
+      queries.erase(queries.begin(), queries.begin() + some);
       return first;
     }
   };
+
+  bool is_open(std::uint64_t id) const {
+    return id >= first_id_ && id < first_id_ + static_cast<std::uint64_t>(round_.fates.size()) &&
+           round_.fates[static_cast<std::size_t>(id - first_id_)] != fate::told;
+  }
+  bool take_retry(std::size_t j) {
+    const bool again =
+        round_.queries[j] <= machine_.failures().options().retries && machine_.take_spare(1);
+    if (again) ++round_.queries[j];
+    return again;
+  }
 
   index_t checked(std::uint64_t id) const {
     const auto count = static_cast<std::uint64_t>(round_.fates.size());
@@ -380,6 +405,11 @@ class desk {
     const std::string text = good          ? ""
                              : why.empty() ? "the answer is " + text_of(loss)
                                            : std::string(why);
+    if (!good && take_retry(at)) {
+      round_.fates[at] = fate::due;
+      next_due_ = std::min(next_due_, j);
+      return;
+    }
     if (log_ != nullptr) log_answer(j, loss, text);
     if (!good) nobody_.thrown.note(j, text.c_str());
     round_.answers[at] = good ? loss : failed_answer;
@@ -396,9 +426,10 @@ class desk {
   }
   void take_round() {
     const auto closed = [](fate one) { return one != fate::told; };
-    const auto asked = [](fate one) { return one != fate::never_asked; };
     if (std::ranges::any_of(round_.fates, closed)) machine_.drop_the_rest();
-    machine_.count_queries(std::ranges::count_if(round_.fates, asked));
+    for (std::size_t j = 0; j < round_.fates.size(); ++j) {
+      if (round_.fates[j] != fate::never_asked) machine_.count_queries(round_.queries[j]);
+    }
     machine_.answer(round_.answers);
     nobody_.thrown.clear();
     past_.append(round_);
@@ -414,6 +445,7 @@ class desk {
     round_ = coming_.take(count);
     round_.answers.resize(count, failed_query);
     round_.fates.resize(count, fate::due);
+    round_.queries.resize(count, 1);
     next_due_ = 0;
     if (log_ != nullptr) recall_round();
   }
@@ -436,16 +468,21 @@ class desk {
       if (!good) nobody_.thrown.note(static_cast<index_t>(j), known.failure.c_str());
       round_.answers[j] = good ? known.loss : failed_answer;
       round_.fates[j] = fate::told;
+      round_.queries[j] = known.queries;
+      machine_.take_spare(known.queries - 1);
     }
     const std::optional<logged_close> closed = log_->closed(first_id_);
     for (std::size_t j = 0; closed && j < round_.fates.size(); ++j) {
-      if (round_.fates[j] == fate::told) continue;
-      const bool asked = std::ranges::find(closed->late, first_id_ + j) != closed->late.end();
-      round_.fates[j] = asked ? fate::unanswered : fate::never_asked;
+      if (round_.fates[j] != fate::told) round_.fates[j] = fate::never_asked;
+    }
+    for (std::size_t k = 0; closed && k < closed->late.size(); ++k) {
+      const auto j = static_cast<std::size_t>(closed->late[k] - first_id_);
+      round_.fates.at(j) = fate::unanswered;
+      round_.queries[j] = closed->queries.at(k);
     }
   }
   void log_answer(index_t j, double loss, const std::string& why) {
-    logged_answer answer{loss, why};
+    logged_answer answer{loss, why, round_.queries[static_cast<std::size_t>(j)]};
     const clock::time_point asked = asked_at_[static_cast<std::size_t>(j)];
     if (asked != clock::time_point{}) {
       answer.seconds = std::chrono::duration<double>(clock::now() - asked).count();
@@ -456,7 +493,9 @@ class desk {
   void log_close() {
     logged_close closed{first_id_, machine_.options().step};
     for (std::size_t j = 0; j < round_.fates.size(); ++j) {
-      if (round_.fates[j] == fate::out) closed.late.push_back(first_id_ + j);
+      if (round_.fates[j] != fate::out) continue;
+      closed.late.push_back(first_id_ + j);
+      closed.queries.push_back(round_.queries[j]);
     }
     log_->record(closed);
   }

@@ -317,7 +317,7 @@ class black_box {
         return;
       }
       made();
-      wait_before(tries);
+      failures_.wait_before(tries);
     }
   }
 
@@ -336,12 +336,6 @@ class black_box {
     }
     std::vector<double> point;
     log_->record(question_of(round, question, first_id_, step_, point), answer);
-  }
-
-  void wait_before(int tries) const {
-    if (failures_.options().wait.count() == 0) return;
-    std::this_thread::sleep_for(failures_.options().wait *
-                                (std::int64_t{1} << std::min(tries, 20)));
   }
 
   sample_id sample_ = 0;
@@ -579,7 +573,7 @@ class local_black_box final : public black_box<T> {
         ++tries;
       };
       made();
-      this->wait_before(0);
+      this->failures_.wait_before(0);
       this->retried(
           first + k, answer, 1,
           [&] {

@@ -131,6 +131,7 @@ class machine {
   void open(const row_problem<T>& problem, const estimate_options& options,
             const failure_policy& failures);
   const estimate_options& options() const { return options_; }
+  const failure_policy& failures() const { return failures_; }
   /// Answers are kept in a log, and taken from it where it knows them.
   void keep(answer_log* log) { answerer_->keep(log); }
   const row_problem<T>& problem() const { return problem_; }

@@ -37,7 +37,7 @@ namespace detail {
 template <class T, class F>
 class worker_pool {
  public:
-  worker_pool(ask_and_tell<T>& run, F& f, on_failure failures, index_t answers)
+  worker_pool(ask_and_tell<T>& run, F& f, const failure_policy& failures, index_t answers)
       : run_(run), f_(f), failures_(failures), answers_(answers) {}
 
   void run(int workers) {
@@ -73,17 +73,26 @@ class worker_pool {
   }
 
   void answer(const question<T>& asked) {
-    double loss = failed_query;
-    std::string why;
-    try {
-      loss = static_cast<double>(f_(asked.point));
-    } catch (const interrupted&) {
-      throw;
-    } catch (const std::exception& error) {
-      if (failures_ == on_failure::stop) throw;
-      why = error.what();
+    for (int tries = 0;; ++tries) {
+      double loss = failed_query;
+      std::string why;
+      std::exception_ptr thrown;
+      try {
+        loss = static_cast<double>(f_(asked.point));
+      } catch (const interrupted&) {
+        throw;
+      } catch (const std::exception& error) {
+        why = error.what();
+        thrown = std::current_exception();
+      }
+      if (!is_finite(loss) && run_.retry(asked.id)) {
+        failures_.wait_before(tries);
+        continue;
+      }
+      if (thrown != nullptr && failures_ == on_failure::stop) std::rethrow_exception(thrown);
+      run_.offer(asked.id, loss, why);
+      break;
     }
-    run_.offer(asked.id, loss, why);
     if (answers_ > 0) run_.close_after(answers_);
     tell_the_others();
   }
@@ -109,7 +118,7 @@ class worker_pool {
 
   ask_and_tell<T>& run_;
   F& f_;
-  on_failure failures_;
+  failure_policy failures_;
   index_t answers_;
   std::mutex mutex_;
   std::condition_variable news_;
@@ -143,8 +152,6 @@ requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
                   ": workers must be 1 … ", detail::most_threads, ", got ", async.workers);
   detail::require(async.answers >= 0, who, ": answers must be at least 0, got ", async.answers);
   const failure_policy failures = detail::failures_of(how);
-  detail::require(failures.options().retries == 0, who,
-                  ": questions are not asked again here; let f try again itself");
   const index_t asked = how.queries(static_cast<index_t>(std::ranges::size(x)));
   detail::require(async.answers <= asked, who, ": an estimate has ", asked,
                   " questions, fewer than the ", async.answers,

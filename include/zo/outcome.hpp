@@ -37,12 +37,13 @@ enum class on_failure {
 /// What to do with a failed query, in full.
 struct failure_options {
   on_failure then = on_failure::stop;  ///< of a query that fails in the end
-  /// A point that fails is asked again, so many times; each counts as a query. Differences of
-  /// coordinates are not asked again, nor those of zo::ask, whose answers come from elsewhere;
-  /// processes that share an estimate refuse it.
+  /// A point that fails is asked again, so many times; each counts as a query. zo::ask hands it out
+  /// again. Differences of coordinates are not asked again; processes that share an estimate refuse
+  /// it.
   int retries = 0;
-  std::chrono::milliseconds wait{0};  ///< before the first of them; doubled before each further one
-  double penalty = 0;                 ///< answer of a failed query (penalise); above those of f
+  std::chrono::milliseconds wait{0};  ///< before the first of them; doubled before each further
+                                      ///< one; zo::ask does not wait
+  double penalty = 0;        ///< answer of a failed query (penalise); above those of f
   index_t replacements = 1;  ///< further directions of an estimate, at most q times as many
   /// A run ends where more queries have failed in the end (status::too_many_failed).
   index_t most_failed = std::numeric_limits<index_t>::max();
@@ -67,6 +68,8 @@ class failure_policy {
   }
   /// Throws std::invalid_argument for options that are none; every estimate does.
   void check() const;
+  /// Waits as long as is wanted before a point is asked again, `tries` times before.
+  void wait_before(int tries) const;
   void describe(detail::fingerprint& print) const {
     print.add(options_.then).add(options_.retries).add(options_.penalty);
     print.add(options_.replacements).add(options_.most_failed);

@@ -96,6 +96,7 @@ journal_lines::line journal_lines::close_line(const logged_close& close) const {
   parts["close"] = close.id;
   parts["step"] = close.step;
   parts["late"] = close.late;
+  parts["queries"] = close.queries;
   return finished(dumped(parts));
 }
 
@@ -138,7 +139,8 @@ void journal_lines::read_line(const std::string& path, std::string_view text, st
       head_ = std::move(head);
     } else if (parts.contains("close")) {
       const std::uint64_t id = parts.at("close");
-      closed_[id] = {id, parts.at("step"), parts.at("late").get<std::vector<std::uint64_t>>()};
+      closed_[id] = {id, parts.at("step"), parts.at("late").get<std::vector<std::uint64_t>>(),
+                     parts.at("queries").get<std::vector<index_t>>()};
     } else {
       journal_entry entry;
       entry.id = parts.at("id");

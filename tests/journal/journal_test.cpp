@@ -94,6 +94,8 @@ TEST(journal, goes_on_with_workers) {
                               {.max_queries = 60, .seed = 3, .log = log}, {.workers = 3});
   };
   expect_to_go_on_from(zo::rge({.directions = 5, .failures = drops}), run, 61);
+  const zo::failure_options again{.then = zo::on_failure::drop, .retries = 2};
+  expect_to_go_on_from(zo::rge({.directions = 5, .failures = again}), run, 61);
 }
 
 TEST(journal, goes_on_with_batches_and_samples_and_floats) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -30,6 +31,9 @@ struct journal_options {
   /// A JSON object of your own, kept in the first line of a new file: what else a program needs to
   /// go on. Of a file that is there, settings() are those in it.
   std::string settings{};
+  /// What f is asked at a point of this step in numbers of your own, such as those of zo::space,
+  /// kept beside it. From several threads.
+  std::function<std::vector<double>(std::span<const double> point, std::uint64_t step)> values{};
   /// Points of more coordinates are kept as a sum, by which they are known again.
   index_t longest_point = 64;
   /// Every answer is on the disk before it is used, also where the power fails: some milliseconds
@@ -46,8 +50,9 @@ struct journal_entry {
   std::string failure{};                                      ///< why
   index_t queries = 1;                                        ///< with those of retries
   double seconds = std::numeric_limits<double>::quiet_NaN();  ///< it took; NaN: nobody knows
-  double at = 0;                ///< when it was written, in seconds since 1970
-  std::vector<double> point{};  ///< empty where it was too long to keep
+  double at = 0;                 ///< when it was written, in seconds since 1970
+  std::vector<double> point{};   ///< empty where it was too long to keep
+  std::vector<double> values{};  ///< journal_options::values of it
 };
 
 /// A log as it is in its file.

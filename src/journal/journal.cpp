@@ -73,8 +73,7 @@ logged_answer journal::recall(const logged_question& question) const {
 
 void journal::record(const logged_question& question, const logged_answer& answer) {
   const std::lock_guard lock(file_->mutex);
-  file_->append(
-      file_->lines.answer_line(question, answer, time_of_day(), file_->options.longest_point));
+  file_->append(file_->lines.answer_line(question, answer, time_of_day(), file_->options));
   ++file_->recorded;
 }
 

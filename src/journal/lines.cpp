@@ -71,7 +71,7 @@ journal_lines::line journal_lines::head_line(const logged_run& run,
 
 journal_lines::line journal_lines::answer_line(const logged_question& question,
                                                const logged_answer& answer, double at,
-                                               index_t longest_point) const {
+                                               const journal_options& how) const {
   json parts;
   parts["id"] = question.id;
   parts["step"] = question.step;
@@ -83,11 +83,12 @@ journal_lines::line journal_lines::answer_line(const logged_question& question,
   if (answer.queries != 1) parts["queries"] = answer.queries;
   if (is_finite(answer.seconds)) parts["seconds"] = answer.seconds;
   parts["at"] = at;
-  if (static_cast<index_t>(question.point.size()) <= longest_point) {
+  if (static_cast<index_t>(question.point.size()) <= how.longest_point) {
     parts["point"] = std::vector<double>(question.point.begin(), question.point.end());
   } else {
     parts["point sum"] = hex(sum_of(question.point));
   }
+  if (how.values) parts["values"] = how.values(question.point, question.step);
   return finished(dumped(parts));
 }
 
@@ -159,6 +160,7 @@ void journal_lines::read_line(const std::string& path, std::string_view text, st
       } else {
         sums_[entry.id] = from_hex(parts.at("point sum"));
       }
+      entry.values = parts.value("values", entry.values);
       by_id_[entry.id] = entries_.size();
       entries_.push_back(std::move(entry));
     }

@@ -46,7 +46,7 @@ class journal_lines {
   };
   line head_line(const logged_run& run, const std::string& settings) const;
   line answer_line(const logged_question& question, const logged_answer& answer, double at,
-                   index_t longest_point) const;
+                   const journal_options& how) const;
   line close_line(const logged_close& close) const;
   void take(const line& written) { sum_ = written.sum; }
 

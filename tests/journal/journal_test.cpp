@@ -192,6 +192,30 @@ TEST(journal, keeps_what_was_asked_and_answered) {
   EXPECT_EQ(log.settings(), R"({"unit":"mm"})");
 }
 
+TEST(journal, keeps_values_as_a_space_says_them) {
+  const zo::space wing(
+      {{.name = "rate", .lower = 1e-4, .upper = 1, .start = 1e-2, .scale = zo::scale::log},
+       {.name = "flaps", .lower = 0, .upper = 4, .start = 3, .whole = true}});
+  log_file kept;
+  std::vector<std::vector<double>> asked;
+  const auto f = wing.objective([&](std::span<const double> values) {
+    asked.push_back(copy_of(values));
+    return values[0] + values[1];
+  });
+  std::vector<double> x = wing.start();
+  {
+    zo::journal log(kept.name(), {.values = [&](std::span<const double> point, std::uint64_t step) {
+                      return wing.values(point, step);
+                    }});
+    zo::minimize(zo::seq, f, x, zo::inside(wing.bounds(), zo::cge({.smoothing = 0.13})),
+                 zo::projected(zo::sgd({.rate = 0.01}), wing.bounds()),
+                 {.max_queries = 20, .log = &log});
+  }
+  const auto entries = zo::read_journal(kept.name()).entries;
+  ASSERT_EQ(entries.size(), asked.size());
+  for (std::size_t k = 0; k < asked.size(); ++k) EXPECT_EQ(entries[k].values, asked[k]);
+}
+
 TEST(journal, knows_long_points_by_their_sum) {
   log_file kept;
   const auto run = [&](double start) {

@@ -7,9 +7,6 @@ template <class T>
 void machine<T>::open(const row_problem<T>& problem, const estimate_options& options,
                       const failure_policy& failures) {
   failures.check();
-  detail::require(others_ == nullptr || failures.options().retries == 0,
-                  "zo::failure_options: processes that share an estimate cannot ask again: set "
-                  "retries to 0, and let the objective try again itself");
   problem_ = problem;
   options_ = options;
   failures_ = failures;
@@ -166,18 +163,28 @@ void machine<T>::ask() {
 
 template <class T>
 void machine<T>::ask_points() {
-  memory_.answers.assign(static_cast<std::size_t>(round_.count()), detail::failed_query);
-  const index_t before = answerer_->queries;
+  const index_t count = round_.count(), before = answerer_->queries;
+  memory_.answers.assign(static_cast<std::size_t>(count), detail::failed_query);
+  // Each process asks again within a share of what is left for that, and all count what was made.
+  const bool shares_spare = others_ != nullptr && failures_.options().retries > 0;
+  const index_t spare = answerer_->spare.left();
   try {
     detail::ask_all(others_, memory_.answers, [&](index_t first, std::span<double> mine) {
+      const auto own = static_cast<index_t>(mine.size());
+      if (shares_spare) answerer_->spare.set(spare / count * own + spare % count * own / count);
       answerer_->ask(round_, first, mine);
     });
   } catch (...) {
     if (others_ == nullptr) take_base();  // else not all processes know it
     throw;
   }
-  answerer_->end_round(round_.count());
-  result_.queries += others_ == nullptr ? answerer_->queries - before : round_.count();
+  answerer_->end_round(count);
+  const index_t mine = answerer_->queries - before;
+  const index_t made = shares_spare         ? detail::sum_of_all(others_, mine)
+                       : others_ == nullptr ? mine
+                                            : count;
+  if (shares_spare) answerer_->spare.set(spare - (made - count));
+  result_.queries += made;
   take_answers();
 }
 

@@ -138,6 +138,7 @@ class spare_queries {
     return false;
   }
 
+  index_t left() const { return left_.load(std::memory_order_relaxed); }
   void give_back(index_t queries) { left_.fetch_add(queries, std::memory_order_relaxed); }
 
  private:

@@ -38,8 +38,8 @@ enum class on_failure {
 struct failure_options {
   on_failure then = on_failure::stop;  ///< of a query that fails in the end
   /// A point that fails is asked again, so many times; each counts as a query. zo::ask hands it out
-  /// again. Differences of coordinates are not asked again; processes that share an estimate refuse
-  /// it.
+  /// again. Where less is left than all would take, which ones are asked depends on threads and
+  /// processes. Differences of coordinates are not asked again.
   int retries = 0;
   std::chrono::milliseconds wait{0};  ///< before the first of them; doubled before each further
                                       ///< one; zo::ask does not wait

@@ -62,6 +62,17 @@ void ask_all(team* others, std::span<double> answers, const Ask& ask) {
   }
 }
 
+// The sum of what every process has.
+inline index_t sum_of_all(team* others, index_t mine) {
+  if (others == nullptr) return mine;
+  std::vector<double> all(static_cast<std::size_t>(others->ranks()));
+  all[static_cast<std::size_t>(others->rank())] = static_cast<double>(mine);
+  others->exchange(all, even_shares(others->ranks(), others->ranks()), {});
+  index_t sum = 0;
+  for (const double one : all) sum += static_cast<index_t>(one);
+  return sum;
+}
+
 // value() in every process, which must all have the same.
 template <class Value>
 double ask_everywhere(team* others, std::uint64_t step, const Value& value) {

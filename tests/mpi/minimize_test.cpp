@@ -47,6 +47,43 @@ TEST(mpi_minimize, is_the_run_of_one_process) {
   }
 }
 
+TEST(mpi_minimize, asks_failed_points_again_and_counts_what_all_processes_made) {
+  // Fails at every second call.
+  struct flaky {
+    std::atomic<index_t>* made;
+    double operator()(std::span<const double> x) const {
+      if (made->fetch_add(1) % 2 == 0) throw std::runtime_error("cold");
+      return x[0] * x[0] + x[1];
+    }
+  };
+  const auto run_flaky = [](const auto& policy, index_t budget, index_t& made) {
+    std::atomic<index_t> count{0};
+    std::vector<double> x{1, 2};
+    const zo::rge how(
+        {.directions = 6,
+         .failures = zo::failure_options{.then = zo::on_failure::drop, .retries = 1}});
+    const auto r = zo::minimize(policy, flaky{&count}, x, how, zo::adam(),
+                                {.max_queries = budget, .max_steps = 9, .seed = 3});
+    made = count;
+    return std::pair{r, x};
+  };
+  index_t made = 0;
+  const auto [alone, x] = run_flaky(zo::seq, 1000, made);
+  EXPECT_EQ(alone.queries, 2 * (9 * 7 + 1));
+  const auto policy = zo::mpi::over(MPI_COMM_WORLD, zo::seq);
+  const auto [shared, y] = run_flaky(policy, 1000, made);
+  EXPECT_TRUE(same_bits(x, y));
+  EXPECT_EQ(shared.queries, alone.queries);
+  EXPECT_EQ(shared.queries, over_all_ranks(made));
+  EXPECT_EQ(shared.failed, 0);
+  // Where the budget does not pay for all, it is still kept.
+  for (index_t budget = 8; budget < 40; ++budget) {
+    const auto [tight, z] = run_flaky(policy, budget, made);
+    EXPECT_LE(tight.queries, budget);
+    EXPECT_EQ(tight.queries, over_all_ranks(made));
+  }
+}
+
 TEST(mpi_minimize, goes_on_with_another_number_of_processes) {
   const zo::rge how({.directions = 4});
   std::atomic<index_t> count{0};

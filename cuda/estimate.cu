@@ -19,6 +19,18 @@ struct count_failed_piece {
   }
 };
 
+struct penalise_piece {
+  double* values;
+  double penalty;
+  tally known;
+
+  __device__ void operator()(index_t k) const {
+    if (__builtin_isfinite(values[k])) return;
+    atomicAdd(known.failed, 1ULL);
+    values[k] = penalty;
+  }
+};
+
 // A block a row: its answers are added one after another, as on the CPU, by one thread; the others
 // bring them, so that it never waits for memory.
 __global__ void __launch_bounds__(block_threads)
@@ -219,6 +231,12 @@ void count_failed(const stream_context& at, index_t count, const double* values,
                   const tally& known) {
   for_items(at.stream, count, count_failed_piece{values, known},
             "launching the kernel that counts failed queries");
+}
+
+void penalise(const stream_context& at, index_t count, double* values, double penalty,
+              const tally& known) {
+  for_items(at.stream, count, penalise_piece{values, penalty, known},
+            "launching the kernel that answers failed queries");
 }
 
 void add_answers(const stream_context& at, index_t rows, index_t each, const double* answers,

@@ -71,6 +71,14 @@ TEST_F(gpu_boundary, failed_rows_are_dropped_alone) {
   expect_cpu_rows<double>(zo::quadrature(listed(4, 7)), 11, 7, where);
 }
 
+TEST_F(gpu_boundary, failed_queries_are_penalised) {
+  const fault where{-0.4, not_a_number};
+  const zo::failure_options pay{.then = zo::on_failure::penalise, .penalty = 3.5};
+  expect_cpu_rows<float>(zo::rge({.directions = 4, .failures = pay}), 11, 7, where);
+  expect_cpu_rows<double>(zo::cge({.failures = pay}, zo::central{}), 11, 7, where);
+  expect_cpu_rows<double>(zo::quadrature(listed(4, 7, pay)), 11, 7, where);
+}
+
 TEST_F(gpu_boundary, sizes_are_checked) {
   zo::cuda::array<float> z(on(), 12), gradients(on(), 12), few(on(), 11);
   zo::cuda::array<double> losses(on(), 3);

@@ -220,7 +220,7 @@ struct device_coordinate {
 
 /// Directions and weights of both signs, for zo::quadrature. Some directions leave x_0 as it is.
 inline zo::quadrature_options listed(zo::index_t count, zo::index_t dimension,
-                                     zo::on_failure failures = zo::on_failure::stop) {
+                                     zo::failure_policy failures = zo::on_failure::stop) {
   zo::quadrature_options options;
   options.smoothing = 1e-2;
   options.failures = failures;

@@ -158,7 +158,9 @@ TEST_F(gpu_minimize, along_listed_directions) {
   compare(0.0F, zo::quadrature(listed(6, 30)));
   compare(0.0, zo::quadrature(listed(6, 30), zo::central{}));
   const fault where{-0.69, not_a_number};  // a direction leads there after some steps
-  for (const auto failures : {zo::on_failure::stop, zo::on_failure::drop}) {
+  for (const zo::failure_policy failures :
+       {zo::failure_policy(zo::on_failure::stop), zo::failure_policy(zo::on_failure::drop),
+        zo::failure_policy({.then = zo::on_failure::penalise, .penalty = 9})}) {
     const zo::quadrature how(listed(6, 30, failures));
     expect_cpu_run<double>(device_batch<double>{where}, host_scalar<double>{where}, how,
                            zo::sgd({.rate = 1e-3}), {.max_queries = 200});

@@ -188,7 +188,11 @@ class machine {
   }
   void open(const row_problem<T>& problem, const estimate_options& options,
             const failure_policy& failures) {
-    zo::detail::check_plain("zo::estimate on a GPU", failures);
+    failures.check();
+    zo::detail::require(failures.options().retries == 0 && failures != on_failure::replace,
+                        "zo::estimate on a GPU: nothing waits for an answer there, so that failed "
+                        "queries are not asked again: use zo::on_failure::stop, drop or penalise, "
+                        "without retries");
     options_ = options;
     problem_ = problem;
     failures_ = failures;
@@ -429,7 +433,7 @@ class machine {
   // The end --------------------------------------------------------------------------------------
 
   void close(index_t slopes, bool uses_base, bool rescale, bool /*complete*/) {
-    const detail::ending end{problem_.rows,    slopes,  failures_ == on_failure::drop,
+    const detail::ending end{problem_.rows,    slopes,  zo::detail::goes_on(failures_),
                              uses_base,        rescale, parts_++ == 0,
                              memory_.watched()};
     if (rescale) {
@@ -461,7 +465,11 @@ class machine {
     detail::copy_to_host(on_, base_, sizeof found, &found);
     const bool good = zo::detail::is_finite(found);
     const double value = good ? found : zo::detail::failed_query;
-    return {value, {value, queries_, good ? 0 : 1, good, flaw::none, {}}};
+    unsigned long long failed = good ? 0 : 1;
+    if (failures_ == on_failure::penalise) {  // its answer is a number, too
+      detail::copy_to_host(on_, known().failed, sizeof failed, &failed);
+    }
+    return {value, {value, queries_, static_cast<index_t>(failed), good, flaw::none, {}}};
   }
   /// Whether all steps left finite numbers. Waits for the stream.
   bool finite() const {
@@ -549,7 +557,13 @@ class machine {
     } else {
       ask_share(maker, rows, count);
     }
-    if (with_base) detail::count_failed(at_, rows, base_, known());
+    if (failures_ == on_failure::penalise) {
+      const double penalty = failures_.options().penalty;
+      if (rows > 0) detail::penalise(at_, rows, base_, penalty, known());
+      if (count > 0) detail::penalise(at_, count, answers_, penalty, known());
+    } else if (with_base) {
+      detail::count_failed(at_, rows, base_, known());
+    }
   }
   template <class Maker>
   void ask_candidates(const Maker& maker, range asked) {
@@ -708,7 +722,7 @@ class machine {
   workspace& memory_;
   estimate_options options_;
   row_problem<T> problem_;
-  on_failure failures_ = on_failure::stop;
+  failure_policy failures_{};
   index_t queries_ = 0;
   int parts_ = 0;
   index_t slots_ = 1, norms_ = 1, list_bytes_ = 0;

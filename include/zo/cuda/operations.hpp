@@ -185,6 +185,9 @@ void find_infinite(const stream_context& at, index_t count, const T* values,
 /// Counts the values that are not finite as failed queries.
 void count_failed(const stream_context& at, index_t count, const double* values,
                   const tally& known);
+/// The same, and their answer is `penalty`.
+void penalise(const stream_context& at, index_t count, double* values, double penalty,
+              const tally& known);
 
 /// Adds the finite ones of answers[j * rows + b], j ascending, to the sum of row b.
 void add_answers(const stream_context& at, index_t rows, index_t each, const double* answers,

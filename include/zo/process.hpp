@@ -32,8 +32,18 @@ enum class process_manner {
   once,  ///< started for each question; the last line that it writes is the answer
 };
 
+/// What is written and read.
+enum class process_format {
+  numbers,  ///< a line of numbers, after the sample or row if there is one; a line of numbers
+  /// {"x":[1,2],"sample":7} (or "row"), each where there is one; {"answer": 3}, {"answer": [3, 4]},
+  /// or
+  /// {"failure": "why"} of a program that goes on. "nan", "inf" and "-inf" are numbers too.
+  json,
+};
+
 struct process_options {
   process_manner manner = process_manner::kept;
+  process_format format = process_format::numbers;  ///< json: where zo was built with nlohmann-json
   int workers = 1;  ///< programs that run at the same time, at least 1
   /// Longest wait for one answer, above 0. The start of a program that is asked at once counts too.
   std::chrono::milliseconds timeout = std::chrono::minutes(1);

@@ -33,6 +33,11 @@ void check(const std::vector<std::string>& words, const process_options& options
   constexpr const char* who = "zo::process: ";
   require(!words.empty() && !words.front().empty(), who,
           "the command is empty; its first word is the program");
+#ifndef ZO_HAS_JSON
+  require(options.format != process_format::json, who,
+          "process_format::json needs a zo that was built with nlohmann-json (Debian: "
+          "nlohmann-json3-dev)");
+#endif
   require(options.workers >= 1, who, "workers must be at least 1, got ", options.workers);
   require(options.timeout.count() > 0, who, "timeout must be above 0 ms, got ",
           static_cast<index_t>(options.timeout.count()));

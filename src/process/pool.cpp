@@ -8,15 +8,22 @@
 #include <optional>
 #include <system_error>
 
-#include "process/text.hpp"
+#include "process/json.hpp"
 #include "zo/error.hpp"
 
 namespace zo {
 
 using detail::programs::numbers_file;
+using detail::programs::question;
 using detail::programs::quoted;
+using detail::programs::reading;
 
 namespace {
+
+// A failure that the program reports itself.
+struct failed_well : process_error {
+  using process_error::process_error;
+};
 
 // What is left of the output of a program that is asked once: the last line that says something.
 void keep_last_line(detail::programs::child& who) {
@@ -162,14 +169,15 @@ bool process::pool::kept_answered(child& who, std::span<double> numbers) {
     if (who.ended()) fail_ended(who);
     return false;
   }
-  const std::string wrong = detail::programs::read_numbers(line, numbers);
-  if (!wrong.empty()) fail(who, wrong);
+  const reading answer = read(line, numbers);
+  if (!answer.wrong.empty() && !answer.says_so_itself) fail(who, answer.wrong);
   who.take(line.size() + 1);
   --who.questions;
   if (who.questions == 0 && !who.received().empty()) {
     fail(who, "wrote another line behind its answer, " + quoted(who.received()) +
                   ": it must write one line for each line that it reads, and nothing else");
   }
+  if (!answer.wrong.empty()) fail_well(who, answer.wrong);
   return true;
 }
 
@@ -183,8 +191,8 @@ bool process::pool::once_answered(child& who, std::span<double> numbers) {
   if (!who.ended()) return false;
   if (!who.ended()->well()) fail_ended(who);
   if (who.received().empty()) fail_ended(who);
-  const std::string wrong = detail::programs::read_numbers(first_line(who.received()), numbers);
-  if (!wrong.empty()) fail(who, wrong);
+  const reading answer = read(first_line(who.received()), numbers);
+  if (!answer.wrong.empty()) fail(who, answer.wrong);
   --who.questions;
   who.end();
   return true;
@@ -195,7 +203,29 @@ void process::pool::wait(std::span<child* const> children, steady::time_point de
   detail::programs::wait_for(children, deadline, most());
 }
 
-void process::pool::fail(child& who, const std::string& what) {
+template <class T>
+std::string process::pool::line_of(const question<T>& asked) const {
+  std::string line;
+#ifdef ZO_HAS_JSON
+  if (options_.format == process_format::json) {
+    detail::programs::write_json(asked, line);
+    return line;
+  }
+#endif
+  detail::programs::write_question(asked, line);
+  return line;
+}
+template std::string process::pool::line_of(const question<float>&) const;
+template std::string process::pool::line_of(const question<double>&) const;
+
+reading process::pool::read(std::string_view line, std::span<double> numbers) const {
+#ifdef ZO_HAS_JSON
+  if (options_.format == process_format::json) return detail::programs::read_json(line, numbers);
+#endif
+  return {detail::programs::read_numbers(line, numbers)};
+}
+
+std::string process::pool::sentence(child& who, const std::string& what) {
   constexpr int worth_saying = 3;
   std::string sentence = "zo::process: " + command_.name() + " " + what;
   if (who.fruitless_starts >= worth_saying) {
@@ -204,13 +234,21 @@ void process::pool::fail(child& who, const std::string& what) {
   }
   const std::string last = detail::programs::last_lines(who.read_stderr(), options_.stderr_lines);
   if (!last.empty()) sentence += "; the end of its stderr:" + last;
+  const std::lock_guard lock(mutex_);
+  last_failure_ = sentence;
+  return sentence;
+}
+
+void process::pool::fail_well(child& who, const std::string& what) {
+  who.fruitless_starts = 0;
+  throw failed_well(sentence(who, what));
+}
+
+void process::pool::fail(child& who, const std::string& what) {
+  const std::string why = sentence(who, what);
   who.end();
   who.questions = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    last_failure_ = sentence;
-  }
-  throw process_error(sentence);
+  throw process_error(why);
 }
 
 void process::pool::fail_ended(child& who) {
@@ -311,11 +349,17 @@ class process::pool::many {
     }
   }
 
-  // The question that a program fails at is not answered; those behind it are asked again.
+  // The question that a program fails at is not answered; those behind it are asked again where it
+  // does not live to answer them.
   template <class Work>
   void guarded(lane& one, const Work& work) {
     try {
       work();
+    } catch (const failed_well&) {
+      if (!failure_) failure_ = std::current_exception();
+      one.questions.pop_front();
+      one.deadline = steady::now() + of_.options_.timeout;
+      guarded(one, work);  // its next answer may be here already
     } catch (const process_error&) {
       if (!failure_) failure_ = std::current_exception();
       if (!one.questions.empty()) one.questions.pop_front();

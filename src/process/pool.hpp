@@ -13,6 +13,7 @@
 #include "process/child.hpp"
 #include "process/command.hpp"
 #include "process/guardian.hpp"
+#include "process/text.hpp"
 #include "zo/process.hpp"
 
 namespace zo {
@@ -23,6 +24,10 @@ struct process::pool {
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
   ~pool();
+
+  /// The question as it is written, with the end of its line.
+  template <class T>
+  std::string line_of(const detail::programs::question<T>& asked) const;
 
   /// Asks one question, a line with its end, and reads as many numbers.
   void ask(std::string_view line, std::span<double> numbers);
@@ -54,6 +59,10 @@ struct process::pool {
   bool kept_answered(child& who, std::span<double> numbers);
   bool once_answered(child& who, std::span<double> numbers);
   void wait(std::span<child* const> children, steady::time_point deadline) const;
+  detail::programs::reading read(std::string_view line, std::span<double> numbers) const;
+  std::string sentence(child& who, const std::string& what);
+  // Throws the sentence, and the program runs on.
+  [[noreturn]] void fail_well(child& who, const std::string& what);
   // Ends the program and throws the sentence.
   [[noreturn]] void fail(child& who, const std::string& what);
   [[noreturn]] void fail_ended(child& who);

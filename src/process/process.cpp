@@ -4,39 +4,28 @@
 #include <algorithm>
 
 #include "process/pool.hpp"
-#include "process/text.hpp"
 #include "zo/error.hpp"
 
 namespace zo {
-namespace {
 
 using detail::programs::question;
-
-template <class T>
-std::string line_of(const question<T>& asked) {
-  std::string line;
-  detail::programs::write_question(asked, line);
-  return line;
-}
-
-}  // namespace
 
 // What the views may do.
 struct process::access {
   template <class T>
-  static double ask(const process& of, std::span<const T> x, std::optional<std::uint64_t> first) {
+  static double ask(const process& of, const question<T>& asked) {
     double answer = 0;
-    of.pool_->ask(line_of<T>({x, first}), {&answer, 1});
+    of.pool_->ask(of.pool_->line_of(asked), {&answer, 1});
     return answer;
   }
 
   template <class T>
   static void ask_all(const process& of, const points<T>& asked, std::span<double> losses,
-                      std::optional<std::uint64_t> first) {
+                      std::optional<std::uint64_t> sample) {
     of.pool_->ask_all(
         asked.count,
         [&](index_t k) {
-          return line_of<T>({asked[k], first});
+          return of.pool_->line_of(question<T>{asked[k], sample});
         },
         losses);
   }
@@ -44,7 +33,7 @@ struct process::access {
   template <class T>
   static void ask_vector(const process& of, std::span<const T> x, std::span<T> y) {
     std::vector<double> answer(y.size());
-    of.pool_->ask(line_of<T>({x, std::nullopt}), answer);
+    of.pool_->ask(of.pool_->line_of(question<T>{x, std::nullopt}), answer);
     std::ranges::transform(answer, y.begin(), [](double number) { return static_cast<T>(number); });
   }
 };
@@ -63,21 +52,25 @@ process::sampled_batch_view process::sampled_view::batch() const {
   return sampled_batch_view(*of_);
 }
 
-double process::operator()(std::span<const double> x) const { return access::ask(*this, x, {}); }
-double process::operator()(std::span<const float> x) const { return access::ask(*this, x, {}); }
+double process::operator()(std::span<const double> x) const {
+  return access::ask(*this, question<double>{x, {}});
+}
+double process::operator()(std::span<const float> x) const {
+  return access::ask(*this, question<float>{x, {}});
+}
 
 double process::sampled_view::operator()(std::span<const double> x, sample_id sample) const {
-  return access::ask(*of_, x, sample);
+  return access::ask(*of_, question<double>{x, sample});
 }
 double process::sampled_view::operator()(std::span<const float> x, sample_id sample) const {
-  return access::ask(*of_, x, sample);
+  return access::ask(*of_, question<float>{x, sample});
 }
 
 double process::rows_view::operator()(std::span<const double> point, index_t row) const {
-  return access::ask(*of_, point, static_cast<std::uint64_t>(row));
+  return access::ask(*of_, question<double>{point, static_cast<std::uint64_t>(row), "row"});
 }
 double process::rows_view::operator()(std::span<const float> point, index_t row) const {
-  return access::ask(*of_, point, static_cast<std::uint64_t>(row));
+  return access::ask(*of_, question<float>{point, static_cast<std::uint64_t>(row), "row"});
 }
 
 void process::batch_view::operator()(points<double> candidates, std::span<double> losses) const {

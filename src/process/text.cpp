@@ -40,6 +40,8 @@ std::string read_number(std::string_view word, double& number) {
 
 }  // namespace
 
+void append_number(double value, std::string& text) { append(value, text); }
+
 template <class T>
 void write_question(const question<T>& asked, std::string& line) {
   if (asked.first) append(*asked.first, line);

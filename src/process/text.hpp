@@ -15,7 +15,17 @@ template <class T>
 struct question {
   std::span<const T> x;
   std::optional<std::uint64_t> first;
+  std::string_view name_of_first = "sample";  // or "row"
 };
+
+/// What became of an answer.
+struct reading {
+  std::string wrong{};          // empty: it was read
+  bool says_so_itself = false;  // a failure that whoever was asked reports, and survives
+};
+
+/// Appends as few digits as give the same double.
+void append_number(double value, std::string& text);
 
 /// Appends the question as a line: as few digits as give the same double. A float is written as the
 /// double that it is, so that a program may read either.

@@ -24,7 +24,7 @@ function(zo_build_missing)
   if(NOT result EQUAL 0)
     list(JOIN command " " command)
     message(FATAL_ERROR "zo: nothing is installed, because the libraries cannot be built. See above why, "
-      "or leave a part out: -DZO_CUDA=OFF, -DZO_MPI=OFF. The command was: ${command}")
+      "or leave a part out: -DZO_CUDA=OFF, -DZO_MPI=OFF, -DZO_SERVICE=OFF. The command was: ${command}")
   endif()
 endfunction()
 zo_build_missing()

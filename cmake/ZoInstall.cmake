@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zo)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME zo)  # a surrounding project may leave it out by this name
 set(zo_parts "")
-foreach(part cuda mpi)
+foreach(part cuda mpi service)
   if(TARGET zo_${part})
     list(APPEND zo_parts ${part})
   endif()

@@ -2,9 +2,10 @@
 # there.
 
 # The library, the example programs and their data; then what only the tests and benchmarks need.
-zo_packages=(g++ cmake ninja-build libeigen3-dev libtorch-dev nlohmann-json3-dev libcli11-dev
+zo_packages=(g++ cmake ninja-build libeigen3-dev libtorch-dev nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev
   libboost-dev zlib1g-dev libpng-dev gnuplot-nox dataset-fashion-mnist ca-certificates)
-zo_test_packages=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin)
+zo_test_packages=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin libcpp-httplib-dev
+  libssl-dev openssl)
 
 install_missing() {
   command -v dpkg-query >/dev/null || {

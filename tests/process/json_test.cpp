@@ -68,6 +68,7 @@ TEST_F(json_lines, of_programs_started_for_each_question) {
 // It goes on, and is not started anew.
 TEST_F(json_lines, that_say_failure_leave_the_program_alive) {
   const zo::process f(child({"json", "fails", mark()}), {.format = json});
+  EXPECT_EQ(f(somewhere), valley<double>(somewhere));
   const std::vector<int> before = running(mark());
   const double bad[] = {-1};
   for (int k = 0; k < 4; ++k) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,8 +25,9 @@ inline std::vector<std::string> child(const std::vector<std::string>& words) {
 }
 
 inline std::string text_of_file(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();  // as much as there is: of a process that is gone, nothing
+  return text.str();
 }
 
 /// Processes that run, not those that wait to be reaped, with this among their arguments.

@@ -83,6 +83,14 @@ zo_warnings(random_oracles)
 add_test(NAME random_oracles COMMAND random_oracles 100000)
 set_tests_properties(random_oracles PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 
+# A million random failures; scripts/check-oracles makes more.
+add_executable(random_faults random_faults.cpp)
+target_link_libraries(random_faults PRIVATE zo::zo)
+target_compile_options(random_faults PRIVATE -O1)
+zo_warnings(random_faults)
+add_test(NAME random_faults COMMAND random_faults 1000000)
+set_tests_properties(random_faults PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+
 if(TARGET ask_and_tell)
   add_test(NAME ask.after_kill
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/ask_after_kill.sh $<TARGET_FILE:ask_and_tell> 100 1)

@@ -433,31 +433,6 @@ TEST(most_failed, ends_a_run) {
   EXPECT_EQ(r.queries, made);
 }
 
-// Faults of every kind at random: what is counted was made, no budget is exceeded, no x is lost.
-TEST(random_faults, are_counted_and_paid) {
-  for (const auto then : {on_failure::drop, on_failure::replace, on_failure::penalise}) {
-    for (const int threads : {1, 3}) {
-      for (index_t budget = 20; budget < 20000; budget = budget * 3 + 1) {
-        std::atomic<index_t> made{0};
-        const auto f = [&](std::span<const double> at) {
-          const auto call = static_cast<std::uint32_t>(made.fetch_add(1));
-          const auto dice = zo::stream{.seed = 3, .number = call}.words(0).w0 % 10;
-          return dice < 4 ? fail(static_cast<fault>(dice)) : smooth_loss(at);
-        };
-        auto x = ramp<double>(dimension);
-        const rge how({.directions = 5,
-                       .failures = failure_options{.then = then, .retries = 2, .penalty = 10}});
-        const auto r =
-            zo::minimize(zo::par.with_threads(threads), f, x, how, zo::sgd({.rate = 1e-4}),
-                         {.max_queries = budget, .return_best = true});
-        EXPECT_EQ(r.queries, made);
-        EXPECT_LE(r.queries, budget);
-        for (const double value : x) EXPECT_TRUE(std::isfinite(value));
-      }
-    }
-  }
-}
-
 TEST(failure_options, refuse_what_is_none) {
   const auto said = [](const failure_options& options) {
     return complaint([&] {

@@ -12,5 +12,6 @@ std::vector<claim> overhead_claims();
 std::vector<claim> peer_claims();
 std::vector<claim> process_claims();
 std::vector<claim> vector_claims();
+std::vector<claim> worker_claims();
 
 }  // namespace bench

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "support.hpp"
@@ -15,6 +17,7 @@
 #include "zo/ask.hpp"
 #include "zo/boundary.hpp"
 #include "zo/estimate.hpp"
+#include "zo/frank_wolfe.hpp"
 #include "zo/minimize.hpp"
 #include "zo/optimizer.hpp"
 #include "zo/proximal.hpp"
@@ -172,23 +175,117 @@ TEST(inside, rows_have_the_same_bounds) {
   }
 }
 
+// ---- five problems of a first afternoon
+
+// 12 numbers between 0 and 1, of which 8 end at a bound.
+struct walled {
+  int asked = 0, outside = 0;
+  double operator()(std::span<const double> x) {
+    ++asked;
+    bool in = true;
+    double sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      in = in && x[i] >= 0 && x[i] <= 1;
+      const double away = x[i] - (static_cast<double>(i) / 4 - 0.875);
+      sum += away * away;
+    }
+    outside += in ? 0 : 1;
+    return sum;
+  }
+  // Least: where each number is as near as it can be, at 0 for -0.875 … and at 1 for 1.125 ….
+  static constexpr double least =
+      2 * (0.875 * 0.875 + 0.625 * 0.625 + 0.375 * 0.375 + 0.125 * 0.125);
+};
+template <class How, class Rule>
+std::pair<walled, zo::minimize_result> run_in_box(const How& how, const Rule& rule, int queries) {
+  walled f;
+  std::vector<double> x(12, 0.5);
+  const auto r = zo::minimize(zo::seq, f, x, how, zo::projected(rule, zo::box(0, 1)),
+                              {.max_queries = queries, .seed = 3});
+  return {f, r};
+}
+
+TEST(constrained, in_a_box_by_random_directions_asks_nothing_outside) {
+  const zo::rge how({.directions = 8}, zo::gaussian{}, zo::central{});
+  const zo::sgd rule({.rate = zo::cosine({.peak = 0.02, .steps = 1750})});
+  EXPECT_GT(run_in_box(how, rule, 30'000).first.outside, 24'000);  // what one gets without
+  const auto [f, r] = run_in_box(zo::inside(zo::box(0, 1), how), rule, 30'000);
+  EXPECT_EQ(f.outside, 0);
+  EXPECT_NEAR(r.value, walled::least, 2e-2);  // the noise that is left
+}
+
+TEST(constrained, in_a_box_coordinate_by_coordinate_asks_nothing_outside) {
+  const zo::cge how;
+  const zo::adam rule({.rate = 0.02});
+  EXPECT_GT(run_in_box(how, rule, 10'000).first.outside, 2'000);
+  const auto [f, r] = run_in_box(zo::inside(zo::box(0, 1), how), rule, 10'000);
+  EXPECT_EQ(f.outside, 0);
+  EXPECT_NEAR(r.value, walled::least, 1e-5);
+}
+
 // Kullback and Leibler: no number below zero has a logarithm.
-TEST(inside, a_divergence_on_the_simplex_finds_its_minimum) {
-  const std::vector<double> p{0.5, 0.25, 0.125, 0.125};
-  const auto f = [&](std::span<const double> x) {
+struct divergence {
+  std::vector<double> p{0.5, 0.25, 0.125, 0.125};
+  double operator()(std::span<const double> x) const {
     double sum = 0;
     for (std::size_t i = 0; i < 4; ++i) {
       sum += x[i] > 0 ? x[i] * std::log(x[i] / p[i]) : x[i] < 0 ? std::nan("") : 0;
     }
     return sum;
-  };
+  }
+};
+template <class F, class How, class Rule>
+void finds_the_distribution(const F& f, const How& how, Rule rule, double tolerance) {
   std::vector<double> x{0, 0, 0, 1};
-  const auto r = zo::minimize(
-      zo::seq, f, x, zo::inside(zo::box(0, infinity), zo::cge({.smoothing = 1e-5}, zo::central{})),
-      zo::projected(zo::sgd({.rate = 0.05}), zo::simplex()), {.max_queries = 4000});
+  const auto r = zo::minimize(zo::seq, f, x, zo::inside(zo::box(0, infinity), how), rule,
+                              {.max_queries = 16'000});
   EXPECT_EQ(r.why, zo::status::budget_spent);
   EXPECT_EQ(r.failed, 0);
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(x[i], p[i], 1e-4);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(x[i], divergence{}.p[i], tolerance);
+}
+
+TEST(constrained, a_divergence_on_the_simplex_finds_its_minimum) {
+  const zo::cge each({.smoothing = 1e-5}, zo::central{});
+  const zo::rge random({.directions = 8, .smoothing = 1e-5}, zo::rademacher{}, zo::central{});
+  const zo::sgd rule({.rate = zo::cosine({.peak = 0.05, .steps = 900})});
+  finds_the_distribution(divergence{}, each, zo::projected(rule, zo::simplex()), 1e-4);
+  finds_the_distribution(divergence{}, random, zo::projected(rule, zo::simplex()), 2e-2);
+  finds_the_distribution(divergence{}, each, zo::frank_wolfe(zo::simplex(), 4), 1e-2);
+}
+
+// f that is asked about shares of a whole only. Dividing by the sum adds the same number to all
+// slopes, which the projection takes away again.
+TEST(constrained, shares_that_must_add_up_do_in_every_query) {
+  const zo::sgd rule({.rate = zo::cosine({.peak = 0.05, .steps = 1900})});
+  const auto shares = [](std::span<const double> x) {
+    std::vector<double> share(x.begin(), x.end());
+    const double sum = std::accumulate(x.begin(), x.end(), 0.0);
+    for (double& value : share) value /= sum;
+    EXPECT_NEAR(std::accumulate(share.begin(), share.end(), 0.0), 1, 1e-15);
+    return divergence{}(share);
+  };
+  finds_the_distribution(shares, zo::cge({.smoothing = 1e-5}, zo::central{}),
+                         zo::projected(rule, zo::simplex()), 1e-4);
+}
+
+// f + 0.3 sum |x| with f = sum c (x - t)^2 / 2: the soft threshold t - 0.3 / c, at zero exactly.
+TEST(constrained, a_penalty_follows_the_rate_of_its_step) {
+  const std::vector<double> target{2, -0.2, 0.1, -3}, weight{1, 1, 2, 0.5};
+  const auto f = [&](std::span<const double> x) {
+    double sum = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      sum += 0.5 * weight[i] * (x[i] - target[i]) * (x[i] - target[i]);
+    }
+    return sum;
+  };
+  const zo::sgd rule({.rate = zo::cosine({.peak = 0.4, .steps = 250, .warmup = 20})});
+  std::vector<double> x(4, 1.0);
+  zo::minimize(zo::seq, f, x, zo::cge({}, zo::central{}), zo::proximal(rule, zo::l1(0.3)),
+               {.max_queries = 2001});
+  EXPECT_NEAR(x[0], 1.7, 1e-8);
+  EXPECT_EQ(x[1], 0);
+  EXPECT_EQ(x[2], 0);
+  EXPECT_NEAR(x[3], -2.4, 1e-6);
 }
 
 TEST(inside, runs_that_are_asked_and_told_never_leave_the_box) {

@@ -33,22 +33,22 @@ void failure_policy::wait_before(int tries) const {
 
 namespace zo::detail {
 
-template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;
-template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, forward>>;
-template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, forward>>;
-template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, central>>;
-template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, central>>;
-template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, central>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, forward>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, forward>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, forward>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, central>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, central>>;
-template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, central>>;
-template class slope_run<machine<float>, cge_slopes<machine<float>, forward>>;
-template class slope_run<machine<float>, cge_slopes<machine<float>, central>>;
-template class slope_run<machine<double>, cge_slopes<machine<double>, forward>>;
-template class slope_run<machine<double>, cge_slopes<machine<double>, central>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, rademacher, forward>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, sphere, forward>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, gaussian, central>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, rademacher, central>>;
+template class smoothed_run<machine<float>, rge_slopes<machine<float>, sphere, central>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, gaussian, forward>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, rademacher, forward>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, sphere, forward>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, gaussian, central>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, rademacher, central>>;
+template class smoothed_run<machine<double>, rge_slopes<machine<double>, sphere, central>>;
+template class smoothed_run<machine<float>, cge_slopes<machine<float>, forward>>;
+template class smoothed_run<machine<float>, cge_slopes<machine<float>, central>>;
+template class smoothed_run<machine<double>, cge_slopes<machine<double>, forward>>;
+template class smoothed_run<machine<double>, cge_slopes<machine<double>, central>>;
 
 template class minimize_run<machine<float>>;
 template class minimize_run<machine<double>>;

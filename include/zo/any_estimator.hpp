@@ -22,16 +22,17 @@
 #include "zo/machine.hpp"
 #include "zo/outcome.hpp"
 #include "zo/rge.hpp"
+#include "zo/smoothing.hpp"
 
 namespace zo {
 
 /// An estimator by name, as command lines and other languages say it.
 struct estimator_options {
-  std::string estimator = "rge";          ///< rge, cge
-  std::string distribution = "gaussian";  ///< of rge: gaussian, rademacher, sphere
-  std::string scheme = "forward";         ///< forward, central
-  index_t directions = 1;                 ///< of rge
-  double smoothing = 1e-3;
+  std::string estimator = "rge";                         ///< rge, cge
+  std::string distribution = "gaussian";                 ///< of rge: gaussian, rademacher, sphere
+  std::string scheme = "forward";                        ///< forward, central
+  index_t directions = 1;                                ///< of rge
+  smoothing_parameter smoothing = 1e-3;                  ///< or zo::automatic
   bool relative = false;                                 ///< of cge
   coordinate_selection coordinates = all_coordinates{};  ///< of cge
   failure_policy failures{};
@@ -90,6 +91,8 @@ class any_run {
   bool value_is_exact() const { return run_->value_is_exact(); }
   index_t extra_queries() const { return run_->extra_queries(); }
   std::vector<std::span<T>> state() { return run_->state(); }
+  std::shared_ptr<const smoothing_choice> automatic() { return run_->automatic(); }
+  bool searches() const { return run_->searches(); }
 
  private:
   std::unique_ptr<running_estimator<M>> run_;

@@ -216,6 +216,8 @@ class desk {
   void close() {
     const auto lock = entered();
     require(!over_, who_, ": there is nothing to close");
+    require(!searches(), who_,
+            ": the smoothing is being chosen (zo::automatic); its questions must be answered");
     require(machine_.round().candidates > 0, who_, ": f(x) itself is asked; it must be answered");
     require(has_slopes(), who_,
             ": an estimate needs f(x) and one more answer before it can be closed, central "
@@ -247,7 +249,7 @@ class desk {
   /// are answered or it would be left without a slope.
   bool close_after(index_t answers) {
     const auto lock = entered();
-    if (over_ || machine_.round().candidates == 0 ||
+    if (over_ || searches() || machine_.round().candidates == 0 ||
         std::ranges::count(round_.fates, fate::told) < answers || !has_slopes()) {
       return false;
     }
@@ -270,6 +272,8 @@ class desk {
 
   // Poses the next round of questions; false: there are no more.
   virtual bool pose() = 0;
+  // Whether what is posed must be answered whole.
+  virtual bool searches() const = 0;
   // Whether what is posed begins a new estimate, whose earlier rounds need not be remembered.
   virtual bool begins() = 0;
 
@@ -646,6 +650,7 @@ class ask_and_tell : public detail::desk<T> {
     return static_cast<index_t>(x.size());
   }
   bool pose() override { return run_.pose(); }
+  bool searches() const override { return how_->searches(); }
   bool begins() override {
     return std::exchange(times_begun_, run_.times_begun()) != run_.times_begun();
   }
@@ -750,8 +755,10 @@ class ask_rows : public detail::desk<T> {
     found_.ok = all.ok;
     found_.why = all.why;
     found_.failure = all.failure;
+    found_.automatic = how_->automatic();
     return false;
   }
+  bool searches() const override { return how_->searches(); }
   bool begins() override { return true; }  // nothing is saved
 
   std::vector<T> z_;

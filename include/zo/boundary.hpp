@@ -31,6 +31,7 @@ struct boundary_result {
   bool ok = true;              ///< false: no gradient; all zeros
   flaw why = flaw::none;       ///< of an estimate that is not ok
   std::shared_ptr<const query_failure> failure{};  ///< the first failed answer; null: none failed
+  std::shared_ptr<const smoothing_choice> automatic{};  ///< mu of zo::automatic; null without it
 };
 
 namespace detail {
@@ -89,6 +90,7 @@ requires(detail::rule(rowwise_objective<F, T> || row_objective<F, T>,
   result.ok = estimated.ok;
   result.why = estimated.why;
   result.failure = estimated.failure;
+  result.automatic = estimated.automatic;
   return result;
 }
 

@@ -1,9 +1,13 @@
 // CGE, the coordinate-wise gradient estimate: one finite difference a coordinate.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "zo/config.hpp"
 #include "zo/coordinate.hpp"
@@ -12,11 +16,13 @@
 #include "zo/finite.hpp"
 #include "zo/law.hpp"
 #include "zo/outcome.hpp"
+#include "zo/random.hpp"
+#include "zo/smoothing.hpp"
 
 namespace zo {
 
 struct cge_options {
-  double smoothing = 1e-3;  ///< mu, the step along a coordinate; above 0
+  smoothing_parameter smoothing = 1e-3;  ///< mu, the step along a coordinate; or zo::automatic
   bool relative = false;  ///< step mu * max(1, |x_i|) instead of mu: for coordinates of large size
   coordinate_selection coordinates = all_coordinates{};
   failure_policy failures{};
@@ -52,9 +58,25 @@ class cge_slopes {
   static constexpr bool may_probe = true;
   static constexpr bool rescales = false;
   static constexpr bool replaces = false;
+  static constexpr const char* name = "zo::cge";
 
   cge_slopes(const cge_options& options) : options_(options) {  // NOLINT: a part of its run
-    check_smoothing<T>(options.smoothing);
+    if (!options.smoothing.is_automatic()) smooth(options.smoothing);
+  }
+  void smooth(double mu) {
+    check_smoothing<T>(mu);
+    smoothing_ = mu;
+  }
+  // Along some of the coordinates of the estimate.
+  std::unique_ptr<search_lines<T>> lines(const row_problem<T>& problem,
+                                         const estimate_options& now) const {
+    const chosen_coordinates all =
+        choose_coordinates(options_.coordinates, problem.dimension, now.seed, now.step);
+    std::vector<index_t> some = random_subset(all.count(), std::min(searched_lines, all.count()),
+                                              {now.seed, now.step, 0, purpose::coordinates});
+    for (index_t& one : some) one = all[one];
+    return std::make_unique<coordinate_lines<T>>(first_row(problem), std::move(some),
+                                                 options_.relative);
   }
 
   failure_policy failures() const { return options_.failures; }
@@ -65,7 +87,7 @@ class cge_slopes {
     const estimate_options& now = machine.options();
     chosen_ = choose_coordinates(options_.coordinates, problem.dimension, now.seed, now.step);
     if (std::holds_alternative<random_coordinates>(options_.coordinates)) machine.check_draws();
-    along_ = machine.coordinates_of(chosen_, sides, options_.smoothing, options_.relative);
+    along_ = machine.coordinates_of(chosen_, sides, smoothing_, options_.relative);
     probes_ = probes;
     machine.clear_gradients();
     return true;
@@ -89,6 +111,7 @@ class cge_slopes {
 
  private:
   cge_options options_;
+  double smoothing_ = 0;
   chosen_coordinates chosen_;
   typename M::coordinates along_;
   bool probes_ = false;
@@ -103,8 +126,9 @@ class cge_slopes {
 /// because a mu too small to change x_i is replaced by the distance to the next number.
 ///
 /// Queries for n coordinates: 1 + n forward, 2 n central (and one more, `prepare`, when a
-/// coordinate objective is asked by central differences). Memory: O(d) for each thread, or a chunk
-/// of `chunk_bytes`. Sources: ZO-AE-DS, ICLR 2022, eq. 4; DeepZero, ICLR 2024.
+/// coordinate objective is asked by central differences), and the search of zo::automatic. Memory:
+/// O(d) for each thread, or a chunk of `chunk_bytes`. Sources: ZO-AE-DS, ICLR 2022, eq. 4;
+/// DeepZero, ICLR 2024.
 template <difference_scheme S = forward>
 class cge {
  public:
@@ -116,31 +140,34 @@ class cge {
   template <distribution D, class Scheme = S>
   cge(cge_options, D, Scheme = {}) = delete;  // CGE has no distribution: zo::cge({}, zo::central{})
   cge(cge_options options = {}, S = {}) : options_(std::move(options)) {  // NOLINT: reads well
-    detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing),
-                    "zo::cge: smoothing must be a positive number, got ", options_.smoothing);
+    options_.smoothing.check("zo::cge");
   }
 
   const cge_options& options() const { return options_; }
 
-  /// Queries that one estimate costs (for each row of a rowwise objective).
-  index_t queries(index_t dimension) const {
+  /// Queries that one estimate costs (for each row of a rowwise objective), with zo::automatic at
+  /// most: at step 0, and at others.
+  index_t queries(index_t dimension) const { return queries(dimension, 0); }
+  index_t queries(index_t dimension, std::uint64_t step) const {
     return (S::uses_base ? 1 : 0) +
-           S::points * detail::selected_count(options_.coordinates, dimension);
+           S::points * detail::selected_count(options_.coordinates, dimension) +
+           options_.smoothing.queries(step);
   }
   /// No coordinate of a candidate is further from that of x; throws for relative steps.
   double reach() const {
     detail::require(!options_.relative,
                     "zo::cge: relative steps reach as far as x is large; set "
                     "relative to false between bounds");
-    return options_.smoothing;
+    return detail::reach_of("zo::cge", options_.smoothing, !S::uses_base);
   }
 
   template <class M>
   auto start(M& machine) const {
-    return detail::slope_run<M, detail::cge_slopes<M, S>>(machine, options_);
+    return detail::start_slopes<detail::cge_slopes<M, S>>(machine, options_);
   }
   void describe(detail::fingerprint& print) const {
-    print.add(options_.smoothing).add(options_.relative);
+    options_.smoothing.describe(print);
+    print.add(options_.relative);
     options_.failures.describe(print);
     detail::describe_selection(options_.coordinates, print);
   }
@@ -152,10 +179,10 @@ class cge {
 namespace detail {
 
 // Compiled in src/estimators.cpp.
-extern template class slope_run<machine<float>, cge_slopes<machine<float>, forward>>;
-extern template class slope_run<machine<float>, cge_slopes<machine<float>, central>>;
-extern template class slope_run<machine<double>, cge_slopes<machine<double>, forward>>;
-extern template class slope_run<machine<double>, cge_slopes<machine<double>, central>>;
+extern template class smoothed_run<machine<float>, cge_slopes<machine<float>, forward>>;
+extern template class smoothed_run<machine<float>, cge_slopes<machine<float>, central>>;
+extern template class smoothed_run<machine<double>, cge_slopes<machine<double>, forward>>;
+extern template class smoothed_run<machine<double>, cge_slopes<machine<double>, central>>;
 
 }  // namespace detail
 

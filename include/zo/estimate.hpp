@@ -39,7 +39,9 @@ estimate_result estimate_rows(const Policy& policy, F& f, const row_problem<T>& 
   machine<T> here(&answers, team_of(policy), memory);
   auto run = how.start(here);
   make_estimate(here, run, problem, options);
-  return here.result();
+  estimate_result result = here.result();
+  result.automatic = automatic_of(run);
+  return result;
 }
 
 }  // namespace detail

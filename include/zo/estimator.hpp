@@ -33,9 +33,10 @@ enum class asks {
 /// One object serves all estimates of a run, in their order, and may keep state from one to the
 /// next: numbers of M::vector. It may delegate to other runs, one after another, at other points.
 /// Optional: value_is_exact(), whether estimate_result::value is f(x); extra_queries(), beyond
-/// those that the estimator states, now; state(), a std::vector<std::span<T>> of all that zo::ask
-/// must save. It is saved between begin and end, and the estimate begun again from it: until end,
-/// only what begin or pose write anew may change.
+/// those that the estimator states, now; automatic(), what estimate_result::automatic is to be;
+/// searches(), whether the round that is posed must be answered whole; state(), a
+/// std::vector<std::span<T>> of all that zo::ask must save. It is saved between begin and end, and
+/// the estimate begun again from it: until end, only what begin or pose write anew may change.
 template <class R, class M>
 concept estimate_run = detail::rule(
     requires(R& run, const row_problem<typename M::value_type>& problem,
@@ -147,6 +148,8 @@ class slope_run {
 
   void end() { machine_.close(slopes_.count(), needs_base_, Slopes::rescales, complete_); }
 
+  Slopes& slopes() { return slopes_; }
+
  private:
   // A GPU does so at the end alone.
   static constexpr bool learns_of_failures = requires(M & machine) {
@@ -217,6 +220,8 @@ class running_estimator {
   virtual index_t extra_queries() const = 0;
   virtual index_t queries(index_t dimension, std::uint64_t step) const = 0;
   virtual failure_policy failures() const = 0;
+  virtual std::shared_ptr<const smoothing_choice> automatic() = 0;
+  virtual bool searches() const = 0;
   virtual std::vector<std::span<T>> state() = 0;
   virtual void describe(fingerprint& print) const = 0;
 };
@@ -237,6 +242,17 @@ index_t queries_of(const How& how, index_t dimension, std::uint64_t step) {
     return how.queries(dimension, step);
   else
     return how.queries(dimension);
+}
+
+template <class Run>
+std::shared_ptr<const smoothing_choice> automatic_of([[maybe_unused]] Run& run) {
+  if constexpr (requires { run.automatic(); }) return run.automatic();
+  return {};
+}
+template <class Run>
+bool searches([[maybe_unused]] const Run& run) {
+  if constexpr (requires { run.searches(); }) return run.searches();
+  return false;
 }
 
 template <class M, class How>
@@ -262,6 +278,8 @@ class running final : public running_estimator<M> {
     return queries_of(how_, dimension, step) + extra_queries();
   }
   failure_policy failures() const override { return failures_of(how_); }
+  std::shared_ptr<const smoothing_choice> automatic() override { return automatic_of(run_); }
+  bool searches() const override { return detail::searches(run_); }
   std::vector<std::span<T>> state() override {
     if constexpr (requires { run_.state(); }) return run_.state();
     return {};

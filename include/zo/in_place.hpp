@@ -353,7 +353,7 @@ class in_place {
   in_place(std::vector<std::span<T>> tensors, How how, Rule rule)
       : x_(std::move(tensors)),
         how_(how.options()),
-        step_(detail::checked_step<T>(how_.smoothing)),
+        step_(detail::checked_step<T>(how_.smoothing.number("zo::in_place"))),
         rule_(rule),
         optimizer_(rule, x_.dimension()),
         displacement_(x_) {

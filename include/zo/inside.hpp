@@ -5,6 +5,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -147,6 +148,8 @@ class inside_run {
     if constexpr (requires { run_.state(); }) return run_.state();
     return {};
   }
+  std::shared_ptr<const smoothing_choice> automatic() { return automatic_of(run_); }
+  bool searches() const { return detail::searches(run_); }
 
  private:
   static constexpr const char* who = "zo::inside";

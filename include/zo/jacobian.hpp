@@ -243,7 +243,8 @@ const jacobian_result<T>& jacobian_of(const Policy& policy, F& f, std::span<cons
                                       std::span<const T> known_y, index_t entries,
                                       jacobian_workspace<T>& memory) {
   const cge_options& own = how.options();
-  check_smoothing<T>(own.smoothing);
+  const double smoothing = own.smoothing.number("zo::jacobian");
+  check_smoothing<T>(smoothing);
   constexpr int sides = S::points;
   const auto dimension = static_cast<index_t>(x.size());
   jacobian_result<T>& result = memory.result;
@@ -268,7 +269,7 @@ const jacobian_result<T>& jacobian_of(const Policy& policy, F& f, std::span<cons
   const std::vector<T> zeros(difference_map<F, T> ? result.y.size() : 0);
   const int threads = threads_of(policy);
   for (int side = 0; side < sides; ++side) {
-    move_all(threads, x, detail::side(side), own.smoothing, own.relative, memory.moved[side]);
+    move_all(threads, x, detail::side(side), smoothing, own.relative, memory.moved[side]);
   }
   const moved_columns<T> source(x, groups, sides, memory.moved);
   const index_t count = groups.count(), fit = options.chunk_bytes / (index_t{sizeof(T)} * outputs);

@@ -1,15 +1,12 @@
 // The noise of an objective's answers, and the smoothing that stands out of it.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <span>
-#include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "zo/black_box.hpp"
@@ -17,44 +14,16 @@
 #include "zo/config.hpp"
 #include "zo/coordinate.hpp"
 #include "zo/difference.hpp"
-#include "zo/direction.hpp"
 #include "zo/error.hpp"
-#include "zo/estimator.hpp"
-#include "zo/law/gaussian.hpp"
+#include "zo/law.hpp"
 #include "zo/machine.hpp"
 #include "zo/objective.hpp"
 #include "zo/outcome.hpp"
-#include "zo/random.hpp"
 #include "zo/rounding.hpp"
 #include "zo/shared.hpp"
-#include "zo/slope.hpp"
+#include "zo/smoothing.hpp"  // IWYU pragma: export
 
 namespace zo {
-
-/// How a search for the noise ended.
-enum class noise_end {
-  found,
-  none,          ///< there is none: answers are equal at every spacing, or those of a polynomial
-  too_close,     ///< most answers are equal at the widest spacing that was tried
-  too_wide,      ///< the differences are those of f, not of noise, at the narrowest one
-  query_failed,  ///< an answer was no finite number
-};
-
-inline constexpr std::string_view to_string(noise_end why) {
-  switch (why) {
-    case noise_end::found:
-      return "the noise was found";
-    case noise_end::none:
-      return "there is no noise: the answers are equal, or those of a polynomial";
-    case noise_end::too_close:
-      return "most answers are equal: give a larger spacing";
-    case noise_end::too_wide:
-      return "no noise stands out of the changes of f: give a smaller spacing or more points";
-    case noise_end::query_failed:
-      return "a query failed: ask at an x around which f answers numbers";
-  }
-  return "unknown";
-}
 
 struct noise_options {
   index_t points = 16;  ///< queries of a try, at least 6
@@ -75,34 +44,6 @@ struct noise_estimate {
   std::shared_ptr<const query_failure> failure{};
 };
 
-/// How a search for a smoothing ended. Of several lines: that of the line whose step was taken.
-enum class smoothing_end {
-  balanced,      ///< noise and truncation are balanced
-  largest,       ///< truncation stands out of the noise nowhere: the largest step is taken
-  smallest,      ///< truncation is above the noise at the smallest step, which is taken
-  no_noise,      ///< the noise was not found; smoothing_choice::noise_why says why
-  query_failed,  ///< an answer was no finite number
-};
-
-inline constexpr std::string_view to_string(smoothing_end why) {
-  switch (why) {
-    case smoothing_end::balanced:
-      return "noise and truncation are balanced";
-    case smoothing_end::largest:
-      return "f looks straight as far as the largest step, which is taken: allow a larger one if f "
-             "answers there";
-    case smoothing_end::smallest:
-      return "f bends more than its noise at the smallest step, which is taken: there is a kink or "
-             "a jump at x, or the noise is larger than was said";
-    case smoothing_end::no_noise:
-      return "the noise was not found: say it as noise, if it is known";
-    case smoothing_end::query_failed:
-      return "a query failed: ask at an x around which f answers numbers, or allow a smaller "
-             "largest step";
-  }
-  return "unknown";
-}
-
 struct smoothing_options {
   /// Standard deviation of an answer, where it is known; unset: zo::estimate_noise finds it.
   std::optional<double> noise{};
@@ -114,123 +55,28 @@ struct smoothing_options {
   index_t points = 16;              ///< those of zo::estimate_noise
 };
 
-struct smoothing_choice {
-  double smoothing = 0;         ///< mu: 0, which no estimator takes, unless ok
-  double noise = 0;             ///< standard deviation of an answer
-  double derivative = 0;        ///< |second (forward) or third (central) derivative| on the line
-  double noise_error = 0;       ///< standard deviation of a slope
-  double truncation_error = 0;  ///< what a slope is off by, without noise
-  double error = 0;             ///< root of the mean square of a slope's error: both together
-  bool ok = false;
-  smoothing_end why = smoothing_end::no_noise;
-  noise_end noise_why = noise_end::found;  ///< also where the noise was given
-  index_t queries = 0;                     ///< evaluations of f
-  std::shared_ptr<const query_failure> failure{};
-
-  /// Expected length of a gradient's error: zo::cge over n coordinates is gradient_error(n),
-  /// zo::rge with q directions in d dimensions gradient_error(d, q). What random directions
-  /// themselves make an estimate err, some sqrt(d/q) of the gradient's length, comes on top
-  /// (docs/maths.md).
-  double gradient_error(index_t numbers, index_t averaged = 1) const;
-};
-
 namespace detail {
-
-// f along a line through x: all that the searches of src/noise.cpp know of it.
-class answered_line {
- public:
-  answered_line() = default;
-  answered_line(const answered_line&) = delete;
-  answered_line& operator=(const answered_line&) = delete;
-  virtual ~answered_line() = default;
-
-  // answers[k] = f(x + steps[k] u); false where one is no number.
-  virtual bool ask(std::span<const double> steps, std::span<double> answers) = 0;
-  // The step that really happens.
-  virtual double made(double step) const = 0;
-
-  double at = 0;       // the coordinate that moves, else 0
-  double size = 1;     // max(1, |x|), |x| the largest number that moves
-  double epsilon = 0;  // of the scalar type
-};
-
-noise_estimate find_noise(answered_line& line, const noise_options& how);
-
-// One line: smoothing and all that follows from it.
-smoothing_choice find_smoothing(answered_line& line, bool central, double noise, double largest);
-
-// The line whose step is in the middle, of those that ended well; all must have.
-smoothing_choice median_of(std::vector<smoothing_choice> lines);
 
 void check(const char* who, const noise_options& how, index_t dimension);
 void check(const char* who, const smoothing_options& how);
 
-template <class T>
-class line_points final : public point_source<T> {
- public:
-  std::span<const T> x;
-  stream from;                          // of the direction
-  std::optional<index_t> coordinate{};  // instead of it
-  std::span<const double> steps{};
-
-  void write(index_t j, index_t at, index_t count, T* to) const override {
-    const double step = steps[static_cast<std::size_t>(j)];
-    if (!coordinate) {
-      perturb<gaussian>(from, at, count, x.data() + at, static_cast<T>(step), to);
-      return;
-    }
-    std::copy_n(x.data() + at, count, to);
-    const index_t i = *coordinate - at;
-    if (i >= 0 && i < count) to[i] = moved(to[i], step);
-  }
-  static T moved(T at, double step) { return fused(static_cast<T>(step), T(1), at); }
-  index_t worth_a_thread() const override { return detail::worth_a_thread<gaussian>(); }
-};
-
+// f under a policy, asked on lines through x.
 template <class T, class Policy, class F>
-class machine_line final : public answered_line {
+class line_machine {
  public:
-  machine_line(const Policy& policy, F& f, std::span<const T> x, const estimate_options& options)
+  line_machine(const Policy& policy, F& f, std::span<const T> x, const estimate_options& options)
       : box_(policy, f, memory_.buffers().candidates, memory_.buffers().rows),
         here_(&box_, team_of(policy), memory_) {
-    points_.x = x;
-    points_.from = {options.seed, options.step, 0, purpose::direction};
-    epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
-    const auto count = static_cast<index_t>(x.size());
     here_.begin(options);
-    here_.open({x.data(), 1, count, nullptr, nullptr}, options, on_failure::stop);
+    here_.open({x.data(), 1, static_cast<index_t>(x.size()), nullptr, nullptr}, options,
+               on_failure::stop);
   }
-
-  void go_along(index_t direction) {
-    points_.from.number = static_cast<std::uint32_t>(direction);
-    points_.coordinate.reset();
-    const T most = largest_magnitude(static_cast<index_t>(points_.x.size()), points_.x.data());
-    size = std::max(1.0, static_cast<double>(most));
-  }
-  void go_along_coordinate(index_t i) {
-    points_.coordinate = i;
-    at = static_cast<double>(points_.x[static_cast<std::size_t>(i)]);
-    size = std::max(1.0, magnitude(at));
-  }
-
-  double made(double step) const override {
-    if (!points_.coordinate) return step;
-    return static_cast<double>(line_points<T>::moved(static_cast<T>(at), step)) - at;
-  }
-  bool ask(std::span<const double> steps, std::span<double> answers) override {
-    points_.steps = steps;
-    here_.pose(points_, static_cast<index_t>(steps.size()), 1, false);
-    here_.ask();
-    std::copy_n(here_.answers(), answers.size(), answers.begin());
-    return !here_.stopped();
-  }
-  const estimate_result& result() const { return here_.result(); }
+  machine<T>& here() { return here_; }
 
  private:
   workspace<T> memory_;
   local_black_box<T, F, Policy> box_;
   machine<T> here_;
-  line_points<T> points_;
 };
 
 template <class F, class T>
@@ -287,16 +133,27 @@ estimate_noise(const Policy& policy, F&& f, const X& x, const noise_options& how
         print.add(how.coordinate.value_or(-1));
       },
       options, [&] { return detail::fingerprint().add(at).value(); });
-  detail::machine_line<T, Policy, std::remove_reference_t<F>> line(policy, f, at, options);
+  detail::line_machine<T, Policy, std::remove_reference_t<F>> asked(policy, f, at, options);
+  machine<T>& here = asked.here();
+  std::unique_ptr<detail::search_lines<T>> line;
   if (how.coordinate) {
-    line.go_along_coordinate(*how.coordinate);
+    line = std::make_unique<detail::coordinate_lines<T>>(at, std::vector{*how.coordinate}, false);
   } else {
-    line.go_along(0);
+    line = std::make_unique<detail::direction_lines<T, gaussian>>(at, options.seed, options.step,
+                                                                  index_t{1});
   }
-  noise_estimate found = detail::find_noise(line, how);
-  found.queries = line.result().queries;
-  found.failure = line.result().failure;
-  return found;
+  detail::noise_search search(line->lines().front(),
+                              {.points = how.points, .tries = how.tries, .spacing = how.spacing});
+  while (!search.steps().empty()) {
+    std::vector<detail::smoothing_search::point> points;
+    for (const double step : search.steps()) points.push_back({0, step});
+    line->pose(here, points);
+    here.ask();
+    search.take({here.answers(), points.size()});
+  }
+  const detail::noise_search::outcome& found = search.found();
+  return {found.level,   found.found,           found.why,
+          found.spacing, here.result().queries, here.result().failure};
 }
 
 /// The smoothing mu with which slopes of `scheme` (zo::forward, zo::central) err least at `x`,
@@ -345,30 +202,27 @@ choose_smoothing(const Policy& policy, F&& f, const X& x, S /*scheme*/,
       },
       options, [&] { return detail::fingerprint().add(at).value(); });
 
-  detail::machine_line<T, Policy, std::remove_reference_t<F>> line(policy, f, at, options);
-  const auto go_to = [&](index_t k) {
-    if (how.coordinates) {
-      line.go_along_coordinate(chosen[k]);
-    } else {
-      line.go_along(k);
-    }
-  };
-  go_to(0);
-  noise_estimate noise;
-  noise.found = how.noise.has_value();
-  noise.level = how.noise.value_or(0);
-  if (!noise.found) noise = detail::find_noise(line, {.points = how.points});
-  std::vector<smoothing_choice> lines;
-  const index_t count = how.coordinates ? chosen.count() : how.directions;
-  for (index_t k = 0; noise.found && k < count; ++k) {
-    go_to(k);
-    lines.push_back(
-        detail::find_smoothing(line, !S::uses_base, noise.level, how.largest.value_or(line.size)));
+  detail::line_machine<T, Policy, std::remove_reference_t<F>> asked(policy, f, at, options);
+  machine<T>& here = asked.here();
+  std::unique_ptr<detail::search_lines<T>> lines;
+  if (how.coordinates) {
+    std::vector<index_t> all;
+    for (index_t k = 0; k < chosen.count(); ++k) all.push_back(chosen[k]);
+    lines = std::make_unique<detail::coordinate_lines<T>>(at, std::move(all), false);
+  } else {
+    lines = std::make_unique<detail::direction_lines<T, gaussian>>(at, options.seed, options.step,
+                                                                   how.directions);
   }
-  smoothing_choice choice = detail::median_of(std::move(lines));
-  choice.noise_why = how.noise ? noise_end::found : noise.why;
-  choice.queries = line.result().queries;
-  choice.failure = line.result().failure;
+  detail::search_run<T> search(
+      here, std::move(lines),
+      {.central = !S::uses_base, .noise = how.noise, .largest = how.largest, .points = how.points});
+  while (search.pose()) here.ask();
+  smoothing_choice choice = search.choice();
+  if (here.stopped() && choice.noise_why != noise_end::query_failed) {
+    choice = {.why = smoothing_end::query_failed, .noise_why = choice.noise_why};
+  }
+  choice.queries = here.result().queries;
+  choice.failure = here.result().failure;
   return choice;
 }
 

@@ -130,6 +130,8 @@ struct query_failure {
   std::vector<double> point;  ///< where; empty beyond 4,096 coordinates
 };
 
+struct smoothing_choice;  // zo/smoothing.hpp
+
 /// What an estimate reports. Queries are those really made.
 struct estimate_result {
   double value = 0;       ///< f(x); under central differences the mean of the answers
@@ -139,6 +141,7 @@ struct estimate_result {
   flaw why = flaw::none;  ///< of an estimate that is not ok
   std::shared_ptr<const query_failure>
       failure{};  ///< the first failed query; null: none failed here
+  std::shared_ptr<const smoothing_choice> automatic{};  ///< mu of zo::automatic; null without it
 };
 
 namespace detail {

@@ -16,13 +16,14 @@
 #include "zo/law.hpp"
 #include "zo/outcome.hpp"
 #include "zo/rounding.hpp"
+#include "zo/smoothing.hpp"
 
 namespace zo {
 
 struct quadrature_options {
-  std::vector<double> directions;  ///< K x d, row-major, finite
-  std::vector<double> weights;     ///< K, finite
-  double smoothing = 1e-3;         ///< mu, the step in units of a direction; above 0
+  std::vector<double> directions;        ///< K x d, row-major, finite
+  std::vector<double> weights;           ///< K, finite
+  smoothing_parameter smoothing = 1e-3;  ///< mu, the step in units of a direction; a number
   failure_policy failures{};
 };
 
@@ -46,8 +47,9 @@ class quadrature_slopes {
               " is infinite in this scalar type; use double");
       largest_ = std::max(largest_, std::abs(options.directions[k]));
     }
-    const auto step = static_cast<T>(options.smoothing);
-    require(step > 0 && is_finite(step), "zo::quadrature: smoothing ", options.smoothing,
+    const double smoothing = options.smoothing.number("zo::quadrature");
+    const auto step = static_cast<T>(smoothing);
+    require(step > 0 && is_finite(step), "zo::quadrature: smoothing ", smoothing,
             " is zero or infinite in this scalar type");
     smoothing_ = static_cast<double>(step);
   }
@@ -107,8 +109,8 @@ class quadrature {
     detail::require(options_.directions.size() % options_.weights.size() == 0, who, ": ",
                     options_.directions.size(), " numbers are no ", options_.weights.size(),
                     " directions, one for each weight");
-    detail::require(options_.smoothing > 0 && detail::is_finite(options_.smoothing), who,
-                    ": smoothing must be a positive number, got ", options_.smoothing);
+    options_.smoothing.number(who);
+    options_.smoothing.check(who);
     for (const double w : options_.weights) {
       detail::require(detail::is_finite(w), who, ": a weight is ", w, "; weights are finite");
     }
@@ -136,7 +138,7 @@ class quadrature {
   void describe(detail::fingerprint& print) const {
     print.add(std::span<const double>(options_.directions));
     print.add(std::span<const double>(options_.weights));
-    print.add(options_.smoothing);
+    options_.smoothing.describe(print);
     options_.failures.describe(print);
   }
 

@@ -1,6 +1,9 @@
 // RGE, the random gradient estimate: slopes along random directions, averaged.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "zo/config.hpp"
 #include "zo/difference.hpp"
 #include "zo/estimator.hpp"
@@ -8,12 +11,13 @@
 #include "zo/law.hpp"
 #include "zo/outcome.hpp"
 #include "zo/rounding.hpp"
+#include "zo/smoothing.hpp"
 
 namespace zo {
 
 struct rge_options {
-  index_t directions = 1;   ///< q, at least 1
-  double smoothing = 1e-3;  ///< mu, the length of the step along u; above 0
+  index_t directions = 1;                ///< q, at least 1
+  smoothing_parameter smoothing = 1e-3;  ///< mu, the length of the step along u; or zo::automatic
   failure_policy failures{};
 };
 
@@ -37,9 +41,18 @@ class rge_slopes {
   static constexpr bool may_probe = false;
   static constexpr bool rescales = true;
   static constexpr bool replaces = true;
+  static constexpr const char* name = "zo::rge";
 
   rge_slopes(const rge_options& options)  // NOLINT: a part of its run
-      : options_(options), smoothing_(checked_step<T>(options.smoothing)) {}
+      : options_(options) {
+    if (!options.smoothing.is_automatic()) smooth(options.smoothing);
+  }
+  void smooth(double mu) { smoothing_ = checked_step<T>(mu); }
+  std::unique_ptr<search_lines<T>> lines(const row_problem<T>& problem,
+                                         const estimate_options& now) const {
+    return std::make_unique<direction_lines<T, D>>(first_row(problem), now.seed, now.step,
+                                                   searched_lines);
+  }
 
   failure_policy failures() const { return options_.failures; }
   index_t count() const { return options_.directions; }
@@ -73,7 +86,7 @@ class rge_slopes {
 
  private:
   rge_options options_;
-  double smoothing_;
+  double smoothing_ = 0;
   double scale_ = 0;
   typename M::template directions<D> along_;
 };
@@ -87,10 +100,10 @@ class rge_slopes {
 /// objective, whatever the distribution, q, mu and d. Where x is so large beside mu that rounding
 /// x + mu u would spoil this by more than a twentieth, there is no estimate (flaw::smoothing_lost).
 ///
-/// Queries: 1 + q forward, 2 q central. Memory: O(d) whatever q is, for each thread (scalar
-/// objectives) or for a chunk of `chunk_bytes` (batch objectives), and at most 1 MiB of directions
-/// (32 KiB of signs). Sources: Nesterov and Spokoiny, FoCM 2017 (gaussian); ZO-AE-DS, ICLR 2022,
-/// eq. 3 (sphere); DeepZero, ICLR 2024.
+/// Queries: 1 + q forward, 2 q central, and the search of zo::automatic. Memory: O(d) whatever q
+/// is, for each thread (scalar objectives) or for a chunk of `chunk_bytes` (batch objectives), and
+/// at most 1 MiB of directions (32 KiB of signs). Sources: Nesterov and Spokoiny, FoCM 2017
+/// (gaussian); ZO-AE-DS, ICLR 2022, eq. 3 (sphere); DeepZero, ICLR 2024.
 template <distribution D = gaussian, difference_scheme S = forward>
 class rge {
  public:
@@ -108,25 +121,31 @@ class rge {
                     options.directions);
     detail::require(options.directions < (index_t{1} << 32),
                     "zo::rge: directions must be below 2^32, got ", options.directions);
-    detail::require(options.smoothing > 0 && detail::is_finite(options.smoothing),
-                    "zo::rge: smoothing must be a positive number, got ", options.smoothing);
+    options.smoothing.check("zo::rge");
   }
 
   const rge_options& options() const { return options_; }
 
-  /// Queries that one estimate costs (for each row of a rowwise objective).
-  index_t queries(index_t /*dimension*/) const {
-    return (S::uses_base ? 1 : 0) + S::points * options_.directions;
+  /// Queries that one estimate costs (for each row of a rowwise objective), with zo::automatic at
+  /// most: at step 0, and at others.
+  index_t queries(index_t dimension) const { return queries(dimension, 0); }
+  index_t queries(index_t /*dimension*/, std::uint64_t step) const {
+    return (S::uses_base ? 1 : 0) + S::points * options_.directions +
+           options_.smoothing.queries(step);
   }
   /// No coordinate of a candidate is further from that of x.
-  double reach() const { return options_.smoothing * (D::unit_norm ? 1 : D::law::largest); }
+  double reach() const {
+    return detail::reach_of("zo::rge", options_.smoothing, !S::uses_base) *
+           (D::unit_norm ? 1 : D::law::largest);
+  }
 
   template <class M>
   auto start(M& machine) const {
-    return detail::slope_run<M, detail::rge_slopes<M, D, S>>(machine, options_);
+    return detail::start_slopes<detail::rge_slopes<M, D, S>>(machine, options_);
   }
   void describe(detail::fingerprint& print) const {
-    print.add(options_.directions).add(options_.smoothing);
+    print.add(options_.directions);
+    options_.smoothing.describe(print);
     options_.failures.describe(print);
   }
 
@@ -137,18 +156,20 @@ class rge {
 namespace detail {
 
 // Compiled in src/estimators.cpp.
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, forward>>;
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, forward>>;
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, gaussian, central>>;
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, rademacher, central>>;
-extern template class slope_run<machine<float>, rge_slopes<machine<float>, sphere, central>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, forward>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, forward>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, forward>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, gaussian, central>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, rademacher, central>>;
-extern template class slope_run<machine<double>, rge_slopes<machine<double>, sphere, central>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, gaussian, forward>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, rademacher, forward>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, sphere, forward>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, gaussian, central>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, rademacher, central>>;
+extern template class smoothed_run<machine<float>, rge_slopes<machine<float>, sphere, central>>;
+extern template class smoothed_run<machine<double>, rge_slopes<machine<double>, gaussian, forward>>;
+extern template class smoothed_run<machine<double>,
+                                   rge_slopes<machine<double>, rademacher, forward>>;
+extern template class smoothed_run<machine<double>, rge_slopes<machine<double>, sphere, forward>>;
+extern template class smoothed_run<machine<double>, rge_slopes<machine<double>, gaussian, central>>;
+extern template class smoothed_run<machine<double>,
+                                   rge_slopes<machine<double>, rademacher, central>>;
+extern template class smoothed_run<machine<double>, rge_slopes<machine<double>, sphere, central>>;
 
 }  // namespace detail
 

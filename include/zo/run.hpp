@@ -97,6 +97,7 @@ struct step_report {
   double best = 0;         ///< lowest f(x) so far at points of the run; NaN while none is known
   double seconds = 0;      ///< since the run began
   point_view x{};          ///< after the step
+  std::shared_ptr<const smoothing_choice> automatic{};  ///< mu of zo::automatic; null without it
 };
 
 enum class verdict { go_on, stop };
@@ -135,6 +136,7 @@ struct minimize_result {
   double best = 0;              ///< lowest f(x) known at points of the run; NaN if none is
   std::shared_ptr<const query_failure>
       failure{};  ///< the first failed query; null: none failed here
+  std::shared_ptr<const smoothing_choice> automatic{};  ///< mu of zo::automatic; null without it
 };
 
 namespace detail {
@@ -287,6 +289,7 @@ class minimize_run {
     result_.value = from.value;
     result_.best = from.best;
     result_.next_step = from.next_step;
+    result_.automatic = how_.automatic();
     estimated_.value = from.estimated;
     last_value_ = from.last_value;
     failed_in_a_row_ = from.failed_in_a_row;
@@ -405,6 +408,7 @@ class minimize_run {
   void take_estimate() {
     estimated_ = machine_.result();
     count(estimated_);
+    result_.automatic = how_.automatic();
     if (estimated_.why == flaw::out_of_range && !x_is_good_) {
       go_back();
       end(status::out_of_range);
@@ -461,9 +465,15 @@ class minimize_run {
     phase_ = phase::step;
     if (!options_.on_step) return;
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
-    const step_report report{
-        step,           result_.queries, estimated_.value, result_.failed,
-        was_recalled(), result_.best,    passed.count(),   machine_.readable(x_, dimension_)};
+    const step_report report{step,
+                             result_.queries,
+                             estimated_.value,
+                             result_.failed,
+                             was_recalled(),
+                             result_.best,
+                             passed.count(),
+                             machine_.readable(x_, dimension_),
+                             result_.automatic};
     calling_back_ = true;
     const bool stops =
         any_says(machine_.others(), [&] { return options_.on_step(report) == verdict::stop; });

@@ -40,6 +40,7 @@
 #include "zo/rge.hpp"             // IWYU pragma: export
 #include "zo/run.hpp"             // IWYU pragma: export
 #include "zo/schedule.hpp"        // IWYU pragma: export
+#include "zo/smoothing.hpp"       // IWYU pragma: export
 #include "zo/space.hpp"           // IWYU pragma: export
 #include "zo/time_limit.hpp"      // IWYU pragma: export
 #include "zo/vector_map.hpp"      // IWYU pragma: export

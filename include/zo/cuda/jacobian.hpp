@@ -218,7 +218,8 @@ pending_estimate jacobian_of(const policy& on, F& f, const map_call<T>& call,
                              const device_coloring* colors, const cge<S>& how,
                              const estimate_options& options, workspace& memory) {
   const cge_options& own = how.options();
-  zo::detail::check_smoothing<T>(own.smoothing);
+  const double smoothing = own.smoothing.number("zo::cuda::jacobian");
+  zo::detail::check_smoothing<T>(smoothing);
   const index_t dimension = call.x.size();
   const auto chosen =
       zo::detail::choose_coordinates(own.coordinates, dimension, options.seed, options.step);
@@ -233,7 +234,7 @@ pending_estimate jacobian_of(const policy& on, F& f, const map_call<T>& call,
   constexpr int sides = S::points;
   coordinate_maker<T> maker;
   coordinate_steps<T>& steps = maker.steps;
-  steps = {call.x.data(), 1, dimension, nullptr, 0, own.smoothing, own.relative, sides};
+  steps = {call.x.data(), 1, dimension, nullptr, 0, smoothing, own.relative, sides};
   if (!chosen.all) {
     index_t* const list = memory.take<index_t>(room::list, chosen.count());
     upload(on, chosen.list.data(), chosen.count(), list);

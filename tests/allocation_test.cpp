@@ -3,7 +3,9 @@
 #include <malloc.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #include "support.hpp"
@@ -237,6 +239,17 @@ TEST(memory, that_is_short_in_a_step_in_place_costs_no_weight) {
     }
   }
   EXPECT_GE(times_short, 2 * 8);  // once a tile and candidate
+}
+
+TEST(allocations, of_a_step_that_is_watched_are_none) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::tmpfile(), &std::fclose);
+  const zo::watch on({.max_queries = 1'000'000, .csv = "/dev/null", .line = {.out = out.get()}});
+  zo::step_report made{.queries = 1, .value = 1.0 / 3, .best = 1.0 / 7, .x = {}};
+  on(made);
+  const usage used = measure([&] {
+    for (; made.step < 500; ++made.step) on(made);
+  });
+  EXPECT_EQ(used.allocations, 0);
 }
 
 }  // namespace

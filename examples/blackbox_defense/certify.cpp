@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <zo/progress.hpp>
 
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "randomness.hpp"
@@ -133,7 +133,7 @@ certified certify_images(const std::string& name, const classifier& classify,
   }
   auto row = static_cast<std::int64_t>(done.certificates.size());
   const double seconds_before = done.seconds;
-  app::progress progress("certify " + name, total, {.first = row, .quiet = s.quiet});
+  zo::progress progress("certify " + name, total, {.first = row, .quiet = s.quiet});
   double saved = 0;
   while (row < total) {
     const std::int64_t count = std::min<std::int64_t>(all.ranks(), total - row);

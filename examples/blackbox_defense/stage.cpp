@@ -5,12 +5,12 @@
 #include <numbers>
 #include <optional>
 #include <stdexcept>
+#include <zo/progress.hpp>
 
 #include "adam.hpp"
 #include "checkpoint_tensors.hpp"
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 
@@ -115,8 +115,8 @@ stage_report run_stage(const stage& what, const settings& s, const app::processe
   adam optimizer(what.trained);
   position at = load(what, s, all, optimizer).value_or(position{});
   const double seconds_before = at.report.seconds;
-  app::progress progress(what.name, what.steps,
-                         {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
+  zo::progress progress(what.name, what.steps,
+                        {.first = at.step, .first_queries = at.report.queries, .quiet = s.quiet});
   while (at.step < what.steps) {
     const step_report done = step(at.step);
     if (!std::isfinite(done.loss)) diverged(what, at.step);

@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <mutex>
+#include <zo/interrupt.hpp>
 #include <zo/zo.hpp>
 
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
-#include "common/interrupt.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 
@@ -202,7 +202,7 @@ void descend(const task& of, state& at, const std::filesystem::path& checkpoint,
     const bool there = look(of, at, asked, field, slope);
     const std::int64_t step = at.found.last().step;
     on_step(at.found.last());
-    const int signal = app::interrupt_guard::signal_number();
+    const int signal = zo::interrupt_guard::signal_number();
     if (!there || signal != 0 || step == of.s.steps || step % of.s.checkpoint_every == 0) keep();
     if (signal != 0) throw app::interrupted{signal};
   }
@@ -232,13 +232,13 @@ void solve(const task& of, state& at, const std::filesystem::path& checkpoint,
                               .loss = 2 * made.value,
                               .found = of.box.coefficients(there)});
     on_step(at.found.last());
-    return app::interrupt_guard::signal_number() != 0 ? zo::verdict::stop : zo::verdict::go_on;
+    return zo::interrupt_guard::signal_number() != 0 ? zo::verdict::stop : zo::verdict::go_on;
   };
   const auto run = zo::least_squares(
       zo::par.with_threads(of.s.threads), residuals, at.logarithms,
       static_cast<zo::index_t>(of.data.u.size()), {.max_queries = most_fit_calls, .on_step = note},
       zo::cge({.smoothing = of.s.smoothing, .failures = zo::on_failure::drop}));
-  const int signal = app::interrupt_guard::signal_number();
+  const int signal = zo::interrupt_guard::signal_number();
   if (signal != 0) throw app::interrupted{signal};
   if (run.why == zo::status::query_failed) at.found.stopped = failed_at(of, at);
   if (at.found.curve.empty() || !std::isfinite(at.found.curve.front().loss)) {

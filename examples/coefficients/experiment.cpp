@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 #include <vector>
+#include <zo/progress.hpp>
 
 #include "common/lock.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "discovery.hpp"
@@ -76,7 +76,7 @@ void run_experiment(const settings& s) {
       for (std::int64_t k = 0; k < s.seeds; ++k) {
         const std::uint64_t seed = s.seed + static_cast<std::uint64_t>(k);
         const std::string name = what.name + "-" + method + "-" + std::to_string(seed);
-        app::progress bar(name, method == "least-squares" ? 20 : s.steps, {.quiet = s.quiet});
+        zo::progress bar(name, method == "least-squares" ? 20 : s.steps, {.quiet = s.quiet});
         all.runs.push_back(discover(
             what, data[e], method, seed, s, s.out / "checkpoints" / (name + ".safetensors"),
             [&](const curve_point& p) { bar.update(std::min(p.step, s.steps), p.calls, p.loss); }));

@@ -14,9 +14,9 @@
 #include <string_view>
 #include <thread>
 #include <zo/direction.hpp>
+#include <zo/interrupt.hpp>
 
 #include "common/checkpoint.hpp"
-#include "common/interrupt.hpp"
 #include "common/number.hpp"
 #include "common/output.hpp"
 #include "common/process.hpp"
@@ -87,7 +87,7 @@ int run_program(const std::string& name, const std::function<void(processes&)>& 
   }
   processes& all = *joined;
   try {
-    const interrupt_guard guard;
+    const zo::interrupt_guard guard;
     keep_large_blocks();
     zo::instruction_set();  // throws where ZO_INSTRUCTION_SET names none
     try {
@@ -119,7 +119,7 @@ double processes::sum(double mine) const {
 }
 
 int processes::stop_signal() const {
-  return static_cast<int>(std::ranges::max(gather(interrupt_guard::signal_number())));
+  return static_cast<int>(std::ranges::max(gather(zo::interrupt_guard::signal_number())));
 }
 
 void processes::require_same(std::span<const std::uint8_t> bytes, const std::string& what,

@@ -113,33 +113,6 @@ std::string format_bytes(std::uint64_t bytes) {
   return fixed(value, 1) + ' ' + units[unit];
 }
 
-std::string format_count(double count) {
-  if (!std::isfinite(count)) return "?";
-  if (std::abs(count) < 999.5) {
-    return fixed(count, count == std::round(count) || std::abs(count) >= 100 ? 0 : 1);
-  }
-  constexpr std::array units = {"k", "M", "G", "T", "P", "E"};
-  double value = count / 1000;
-  std::size_t unit = 0;
-  while (std::abs(value) >= 999.5 && unit + 1 < units.size()) {
-    value /= 1000;
-    ++unit;
-  }
-  const int digits = std::abs(value) >= 99.95 ? 0 : std::abs(value) >= 9.995 ? 1 : 2;
-  return fixed(value, digits) + ' ' + units[unit];
-}
-
-std::string format_duration(double seconds) {
-  if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e12) return "?";
-  const auto total = static_cast<std::int64_t>(std::llround(seconds));
-  const auto two_digits = [](std::int64_t value) {
-    return std::string(value < 10 ? "0" : "") + std::to_string(value);
-  };
-  if (total < 60) return std::to_string(total) + " s";
-  if (total < 3600) return std::to_string(total / 60) + " min " + two_digits(total % 60) + " s";
-  return std::to_string(total / 3600) + " h " + two_digits(total % 3600 / 60) + " min";
-}
-
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;  // not a UTF-8 continuation byte

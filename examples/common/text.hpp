@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <zo/progress.hpp>
 
 namespace app {
+
+using zo::format_count;
 
 /// `text` with control characters, also those of Unicode that turn or hide others, and what is not
 /// UTF-8 as \xNN, and a backslash before characters of `also`: a text from a file cannot disturb
@@ -17,12 +20,6 @@ std::string in_quotes(std::string_view text);
 
 /// Bytes in the unit that keeps the number short: "512 bytes", "1.5 KiB", "2.0 GiB".
 std::string format_bytes(std::uint64_t bytes);
-
-/// A count with three significant digits: "950", "12.3 k", "4.56 M".
-std::string format_count(double count);
-
-/// A duration: "8 s", "3 min 05 s", "2 h 07 min"; "?" when it is not finite.
-std::string format_duration(double seconds);
 
 /// `value` with exactly `digits` decimals, independent of the locale; "nan" and "inf" as such.
 std::string fixed(double value, int digits);

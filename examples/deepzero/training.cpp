@@ -10,14 +10,14 @@
 #include <optional>
 #include <stdexcept>
 #include <utility>
+#include <zo/interrupt.hpp>
 #include <zo/nn/forward.hpp>
 #include <zo/nn/objective.hpp>
 #include <zo/nn/weights.hpp>
+#include <zo/progress.hpp>
 
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
-#include "common/interrupt.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "estimator.hpp"
@@ -177,7 +177,7 @@ void load(const app::safetensors& file, const network& net, const settings& s, c
 void count_coordinates(const problem& p, const network& net, const settings& s,
                        const std::string& label, const app::processes& all, state& at) {
   const grasp_options options{.smoothing = s.smoothing, .seed = app::seed_for(s.seed, "scores")};
-  app::progress progress(label + " ZO-GraSP", grasp_queries(options), {.quiet = s.quiet});
+  zo::progress progress(label + " ZO-GraSP", grasp_queries(options), {.quiet = s.quiet});
   minibatch batch = scored_images(p, s);
   const std::vector<double> inputs(batch.inputs.begin(), batch.inputs.end());
   const std::vector<double> parameters(at.parameters.begin(), at.parameters.end());
@@ -186,7 +186,7 @@ void count_coordinates(const problem& p, const network& net, const settings& s,
   zo::nn::forward_pass<double> pass(net);
   std::int64_t asked = 0;  // by this process
   const auto loss = [&](std::span<const double> x) {
-    if (const int signal = app::interrupt_guard::signal_number()) throw app::interrupted{signal};
+    if (const int signal = zo::interrupt_guard::signal_number()) throw app::interrupted{signal};
     pass.run(zo::par.with_threads(s.threads), x, statistics, inputs, batch.count,
              zo::nn::norm_mode::train);
     ++asked;
@@ -332,8 +332,8 @@ training_report train(const problem& p, const std::string& estimator, const sett
   }
 
   const auto estimate = make_estimator(estimator, net, at.report.counts, per_epoch, s, all);
-  app::progress progress(label, steps,
-                         {.first = at.now.step, .first_queries = at.now.queries, .quiet = s.quiet});
+  zo::progress progress(label, steps,
+                        {.first = at.now.step, .first_queries = at.now.queries, .quiet = s.quiet});
   std::vector<float> gradient(at.parameters.size());
   while (at.now.step < steps) {
     const double started = seconds_now();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <zo/progress.hpp>
 
 #include "../blackbox_defense/checkpoint_tensors.hpp"
 #include "../blackbox_defense/randomness.hpp"
@@ -14,7 +15,6 @@
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
 #include "common/lock.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/ssim.hpp"
 #include "common/text.hpp"
@@ -135,9 +135,9 @@ targets make_targets(const problem& p, const settings& s, const app::processes& 
   targets made;
   made.originals = p.base.test.range(0, s.common.images);
   const torch::Tensor measured = p.measured(made.originals);
-  app::progress progress("attacks-seed" + std::to_string(s.common.seed),
-                         static_cast<std::int64_t>(attack_norms.size()) * s.common.images,
-                         {.quiet = s.common.quiet});
+  zo::progress progress("attacks-seed" + std::to_string(s.common.seed),
+                        static_cast<std::int64_t>(attack_norms.size()) * s.common.images,
+                        {.quiet = s.common.quiet});
   std::int64_t done = 0;
   for (const int norm : attack_norms) {
     std::vector<torch::Tensor> parts;
@@ -176,8 +176,8 @@ torch::Tensor scored(contender& who, const targets& test, const settings& s,
                      const app::processes& all) {
   const auto norms = static_cast<std::int64_t>(attack_norms.size());
   torch::Tensor found = torch::empty({2, norms, s.common.images, 2}, torch::kFloat64);
-  app::progress progress(who.name() + " attacked", norms * s.common.images,
-                         {.quiet = s.common.quiet});
+  zo::progress progress(who.name() + " attacked", norms * s.common.images,
+                        {.quiet = s.common.quiet});
   std::int64_t done = 0;
   for (std::int64_t k = 0; k < norms; ++k) {
     const auto norm = static_cast<std::size_t>(k);

@@ -9,10 +9,10 @@
 #include <string>
 #include <thread>
 #include <vector>
+#include <zo/interrupt.hpp>
+#include <zo/progress.hpp>
 
-#include "common/interrupt.hpp"
 #include "common/lock.hpp"
-#include "common/progress.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "report.hpp"
@@ -62,7 +62,7 @@ class shared_progress {
   static constexpr std::int64_t parts = 1000;  // of a job
   std::mutex mutex_;
   std::vector<std::int64_t> done_;
-  app::progress bar_;
+  zo::progress bar_;
 };
 
 // Runs body(i) for i < count, `threads` at a time; throws what the first of them threw. After an

@@ -9,11 +9,11 @@
 #include <optional>
 #include <stdexcept>
 #include <utility>
+#include <zo/interrupt.hpp>
 #include <zo/optimizer.hpp>
 
 #include "common/checkpoint.hpp"
 #include "common/fields.hpp"
-#include "common/interrupt.hpp"
 #include "common/resume.hpp"
 #include "common/text.hpp"
 #include "gradient.hpp"
@@ -171,7 +171,7 @@ test_report test(const problem& p, const std::vector<float>& weights, std::int64
   std::vector<Tensor> errors, kept;
   if (shown >= 0) kept.push_back(state[shown]);
   for (std::int64_t t = 1; t <= p.test.steps(); ++t) {
-    if (const int signal = app::interrupt_guard::signal_number()) throw app::interrupted{signal};
+    if (const int signal = zo::interrupt_guard::signal_number()) throw app::interrupted{signal};
     state = weights.empty() ? p.flow.step(state, p.test.viscosities)
                             : corrected.step(w, state.unsqueeze(1), p.test.viscosities).squeeze(1);
     state = state.nan_to_num(fastest).clamp(-fastest, fastest);
@@ -244,7 +244,7 @@ training_report train(const problem& p, const std::string& method, std::int64_t 
     on_progress(static_cast<double>(at.now.step) / static_cast<double>(steps));
     const bool evaluated = is_evaluated(at.now.step, steps, s.evaluations);
     if (evaluated) evaluate();
-    const int signal = app::interrupt_guard::signal_number();
+    const int signal = zo::interrupt_guard::signal_number();
     if (signal != 0 || evaluated || at.now.step % s.checkpoint_every == 0) save(path, at, options);
     if (signal != 0) throw app::interrupted{signal};
   }

@@ -21,6 +21,7 @@
 #include "zo/in_place.hpp"        // IWYU pragma: export
 #include "zo/inside.hpp"          // IWYU pragma: export
 #include "zo/integers.hpp"        // IWYU pragma: export
+#include "zo/interrupt.hpp"       // IWYU pragma: export
 #include "zo/jacobian.hpp"        // IWYU pragma: export
 #include "zo/law.hpp"             // IWYU pragma: export
 #include "zo/lazy.hpp"            // IWYU pragma: export
@@ -33,6 +34,7 @@
 #include "zo/optimizer.hpp"       // IWYU pragma: export
 #include "zo/outcome.hpp"         // IWYU pragma: export
 #include "zo/perturb.hpp"         // IWYU pragma: export
+#include "zo/progress.hpp"        // IWYU pragma: export
 #include "zo/proximal.hpp"        // IWYU pragma: export
 #include "zo/pullback.hpp"        // IWYU pragma: export
 #include "zo/quadrature.hpp"      // IWYU pragma: export
@@ -44,3 +46,4 @@
 #include "zo/space.hpp"           // IWYU pragma: export
 #include "zo/time_limit.hpp"      // IWYU pragma: export
 #include "zo/vector_map.hpp"      // IWYU pragma: export
+#include "zo/watch.hpp"           // IWYU pragma: export

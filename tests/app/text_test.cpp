@@ -34,31 +34,6 @@ TEST(Text, NothingHiddenIsPrinted) {
             "\"" + std::string(119, 'x') + "...\"");
 }
 
-TEST(Text, CountsHaveThreeDigits) {
-  EXPECT_EQ(format_count(0), "0");
-  EXPECT_EQ(format_count(999), "999");
-  EXPECT_EQ(format_count(0.75), "0.8");
-  EXPECT_EQ(format_count(1000), "1.00 k");
-  EXPECT_EQ(format_count(12345), "12.3 k");
-  EXPECT_EQ(format_count(123456), "123 k");
-  EXPECT_EQ(format_count(999'600), "1.00 M");  // not "1000 k"
-  EXPECT_EQ(format_count(9'999), "10.0 k");    // not "10.00 k"
-  EXPECT_EQ(format_count(-4.56e6), "-4.56 M");
-  EXPECT_EQ(format_count(std::numeric_limits<double>::infinity()), "?");
-}
-
-TEST(Text, DurationsRoundWithoutSixtySeconds) {
-  EXPECT_EQ(format_duration(0), "0 s");
-  EXPECT_EQ(format_duration(59.4), "59 s");
-  EXPECT_EQ(format_duration(59.6), "1 min 00 s");
-  EXPECT_EQ(format_duration(185), "3 min 05 s");
-  EXPECT_EQ(format_duration(3599.9), "1 h 00 min");
-  EXPECT_EQ(format_duration(2 * 3600 + 7 * 60 + 59), "2 h 07 min");
-  EXPECT_EQ(format_duration(-1), "?");
-  EXPECT_EQ(format_duration(std::nan("")), "?");
-  EXPECT_EQ(format_duration(1e300), "?");
-}
-
 TEST(Text, NumbersDoNotDependOnTheLocale) {
   EXPECT_EQ(fixed(0.125, 2), "0.12");
   EXPECT_EQ(fixed(-3, 1), "-3.0");

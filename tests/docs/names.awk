@@ -33,7 +33,7 @@ function declared(s, at, name) {
     match(name, /[a-zA-Z_0-9]+$/)
     at = RSTART
     name = substr(name, at)
-    if (name !~ /^(requires|decltype|sizeof|noexcept|defined|void)$/ && name !~ /^[0-9]/ &&
+    if (name !~ /^(requires|decltype|sizeof|noexcept|defined|void|double)$/ && name !~ /^[0-9]/ &&
         substr(s, 1, at - 1) !~ /(^|[^=!<>])=[^=]/) {
       return substr(s, at - 2, 2) == "::" || substr(s, at - 1, 1) == "~" ? "" : name
     }

@@ -1,4 +1,4 @@
-#include "common/interrupt.hpp"
+#include "zo/interrupt.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -6,7 +6,7 @@
 
 #include <csignal>
 
-namespace app {
+namespace zo {
 namespace {
 
 /// Runs `action` in a child process; returns its wait status.
@@ -22,7 +22,7 @@ int status_of(Action action) {
   return status;
 }
 
-TEST(Interrupt, TheFirstSignalSetsAFlag) {
+TEST(interrupt, the_first_signal_sets_a_flag) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const int status = status_of([signal] {
       const interrupt_guard guard;
@@ -35,7 +35,7 @@ TEST(Interrupt, TheFirstSignalSetsAFlag) {
   }
 }
 
-TEST(Interrupt, TheSecondSignalKills) {
+TEST(interrupt, the_second_signal_kills) {
   for (const int second : {SIGINT, SIGTERM}) {
     const int status = status_of([second] {
       const interrupt_guard guard;
@@ -47,7 +47,7 @@ TEST(Interrupt, TheSecondSignalKills) {
 }
 
 // The kernel and the shell both send one when a terminal is closed, and some systems after SIGTERM.
-TEST(Interrupt, ASecondHangupDoesNotKill) {
+TEST(interrupt, a_second_hangup_does_not_kill) {
   for (const int first : {SIGHUP, SIGTERM, SIGINT}) {
     const int status = status_of([first] {
       const interrupt_guard guard;
@@ -65,7 +65,7 @@ TEST(Interrupt, ASecondHangupDoesNotKill) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
 }
 
-TEST(Interrupt, NohupIsRespected) {
+TEST(interrupt, nohup_is_respected) {
   EXPECT_EQ(status_of([] {
               ::signal(SIGHUP, SIG_IGN);
               {
@@ -79,7 +79,7 @@ TEST(Interrupt, NohupIsRespected) {
             0);
 }
 
-TEST(Interrupt, AfterTheGuardSignalsKillAgain) {
+TEST(interrupt, after_the_guard_signals_kill_again) {
   const int status = status_of([] {
     { const interrupt_guard guard; }
     ::raise(SIGTERM);
@@ -87,7 +87,7 @@ TEST(Interrupt, AfterTheGuardSignalsKillAgain) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-TEST(Interrupt, ANewGuardStartsAfresh) {
+TEST(interrupt, a_new_guard_starts_afresh) {
   EXPECT_EQ(status_of([] {
               {
                 const interrupt_guard guard;
@@ -99,5 +99,38 @@ TEST(Interrupt, ANewGuardStartsAfresh) {
             0);
 }
 
+TEST(interrupt, guards_may_overlap) {
+  const int status = status_of([] {
+    {
+      const interrupt_guard outer;
+      { const interrupt_guard inner; }
+      ::raise(SIGINT);
+      const interrupt_guard later;
+      if (!interrupt_guard::requested()) ::_exit(1);
+    }
+    ::raise(SIGINT);
+    ::_exit(2);
+  });
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+volatile sig_atomic_t own = 0;
+
+TEST(interrupt, a_handler_of_the_program_is_back_after_the_first_signal_and_after_the_guard) {
+  EXPECT_EQ(status_of([] {
+              ::signal(SIGTERM, [](int) { own = own + 1; });
+              {
+                const interrupt_guard guard;
+                ::raise(SIGTERM);
+                if (own != 0) ::_exit(1);
+                ::raise(SIGTERM);
+                if (own != 1) ::_exit(2);
+              }
+              ::raise(SIGTERM);
+              ::_exit(own == 2 ? 0 : 3);
+            }),
+            0);
+}
+
 }  // namespace
-}  // namespace app
+}  // namespace zo

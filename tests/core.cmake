@@ -2,7 +2,7 @@
 set(known_answers ${CMAKE_CURRENT_SOURCE_DIR}/known_answers)
 
 set(concepts random bfloat16 candidate direction direction_lane perturb lazy black_box shared machine rge cge
-    any_estimator objective smoothing noise failure execution boundary pullback coloring jacobian find_sparsity quadrature least_squares optimizer proximal minimize minimize_async time_limit ask in_place inside integers space frank_wolfe error team rounding
+    any_estimator objective smoothing noise failure execution boundary pullback coloring jacobian find_sparsity quadrature lbfgs least_squares optimizer proximal minimize minimize_async time_limit ask in_place inside integers space frank_wolfe error team rounding
     interrupt progress watch)
 find_package(Eigen3 QUIET)
 if(TARGET Eigen3::Eigen)

@@ -217,7 +217,7 @@ class desk {
     const auto lock = entered();
     require(!over_, who_, ": there is nothing to close");
     require(!searches(), who_,
-            ": the smoothing is being chosen (zo::automatic); its questions must be answered");
+            ": these questions choose the smoothing, or how far a step goes; all must be answered");
     require(machine_.round().candidates > 0, who_, ": f(x) itself is asked; it must be answered");
     require(has_slopes(), who_,
             ": an estimate needs f(x) and one more answer before it can be closed, central "
@@ -525,6 +525,7 @@ class held_updater {
   held_updater& operator=(const held_updater&) = delete;
   virtual ~held_updater() = default;
   virtual bool step(std::span<T> x, std::span<const T> gradient) = 0;
+  virtual line_search<T>* search() = 0;
   virtual std::optional<std::uint64_t> steps() const = 0;
   virtual void put(saved_bytes& to) = 0;
   virtual void get(saved_bytes& from, bool wanted) = 0;
@@ -535,9 +536,15 @@ class held final : public held_updater<T> {
  public:
   explicit held(Updater updater) : updater_(std::move(updater)) {}
 
-  bool step(std::span<T> x, std::span<const T> gradient) override {
-    return step_of(sequential_policy{}, updater_, x, gradient);
+  bool step([[maybe_unused]] std::span<T> x,
+            [[maybe_unused]] std::span<const T> gradient) override {
+    if constexpr (kept_search<Updater, T>) {
+      return false;
+    } else {
+      return step_of(sequential_policy{}, updater_, x, gradient);
+    }
   }
+  line_search<T>* search() override { return search_of<T>(updater_); }
   std::optional<std::uint64_t> steps() const override { return steps_of(updater_); }
   void put(saved_bytes& to) override {
     if constexpr (has_state) {
@@ -572,8 +579,11 @@ class held final : public held_updater<T> {
 template <class T, class Optimizer>
 std::unique_ptr<held_updater<T>> hold(Optimizer&& optimizer, index_t dimension) {
   using O = std::remove_cvref_t<Optimizer>;
-  if constexpr (updater_for<O, T>) {
+  if constexpr (updater_for<O, T> || kept_search<O, T>) {
     return std::make_unique<held<T, O>>(std::forward<Optimizer>(optimizer));
+  } else if constexpr (search_rule<O, T>) {
+    auto search = optimizer.template search<T>(dimension);
+    return std::make_unique<held<T, decltype(search)>>(std::move(search));
   } else {
     return std::make_unique<held<T, updater<O, T>>>(
         updater<O, T>(std::forward<Optimizer>(optimizer), dimension));
@@ -619,7 +629,9 @@ class ask_and_tell : public detail::desk<T> {
             [this](T* to, const T* gradient) {
               return updater_->step({to, x_.size()}, {gradient, x_.size()});
             },
-            updater_for<Optimizer, T> ? updater_->steps() : std::nullopt, options),
+            updater_for<Optimizer, T> || detail::kept_search<Optimizer, T> ? updater_->steps()
+                                                                           : std::nullopt,
+            options, updater_->search()),
         seed_(options.seed) {
     this->log_ = options.log;
     this->open();
@@ -650,7 +662,7 @@ class ask_and_tell : public detail::desk<T> {
     return static_cast<index_t>(x.size());
   }
   bool pose() override { return run_.pose(); }
-  bool searches() const override { return how_->searches(); }
+  bool searches() const override { return how_->searches() || run_.searches(); }
   bool begins() override {
     return std::exchange(times_begun_, run_.times_begun()) != run_.times_begun();
   }

@@ -12,6 +12,7 @@
 #include "zo/error.hpp"
 #include "zo/estimate.hpp"
 #include "zo/estimator.hpp"
+#include "zo/line_search.hpp"
 #include "zo/machine.hpp"
 #include "zo/objective.hpp"
 #include "zo/optimizer.hpp"
@@ -33,6 +34,12 @@ bool step_of(const Policy& policy, Updater& updater, std::span<T> x, std::span<c
     updater.step(policy, x, gradient);
     return all_finite(static_cast<index_t>(x.size()), x.data());
   }
+}
+
+template <class T, class Updater>
+line_search<T>* search_of([[maybe_unused]] Updater& updater) {
+  if constexpr (kept_search<Updater, T>) return &updater;
+  return nullptr;
 }
 
 template <class Updater>
@@ -74,15 +81,22 @@ requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
     machine<T> here(&answers, detail::team_of(policy), memory);
     detail::running<machine<T>, How> estimator(here, how);
     const auto step = [&](T* to, const T* gradient) {
-      return detail::step_of(policy, moves, std::span<T>(to, point.size()),
-                             std::span<const T>(gradient, point.size()));
+      if constexpr (detail::kept_search<decltype(moves), T>) {
+        return false;
+      } else {
+        return detail::step_of(policy, moves, std::span<T>(to, point.size()),
+                               std::span<const T>(gradient, point.size()));
+      }
     };
     detail::minimize_run<machine<T>> whole(here, estimator, point.data(), dimension, step,
-                                           steps_before, options);
+                                           steps_before, options, detail::search_of<T>(moves));
     return detail::run_to_the_end(here, whole);
   };
-  if constexpr (updater_for<Optimizer, T>) {
+  if constexpr (updater_for<Optimizer, T> || detail::kept_search<Optimizer, T>) {
     return run(optimizer, detail::steps_of(optimizer));
+  } else if constexpr (detail::search_rule<Optimizer, T>) {
+    auto kept = optimizer.template search<T>(dimension);
+    return run(kept, {});
   } else {
     updater<std::remove_cvref_t<Optimizer>, T> kept(optimizer, dimension);
     return run(kept, {});

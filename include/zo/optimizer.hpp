@@ -15,6 +15,7 @@
 #include "zo/direction.hpp"
 #include "zo/error.hpp"
 #include "zo/execution.hpp"
+#include "zo/line_search.hpp"
 #include "zo/rounding.hpp"
 #include "zo/rule/list.hpp"
 #include "zo/rule/numbers.hpp"
@@ -125,7 +126,8 @@ namespace detail {
 
 template <class Optimizer, class T>
 concept optimizer_for = rule(
-    updater_for<Optimizer, T> || like_a_rule<std::remove_cvref_t<Optimizer>>,
+    updater_for<Optimizer, T> || like_a_rule<std::remove_cvref_t<Optimizer>> ||
+        searching<Optimizer, T>,
     "zo: an optimizer is wanted here, such as zo::adam({.rate = 0.01}), a zo::optimizer_rule or a "
     "zo::updater_for of your own");
 

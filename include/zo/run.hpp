@@ -17,6 +17,7 @@
 #include "zo/error.hpp"
 #include "zo/estimator.hpp"
 #include "zo/finite.hpp"
+#include "zo/line_search.hpp"
 #include "zo/machine.hpp"
 #include "zo/outcome.hpp"
 #include "zo/shared.hpp"
@@ -30,7 +31,7 @@ enum class status {
   budget_spent,      ///< the next estimate would exceed max_queries
   steps_done,        ///< max_steps steps were made
   callback_stopped,  ///< on_step asked to stop
-  converged,         ///< nothing is left to gain (zo::least_squares)
+  converged,         ///< nothing is left to gain (zo::least_squares, zo::lbfgs)
   query_failed,      ///< an estimate or f(x) failed (on_failure)
   too_many_failed,   ///< more queries failed than failure_options::most_failed
   smoothing_lost,    ///< x has grown too large for the estimator's smoothing (flaw)
@@ -154,6 +155,8 @@ enum class run_phase : std::uint32_t {
   digest,
   ask_value,
   take_value,
+  search,
+  take_points,
   end,
   done
 };
@@ -181,17 +184,21 @@ class minimize_run {
 
   // `step(x, gradient)` moves x and says whether that left finite numbers; `steps_before`: those
   // that a kept updater has made.
+  // With a search, that makes the steps.
   minimize_run(M& machine, running_estimator<M>& how, T* x, index_t dimension,
                std::function<bool(T*, const T*)> step, std::optional<std::uint64_t> steps_before,
-               minimize_options options)
+               minimize_options options, line_search<T>* search = nullptr)
       : machine_(machine),
         how_(how),
         step_(std::move(step)),
+        search_(search),
+        points_(search),
         options_(std::move(options)),
         x_(x),
         dimension_(dimension),
         exact_(how.value_is_exact()),
-        asks_value_((options_.target.has_value() || options_.return_best) && !exact_),
+        asks_value_((options_.target.has_value() || options_.return_best || search != nullptr) &&
+                    !exact_),
         next_step_(options_.first_step),
         gradient_(machine.vector(dimension)),
         last_(machine.vector(dimension)),
@@ -214,6 +221,7 @@ class minimize_run {
     }
     check_options(who, now());
     how_.queries(dimension, options_.first_step);  // checks selections
+    if (search_ != nullptr) check_search();
     if (options_.log != nullptr) begin_log();
     result_.value = result_.best = failed_query;
     agree();
@@ -255,6 +263,12 @@ class minimize_run {
           break;
         case phase::take_value:
           take_value();
+          break;
+        case phase::search:
+          if (pose_points()) return true;
+          break;
+        case phase::take_points:
+          take_points();
           break;
         case phase::done:
           return false;
@@ -306,6 +320,8 @@ class minimize_run {
     }
     if (phase_ == phase::begin && !answered) phase_ = phase::step;
   }
+  // Whether what is posed are points of a search.
+  bool searches() const { return phase_ == phase::take_points; }
   // Whether these options would begin the estimate that is under way there.
   bool allows(const run_state& from) const {
     return from.phase != phase::begin || !end_before(from.next_step, from.steps, from.queries);
@@ -384,12 +400,16 @@ class minimize_run {
     if (left(asked) <= cost) return status::budget_spent;
     return {};
   }
+  // What an estimate need not ask again.
+  bool knows_value() const { return search_ != nullptr && exact_ && value_known_; }
 
   void begin_estimate() {
     note_begin();
     estimate_options place = now();
     const index_t cost = how_.queries(dimension_, next_step_) + (asks_value_ ? 1 : 0);
     place.spare_queries = left(result_.queries) - cost - 1;  // one is for the value at the end
+    known_value_ = result_.value;
+    if (knows_value()) place.known_values = std::span(&known_value_, 1);
     phase_ = phase::estimate;
     asked_at_the_end_ = false;
     agree_on_estimate<T>(
@@ -425,7 +445,7 @@ class minimize_run {
       return;
     }
     failed_in_a_row_ = 0;
-    if (asks_value_) {
+    if (asks_value_ && !(search_ != nullptr && value_known_)) {
       after_value_ = phase::digest;
       phase_ = phase::ask_value;
     }
@@ -452,6 +472,10 @@ class minimize_run {
       return;
     }
     last_value_ = exact_ || asks_value_ ? result_.value : failed_query;
+    if (search_ != nullptr) {
+      begin_search();
+      return;
+    }
     value_known_ = false;
     x_is_good_ = false;
     const std::uint64_t step = next_step_++;
@@ -462,6 +486,9 @@ class minimize_run {
       end(status::out_of_range);
       return;
     }
+    after_step(step);
+  }
+  void after_step(std::uint64_t step) {
     phase_ = phase::step;
     if (!options_.on_step) return;
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
@@ -479,6 +506,88 @@ class minimize_run {
         any_says(machine_.others(), [&] { return options_.on_step(report) == verdict::stop; });
     calling_back_ = false;
     if (stops) end(status::callback_stopped);
+  }
+
+  // Steps that ask f themselves ------------------------------------------------------------------
+
+  void check_search() {
+    constexpr const char* who = "zo::minimize";
+    if constexpr (requires { machine_.keep(options_.log); }) {
+      const index_t cost =
+          how_.queries(dimension_, std::max<std::uint64_t>(1, options_.first_step));
+      require(cost >= dimension_, who, ": an optimizer that searches along a line knows the ",
+              "curvature from differences of whole gradients, and an estimate of ", cost,
+              " queries is none of ", dimension_,
+              " numbers; take zo::cge of all coordinates, or zo::adam");
+    } else {
+      require(false, who, ": on a GPU no optimizer searches along a line; take zo::adam");
+    }
+  }
+  class searched_points final : public point_source<T> {
+   public:
+    explicit searched_points(const line_search<T>* of) : of_(of) {}
+    void write(index_t j, index_t at, index_t count, T* to) const override {
+      of_->write(j, at, count, to);
+    }
+    index_t worth_a_thread() const override { return index_t{1} << 16; }
+
+   private:
+    const line_search<T>* of_;
+  };
+
+  void begin_search() {
+    const auto d = static_cast<std::size_t>(dimension_);
+    search_start<T> from{{x_, d}, {gradient_.data(), d}, result_.value};
+    if (const auto found = how_.automatic(); found != nullptr && found->ok) {
+      from.noise = found->noise;
+      from.gradient_error = found->gradient_error(dimension_);
+    }
+    go_on(search_->begin(from));
+  }
+  void go_on(typename line_search<T>::next how) {
+    using next = typename line_search<T>::next;
+    if (how == next::ask) {
+      phase_ = phase::search;
+    } else if (how == next::stuck) {
+      end(status::converged);
+    } else {
+      machine_.copy(x_, dimension_, last_.data());
+      machine_.copy(search_->accepted().data(), dimension_, x_);
+      search_->accept();
+      ++result_.steps;
+      x_is_good_ = true;
+      know_value(search_->value());
+      after_step(next_step_++);
+    }
+  }
+  bool pose_points() {
+    if constexpr (requires { machine_.pose(points_, index_t{}, 1, false); }) {
+      const index_t points = search_->points();
+      const index_t spare = left(result_.queries) - points;
+      if (spare < 0) {
+        end(status::budget_spent);
+        return false;
+      }
+      phase_ = phase::take_points;
+      estimate_options place = now();
+      place.spare_queries = spare;
+      machine_.begin(place);
+      machine_.open(problem(), place, how_.failures());
+      machine_.pose(points_, points, 1, false);
+    }
+    return true;
+  }
+  void take_points() {
+    if constexpr (requires { machine_.answers(); }) {
+      count(machine_.result());
+      const auto points = static_cast<std::size_t>(search_->points());
+      const auto how = search_->take({machine_.answers(), points});
+      if (too_many_failed()) {
+        end(status::too_many_failed);
+      } else {
+        go_on(how);
+      }
+    }
   }
 
   bool reaches_target() const {
@@ -579,6 +688,8 @@ class minimize_run {
   M& machine_;
   running_estimator<M>& how_;
   std::function<bool(T*, const T*)> step_;
+  line_search<T>* search_;
+  searched_points points_;
   minimize_options options_;
   T* x_;
   index_t dimension_;
@@ -593,7 +704,8 @@ class minimize_run {
   minimize_result result_;
   run_state begun_;
   std::uint64_t times_begun_ = 0;
-  index_t recorded_ = 0;  // answers in the log at the last step
+  double known_value_ = 0;  // f(x) for an estimate that need not ask it
+  index_t recorded_ = 0;    // answers in the log at the last step
   int failed_in_a_row_ = 0;
   bool value_known_ = false;
   bool asked_at_the_end_ = false;

@@ -25,7 +25,9 @@
 #include "zo/jacobian.hpp"        // IWYU pragma: export
 #include "zo/law.hpp"             // IWYU pragma: export
 #include "zo/lazy.hpp"            // IWYU pragma: export
+#include "zo/lbfgs.hpp"           // IWYU pragma: export
 #include "zo/least_squares.hpp"   // IWYU pragma: export
+#include "zo/line_search.hpp"     // IWYU pragma: export
 #include "zo/machine.hpp"         // IWYU pragma: export
 #include "zo/minimize.hpp"        // IWYU pragma: export
 #include "zo/minimize_async.hpp"  // IWYU pragma: export

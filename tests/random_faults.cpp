@@ -293,30 +293,23 @@ struct trial {
   outcome late() {
     using std::chrono::milliseconds;
     record seen{often};
-    std::atomic<index_t> running{0};
     const bits64 key = often.key;
-    const auto slow = [&running, key](std::span<const double> x) {
-      if (hash_of(x, key) % 8 == 0) {
-        ++running;
-        std::this_thread::sleep_for(milliseconds(15));
-        --running;
-      }
+    const auto is_slow = [key](std::span<const double> x) { return hash_of(x, key) % 8 == 0; };
+    const auto slow = [is_slow](std::span<const double> x) {
+      if (is_slow(x)) std::this_thread::sleep_for(milliseconds(15));
       return x[0];
     };
-    const outcome found = observed(seen, [&](numbers& x) {
+    return observed(seen, [&](numbers& x) {
       const zo::time_limit timed(slow, milliseconds(3), 1000);
       const auto f = [&](std::span<const double> at) {
         ++seen.made;
-        if (hash_of(at, key) % 8 == 0) ++seen.faults;
+        if (is_slow(at)) ++seen.faults;
         return timed(at);
       };
       return with_rule([&](auto rule) {
         return zo::minimize(zo::par.with_threads(2), f, x, estimator(), rule, options);
       });
     });
-    std::this_thread::sleep_for(milliseconds(20));
-    while (running > 0) std::this_thread::yield();
-    return found;
   }
 
   void run() {
@@ -395,19 +388,16 @@ int main(int count, char** arguments) {
   }
   index_t faults = 0, wrong = 0;
   bits64 trials = 0;
-  const auto one = [&](const auto& call) {
+  for (; faults < wanted; ++trials) {
     trial t{std::mt19937_64(mixed(mixed(0, seed), trials))};
     alarm(120);  // what hangs is killed
-    call(t);
+    t.run();
     faults += t.faults;
-    if (!t.wrong.empty() && ++wrong <= 20) {
-      std::printf("seed %llu, trial %llu: does not hold: %s\n",
-                  static_cast<unsigned long long>(seed), static_cast<unsigned long long>(trials),
-                  t.wrong.c_str());
-    }
-    ++trials;
-  };
-  for (; faults < wanted;) one([](trial& t) { t.run(); });
+    if (t.wrong.empty()) continue;
+    if (++wrong > 20) continue;
+    std::printf("seed %llu, trial %llu: does not hold: %s\n", static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(trials), t.wrong.c_str());
+  }
   std::printf("%lld faults in %llu trials: %lld trials in which something does not hold\n",
               static_cast<long long>(faults), static_cast<unsigned long long>(trials),
               static_cast<long long>(wrong));

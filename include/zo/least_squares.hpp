@@ -209,8 +209,13 @@ least_squares_result<T> fit(const Policy& policy, F& f, std::span<T> x, index_t 
     if (options.on_step) {
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-      const step_report made{
-          result.steps - 1, result.queries, result.value, result.failed, result.value, seconds, at};
+      const step_report made{.step = result.steps - 1,
+                             .queries = result.queries,
+                             .value = result.value,
+                             .failed = result.failed,
+                             .best = result.value,
+                             .seconds = seconds,
+                             .x = at};
       if (options.on_step(made) == verdict::stop) return end(status::callback_stopped);
     }
   }

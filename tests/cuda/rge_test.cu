@@ -164,6 +164,16 @@ TEST_F(gpu_rge, unwritten_answers_fail) {
   EXPECT_EQ(result.failed, 4);
 }
 
+TEST_F(gpu_rge, the_smoothing_is_a_number) {
+  const std::vector<float> x = ramp<float>(40);
+  const auto said = [&](const auto& how) {
+    return complaint([&] { on_gpu<float>(on(), lazy_chain{}, x, how); });
+  };
+  EXPECT_TRUE(contains(said(zo::rge({.smoothing = zo::automatic})),
+                       "zo::rge: zo::automatic asks on the CPU alone"));
+  EXPECT_TRUE(contains(said(zo::cge({.smoothing = zo::automatic})), "zo::cge: zo::automatic"));
+}
+
 // What is no estimate on the CPU is none on the device, for the same reason.
 template <class T>
 void expect_same_flaw(found<T> device, const found<T>& host) {

@@ -11,6 +11,7 @@ std::vector<claim> generation_claims();
 std::vector<claim> overhead_claims();
 std::vector<claim> peer_claims();
 std::vector<claim> process_claims();
+std::vector<claim> service_claims();
 std::vector<claim> vector_claims();
 std::vector<claim> worker_claims();
 

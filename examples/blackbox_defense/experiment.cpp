@@ -93,7 +93,7 @@ class experiment {
     nlohmann::json with;
     if (m.trained) with = select(s_, defense_options(s_));
     if (!m.trained) with = select(s_, {"dataset", "device", "threads"});
-    if (s_.dataset == "fashion-mnist") with.update(select(s_, classifier_options()));
+    with.update(select(s_, classifier_options(s_)));
     return with;
   }
 

@@ -8,6 +8,7 @@
 #include "common/resume.hpp"
 #include "networks.hpp"
 #include "randomness.hpp"
+#include "remote_classifier.hpp"
 #include "stage.hpp"
 
 namespace defense {
@@ -27,7 +28,7 @@ void train_classifier(problem& p, const settings& s, const app::processes& all) 
   const stage training{"classifier",
                        s.classifier_steps,
                        pretraining_rate,
-                       select(s, classifier_options()),
+                       select(s, classifier_options(s)),
                        {{"classifier", p.classifier.module}},
                        p.classifier.module->parameters()};
   p.classifier.module->train();
@@ -88,9 +89,13 @@ image_tensors to_tensors(const app::image_set& images, torch::Device device) {
       bytes(images.labels, {images.count}).to(device, torch::kInt64)};
 }
 
-const std::vector<std::string>& classifier_options() {
-  static const std::vector<std::string> names = {"dataset", "seed", "device", "threads",
-                                                 "classifier-steps"};
+std::vector<std::string> classifier_options(const settings& s) {
+  std::vector<std::string> names = {"dataset", "seed", "device", "threads"};
+  if (!s.classifier.empty()) {
+    names.emplace_back("classifier");
+  } else if (s.dataset == "fashion-mnist") {
+    names.emplace_back("classifier-steps");
+  }
   return names;
 }
 
@@ -107,18 +112,21 @@ problem load_problem(const settings& s) {
   p.train = to_tensors(app::load_fashion_mnist(app::split::train, s.data), device);
   p.test = to_tensors(app::load_fashion_mnist(app::split::test, s.data), device);
   torch::manual_seed(app::seed_for(s.seed, "weights of the classifier"));
-  p.classifier = network_of(make_classifier());
+  p.classifier =
+      s.classifier.empty() ? network_of(make_classifier()) : network{nullptr, remote_classifier(s)};
   torch::manual_seed(app::seed_for(s.seed, "weights of the autoencoder"));
   p.make_encoder = [latent = s.latent] { return network_of(make_encoder(latent)); };
   p.encoder = p.make_encoder();
   p.decoder = network_of(make_decoder(s.latent));
-  for (const network* net : {&p.classifier, &p.encoder, &p.decoder}) net->module->to(device);
+  for (const network* net : {&p.classifier, &p.encoder, &p.decoder}) {
+    if (net->module != nullptr) net->module->to(device);
+  }
   return p;
 }
 
 void train_networks(problem& p, const settings& s, const app::processes& all) {
   if (s.dataset == "cifar10") return;
-  train_classifier(p, s, all);
+  if (s.classifier.empty()) train_classifier(p, s, all);
   train_autoencoder(p, s, all);
 }
 

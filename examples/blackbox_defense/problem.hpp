@@ -42,9 +42,10 @@ image_tensors to_tensors(const app::image_set& images, torch::Device device);
 struct problem {
   image_tensors train;
   image_tensors test;
-  network classifier;  ///< frozen; query-only methods reach it through a black_box
-  network encoder;     ///< as pre-trained: where the training of each defense starts
-  network decoder;     ///< frozen
+  /// Frozen; query-only methods reach it through a black_box. One of --classifier has no module.
+  network classifier;
+  network encoder;  ///< as pre-trained: where the training of each defense starts
+  network decoder;  ///< frozen
   std::function<network()> make_encoder;  ///< another encoder of that architecture
   double autoencoder_error = 0;  ///< mean squared error at the end of its training; NaN: loaded
 };
@@ -61,7 +62,7 @@ void train_networks(problem& p, const settings& s, const app::processes& all);
 network copy_of_encoder(const problem& p, torch::Device device);
 
 /// Names of the options that the classifier and the autoencoder depend on.
-const std::vector<std::string>& classifier_options();
+std::vector<std::string> classifier_options(const settings& s);
 const std::vector<std::string>& autoencoder_options();
 
 /// Share of `images` that `classify` (images -> classes) gets right, with noise of standard

@@ -49,6 +49,17 @@ void add_data_options(CLI::App& app, settings& s) {
                 "(default: ZO_DATA_DIR, or where Debian's package has it)");
 }
 
+void add_classifier_options(CLI::App& app, settings& s) {
+  app.add_option("--classifier", s.classifier,
+                 "Classifier that is asked and nothing else: https://…, or 'command …', a program "
+                 "(docs/defense.md); default: one of the data set's");
+  app.add_option(
+      "--classifier-header", s.classifier_headers,
+      "\"Name: value\" sent along; ${NAME} in it is an environment variable, for secrets");
+  app::add_path(app, "--classifier-certificates", s.classifier_certificates,
+                "File of the authorities to trust (PEM; default: the system's)");
+}
+
 void add_run_options(CLI::App& app, settings& s) {
   app::add_path(app, "--out", s.out, "Folder for results and checkpoints");
   app.add_option("--method", s.methods, "Defenses to train, beside no defense")
@@ -154,6 +165,9 @@ void check_effects(const settings& s, const CLI::App& given) {
     }
     require_usable(given.count("--budgets") == 0, "--budgets is for --sweep: give it too");
   }
+  require_usable(
+      given.count("--classifier-steps") == 0 || s.classifier.empty(),
+      "--classifier-steps has no effect on --classifier, which is trained: leave it out");
   for (const char* option : {"--classifier-steps", "--autoencoder-steps"}) {
     require_usable(given.count(option) == 0 || s.dataset != "cifar10",
                    std::string(option) +
@@ -161,7 +175,21 @@ void check_effects(const settings& s, const CLI::App& given) {
   }
 }
 
+bool is_white_box(const std::string& method) { return method.starts_with("fo-"); }
+
+void check_classifier(const settings& s) {
+  const bool address = s.classifier.starts_with("https://") || s.classifier.starts_with("http://");
+  require_usable(s.classifier.empty() || address || s.classifier.starts_with("command "),
+                 "--classifier is https://…, http://… or 'command …'");
+  require_usable(
+      address || (s.classifier_headers.empty() && s.classifier_certificates.empty()),
+      "--classifier-header and --classifier-certificates are for --classifier https://…");
+  require_usable(s.classifier.empty() || std::ranges::none_of(s.methods, is_white_box),
+                 "fo-ds and fo-ae-ds need gradients of the classifier, and --classifier has none");
+}
+
 void check(const settings& s) {
+  check_classifier(s);
   require_usable(!s.coordinates || *s.coordinates <= s.latent,
                  "--coordinates must be at most --latent, " + std::to_string(s.latent));
   require_usable(s.dataset != "cifar10" || s.latent == 192,
@@ -208,6 +236,7 @@ settings parse(int argc, char** argv, app::processes& all) {
   const auto describe = [&s] {
     auto app = command();
     add_data_options(*app, s);
+    add_classifier_options(*app, s);
     add_run_options(*app, s);
     add_training_options(*app, s);
     add_estimate_options(*app, s);
@@ -218,6 +247,7 @@ settings parse(int argc, char** argv, app::processes& all) {
   if (!app::read_command_line(*given, argc, argv)) throw app::help_wanted{describe()->help()};
   if (s.all) {
     s.methods = method_names();
+    if (!s.classifier.empty()) std::erase_if(s.methods, is_white_box);
     s.sweep = true;
   }
   check(s);
@@ -234,7 +264,9 @@ nlohmann::json to_json(const settings& s) {
   const auto or_null = [](const std::optional<std::int64_t>& value) {
     return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
   };
+  const std::string address = s.classifier.substr(0, s.classifier.find('?'));  // a key may follow
   return {{"dataset", s.dataset},
+          {"classifier", address.empty() ? nlohmann::json(nullptr) : nlohmann::json(address)},
           {"methods", s.methods},
           {"seed", s.seed},
           {"device", s.device},

@@ -17,6 +17,9 @@ struct settings {
   std::string dataset;  ///< "fashion-mnist" or "cifar10"
   std::filesystem::path data;
   std::filesystem::path out = "runs/blackbox_defense";
+  std::string classifier = {};  ///< an address, or "command …"; empty: the data set's, trained here
+  std::vector<std::string> classifier_headers = {};
+  std::filesystem::path classifier_certificates = {};
   bool all = false;
   bool sweep = false;
   bool resume = false;

@@ -219,8 +219,10 @@ std::vector<std::string> defense_options(const settings& s) {
                                     "batch",     "steps",          "rate",   "temperature",
                                     "smoothing", "reconstruction", "scheme", "distribution"};
   if (s.dataset == "fashion-mnist") {
-    names.insert(names.end(), {"classifier-steps", "autoencoder-steps"});
+    if (s.classifier.empty()) names.emplace_back("classifier-steps");
+    names.emplace_back("autoencoder-steps");
   }
+  if (!s.classifier.empty()) names.emplace_back("classifier");
   return names;
 }
 

@@ -151,4 +151,22 @@ TEST(Settings, HelpTellsTheValues) {
   }
 }
 
+TEST(Settings, OfAClassifierElsewhere) {
+  const std::vector<std::string> there{"--classifier", "https://example.com/ask?key=k"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), there.begin(), there.end());
+    return more;
+  };
+  const auto s = parsed(with({"--all"}));
+  EXPECT_EQ(s.methods, (std::vector<std::string>{"none", "zo-ds", "zo-ae-ds-rge", "zo-ae-ds-cge"}));
+  EXPECT_EQ(defense::to_json(s).at("classifier"), "https://example.com/ask");
+  EXPECT_TRUE(defense::to_json(parsed({})).at("classifier").is_null());
+  expect_refused(with({"--method", "fo-ds"}), "--classifier has none");
+  expect_refused(with({"--classifier-steps", "9"}), "no effect on --classifier");
+  expect_refused({"--classifier", "example.com"}, "https://…, http://… or 'command …'");
+  expect_refused({"--classifier-header", "A: b"}, "are for --classifier https");
+  expect_refused({"--classifier", "command x", "--classifier-certificates", "y"},
+                 "are for --classifier https");
+}
+
 }  // namespace

@@ -184,6 +184,9 @@ TEST(shared, runs_have_the_bits_of_one_process) {
   expect_one_result(run(probes, coordinates, {.max_queries = 300}));
   expect_one_result(run(fails, random, {.max_queries = 200, .return_best = true}));
   expect_one_result(run(fails, coordinates, {.max_queries = 300}));
+  const zo::cge chosen({.smoothing = zo::automatic, .failures = on_failure::drop});
+  expect_one_result(run(points, chosen, {.max_queries = 300}));
+  expect_one_result(run(fails, chosen, {.max_queries = 300}));
 }
 
 TEST(shared, known_values_and_rows_are_those_of_one_process) {

@@ -5,7 +5,7 @@
 zo_packages=(g++ cmake ninja-build libeigen3-dev libtorch-dev nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev
   libboost-dev zlib1g-dev libpng-dev gnuplot-nox dataset-fashion-mnist ca-certificates)
 zo_test_packages=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin libcpp-httplib-dev
-  libssl-dev openssl)
+  libssl-dev openssl xfoil ngspice)
 
 install_missing() {
   command -v dpkg-query >/dev/null || {

@@ -43,6 +43,7 @@ struct question {
   index_t row = 0;           ///< whose row it is (zo::ask_rows)
   std::span<const T> point;  ///< of the `questions` it came in
   index_t tries = 0;         ///< how often it was answered by a failure (failure_options::retries)
+  sample_id sample = 0;      ///< for what is random in the answer: that of its estimate
 };
 
 /// Some open questions. False when there are none: the run is over, or all that are open have been
@@ -173,7 +174,8 @@ class desk {
       all.push_back({first_id_ + static_cast<std::uint64_t>(due[k]),
                      round.row(due[k]),
                      {point, dimension},
-                     round_.queries[static_cast<std::size_t>(due[k])] - 1});
+                     round_.queries[static_cast<std::size_t>(due[k])] - 1,
+                     machine_.options().sample.value_or(machine_.options().step)});
       round_.fates[static_cast<std::size_t>(due[k])] = fate::out;
       if (log_ != nullptr) asked_at_[static_cast<std::size_t>(due[k])] = clock::now();
     }

@@ -78,7 +78,11 @@ class worker_pool {
       std::string why;
       std::exception_ptr thrown;
       try {
-        loss = static_cast<double>(f_(asked.point));
+        if constexpr (sampled_objective<F, T>) {
+          loss = static_cast<double>(f_(asked.point, asked.sample));
+        } else {
+          loss = static_cast<double>(f_(asked.point));
+        }
       } catch (const interrupted&) {
         throw;
       } catch (const std::exception& error) {
@@ -142,10 +146,10 @@ class worker_pool {
 /// those behind that hang.
 template <class F, contiguous_vector X, class How, class Optimizer>
 requires detail::writable<X> && estimator_for<How, F, scalar_of<X>> &&
-    detail::optimizer_for<Optimizer, scalar_of<X>> && scalar_objective<F, scalar_of<X>>
-        minimize_result minimize_async(F&& f, X&& x, const How& how, Optimizer&& optimizer,
-                                       const minimize_options& options,
-                                       const async_options& async) {
+    detail::optimizer_for<Optimizer, scalar_of<X>> &&
+    (scalar_objective<F, scalar_of<X>> || sampled_objective<F, scalar_of<X>>)minimize_result
+    minimize_async(F&& f, X&& x, const How& how, Optimizer&& optimizer,
+                   const minimize_options& options, const async_options& async) {
   using T = scalar_of<X>;
   constexpr const char* who = "zo::minimize_async";
   detail::require(async.workers >= 1 && async.workers <= detail::most_threads, who,

@@ -61,8 +61,8 @@ class space_objective;
 /// and where x is at a bound they are exactly that.
 ///
 /// Whole numbers: asked with a sample they are rounded at random, alike in all queries of an
-/// estimate (zo::integers); without one they are the nearest, as by zo::ask and zo::minimize_async,
-/// which have no samples. Take steps of half the distance between two whole numbers or more:
+/// estimate (zo::integers), which the objective of a space does by itself; values(x) are the
+/// nearest. Take steps of half the distance between two whole numbers or more:
 /// 0.5 / (upper - lower). Bounds are those of the whole numbers between them.
 ///
 /// Objects hold all they need and may be copied. On a log scale the last bit of a value is that of

@@ -27,15 +27,18 @@ done
 run() {
   name=$1
   shift
-  "$program" --data "$work/data" --out "$work/$name" --autoencoder-steps 8 --latent 12 --q 13 --width 4 \
-    --depth 3 --batch 40 --steps 4 --images 4 --n 60 --n0 20 --threads 1 --quiet \
-    --method zo-ae-ds-cge,zo-ae-ds-rge,zo-ds "$@" >"$work/log" 2>&1 || { echo "run $name"; cat "$work/log"; exit 1; }
+  "$program" --data "$work/data" --out "$work/$name" --autoencoder-steps 8 --latent 12 --threads 1 \
+    --quiet "$@" >"$work/log" 2>&1 || { echo "run $name"; cat "$work/log"; exit 1; }
 }
 
-run local --classifier-steps 8
+methods="--method zo-ae-ds-cge,zo-ae-ds-rge,zo-ds --q 13 --width 4 --depth 3 --batch 40 --steps 4
+  --images 4 --n 60 --n0 20"
+# shellcheck disable=SC2086  # words on purpose
+run local --classifier-steps 8 $methods
 "$service" "$work/local" "$port" &
 pid=$!
-run http --classifier "http://127.0.0.1:$port/classify"
+# shellcheck disable=SC2086
+run http --classifier "http://127.0.0.1:$port/classify" $methods
 for file in "$work"/http/checkpoints/*.safetensors; do
   "$compare" "$file" "$work/local/checkpoints/$(basename "$file")" tensors || exit 1
 done
@@ -43,8 +46,8 @@ done
 cmp "$work/http/certificates.csv" "$work/local/certificates.csv" || exit 1
 
 # Images asked one by one may be rounded in another way than in a batch.
-run command --classifier "command $service $work/local" --method zo-ae-ds-cge --images 2
-grep -q "^zo-ae-ds-cge" "$work/command/results.csv" || { echo "no results"; cat "$work/command/results.csv"; exit 1; }
+run command --classifier "command $service $work/local" --method none --images 1 --n 20 --n0 20
+grep -q "^none" "$work/command/results.csv" || { echo "no results"; cat "$work/command/results.csv"; exit 1; }
 clean=$(grep "clean_accuracy" "$work/local/summary.json")
 grep -qF -- "$clean" "$work/command/summary.json" || { echo "not $clean"; cat "$work/command/summary.json"; exit 1; }
 

@@ -52,7 +52,7 @@ lbfgs_search<T>::lbfgs_search(const lbfgs_options& options, index_t dimension)
   y_ = s_;
   for (auto* one : {&last_x_, &last_gradient_, &x_, &gradient_, &point_, &best_}) one->resize(d);
   direction_.resize(d);
-  counts_.resize(3);
+  counts_.resize(4);
 }
 
 template <scalar T>
@@ -63,7 +63,8 @@ auto lbfgs_search<T>::begin(const search_start<T>& from) -> next {
   noise_ = options_.noise.value_or(from.noise);
   slope_error_ = from.gradient_error;
   has_new_ = false;
-  if (counts_[2] != 0) {
+  is_whole_ = from.whole;
+  if (counts_[2] != 0 && counts_[3] != 0 && is_whole_) {
     double ss = 0, sy = 0, yy = 0;
     for (std::size_t i = 0; i < x_.size(); ++i) {
       const double s = static_cast<double>(x_[i]) - static_cast<double>(last_x_[i]);
@@ -245,6 +246,7 @@ void lbfgs_search<T>::accept() {
   last_x_ = x_;
   last_gradient_ = gradient_;
   counts_[2] = 1;
+  counts_[3] = is_whole_ ? T(1) : T(0);
   ++steps_;
 }
 

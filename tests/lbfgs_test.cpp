@@ -332,6 +332,34 @@ TEST(lbfgs, takes_answers_that_are_none_for_steps_too_long) {
   EXPECT_GT(r.failed, 0);
 }
 
+TEST(lbfgs, does_not_take_a_gradient_with_holes_for_a_minimum) {
+  const auto how = [](zo::on_failure then) {
+    return zo::cge({.smoothing = 1e-4, .failures = then}, zo::central{});
+  };
+  // One coordinate fails now and then: the run goes on.
+  index_t asked = 0;
+  const auto now_and_then = [&](std::span<const double> x) {
+    return ++asked % 7 == 3 ? std::nan("") : (x[0] - 1) * (x[0] - 1) + 9 * x[1] * x[1];
+  };
+  vector x{4, 3};
+  auto r = zo::minimize(zo::seq, now_and_then, x, how(zo::on_failure::drop), zo::lbfgs(),
+                        {.max_queries = 500});
+  EXPECT_NEAR(x[0], 1, 1e-6);
+  EXPECT_NEAR(x[1], 0, 1e-6);
+  EXPECT_EQ(r.why, zo::status::converged);
+  // It fails always: the other is at its minimum, and the run says why it ended.
+  const auto always = [](std::span<const double> at) {
+    return at[0] != 4 ? std::nan("") : at[1] * at[1];
+  };
+  vector y{4, 3};
+  r = zo::minimize(zo::seq, always, y, how(zo::on_failure::drop), zo::lbfgs(),
+                   {.max_queries = 500, .max_failed_steps = 3});
+  EXPECT_NEAR(y[1], 0, 1e-6);
+  EXPECT_EQ(r.why, zo::status::query_failed);
+  EXPECT_EQ(r.skipped, 3);
+  EXPECT_EQ(r.value, always(y));
+}
+
 TEST(lbfgs, refuses_what_it_cannot_do) {
   const auto said = [](const auto& call) { return complaint(call); };
   EXPECT_TRUE(contains(said([] { zo::lbfgs({.memory = 0}); }), "memory must be 1"));

@@ -39,8 +39,9 @@ class lbfgs_search;
 /// else t is shortened by interpolation, and lengthened while the answers fall as on a straight
 /// line. A pair (s, y) is remembered where y's is above the error of the gradients. Where no point
 /// is better, the memory is forgotten and the gradient itself is tried; where that has no better
-/// point either the run ends as `converged`. So f at the end is at most that at the start, but for
-/// noise. An answer that is no number makes the step shorter, whatever the failure policy is.
+/// point either the run ends as `converged`, unless queries of the gradient had failed: then it is
+/// asked again, as an estimate that failed is. So f at the end is at most that at the start, but
+/// for noise. An answer that is no number makes the step shorter, whatever the failure policy is.
 /// Between bounds the search goes along the projected line, and coordinates that the gradient holds
 /// at a bound stay there.
 ///
@@ -103,14 +104,14 @@ class lbfgs_search final : public line_search<T> {
   index_t dimension_;
   std::uint64_t steps_ = 0;
   // Kept: the pairs, oldest first from head_, x and gradient of the last step, and
-  // {pairs, head, x and gradient are known}.
+  // {pairs, head, x and gradient are known, the gradient was whole}.
   std::vector<std::vector<T>> s_, y_;
   std::vector<T> last_x_, last_gradient_, counts_;
   // Of the step in the making.
   std::vector<T> x_, gradient_, point_, best_;
   std::vector<double> direction_;
   double value_ = 0, best_value_ = 0, noise_ = 0, slope_error_ = 0;
-  bool has_new_ = false, has_best_ = false, remembers_ = false;
+  bool has_new_ = false, has_best_ = false, remembers_ = false, is_whole_ = true;
   double length_ = 0, slope_ = 0, best_length_ = 0;
   double longest_ = 0;  // that was too long; 0: none was
   int tried_ = 0, lengthened_ = 0;

@@ -18,6 +18,7 @@ struct search_start {
   double value = 0;           ///< f(x)
   double noise = 0;           ///< standard deviation of an answer, 0 unless zo::automatic found it
   double gradient_error = 0;  ///< expected length of the gradient's error, 0 unless it did
+  bool whole = true;          ///< false: queries failed, and the gradient is 0 where they did
 };
 
 /// A step in the making, for runs (zo::minimize, zo::minimize_async, zo::ask) over numbers T: after

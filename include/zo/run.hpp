@@ -444,7 +444,7 @@ class minimize_run {
       end(status::too_many_failed);
       return;
     }
-    failed_in_a_row_ = 0;
+    if (search_ == nullptr) failed_in_a_row_ = 0;  // else where a step is found
     if (asks_value_ && !(search_ != nullptr && value_known_)) {
       after_value_ = phase::digest;
       phase_ = phase::ask_value;
@@ -453,10 +453,18 @@ class minimize_run {
 
   // Of an estimate that is none: the run passes over it, or ends.
   void fail() {
-    const bool skips = drops() && estimated_.why == flaw::query_failed &&
-                       failed_in_a_row_ < options_.max_failed_steps;
-    if (!skips || too_many_failed()) {
-      end(skips ? status::too_many_failed : status_of(estimated_.why));
+    if (drops() && estimated_.why == flaw::query_failed) {
+      pass_over();
+    } else {
+      end(status_of(estimated_.why));
+    }
+  }
+  // An estimate of which too much failed; again, with other questions if they are random.
+  void pass_over() {
+    if (failed_in_a_row_ >= options_.max_failed_steps || too_many_failed()) {
+      end(too_many_failed() && failed_in_a_row_ < options_.max_failed_steps
+              ? status::too_many_failed
+              : status::query_failed);
       return;
     }
     ++failed_in_a_row_;
@@ -538,6 +546,7 @@ class minimize_run {
   void begin_search() {
     const auto d = static_cast<std::size_t>(dimension_);
     search_start<T> from{{x_, d}, {gradient_.data(), d}, result_.value};
+    from.whole = estimated_.failed == 0;
     if (const auto found = how_.automatic(); found != nullptr && found->ok) {
       from.noise = found->noise;
       from.gradient_error = found->gradient_error(dimension_);
@@ -549,8 +558,13 @@ class minimize_run {
     if (how == next::ask) {
       phase_ = phase::search;
     } else if (how == next::stuck) {
-      end(status::converged);
+      if (estimated_.failed == 0) {
+        end(status::converged);
+      } else {
+        pass_over();
+      }
     } else {
+      failed_in_a_row_ = 0;
       machine_.copy(x_, dimension_, last_.data());
       machine_.copy(search_->accepted().data(), dimension_, x_);
       search_->accept();

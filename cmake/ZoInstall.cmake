@@ -20,6 +20,9 @@ set(libraries ${always} ${part_libraries})
 
 # The scripts build one program and what it needs, not everything that is installed. So the first step
 # builds the rest, and where it cannot, nothing is copied.
+if(TARGET zo_program)
+  list(APPEND libraries zo_program)
+endif()
 add_custom_target(zo_libraries DEPENDS ${libraries})
 list(TRANSFORM libraries REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE files)
 foreach(given "files;${files}" "source;${PROJECT_SOURCE_DIR}" "build;${CMAKE_BINARY_DIR}")
@@ -35,6 +38,11 @@ foreach(part IN LISTS zo_parts)
   install(TARGETS zo_${part} EXPORT zo_${part}_targets)
   install(EXPORT zo_${part}_targets NAMESPACE zo:: DESTINATION ${package_dir})
 endforeach()
+if(TARGET zo_program)
+  install(TARGETS zo_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES cli/zo.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES cli/zo.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME zo)
+endif()
 write_basic_package_version_file(zo-config-version.cmake COMPATIBILITY SameMinorVersion)
 find_package(OpenMP QUIET COMPONENTS CXX)  # said in the package file: our users need it to link
 configure_file(cmake/zo-config.cmake.in zo-config.cmake @ONLY)

@@ -32,10 +32,10 @@ struct journal::file {
 
 namespace {
 
-// With milliseconds.
+// With microseconds.
 double time_of_day() {
   const std::chrono::duration<double> since = std::chrono::system_clock::now().time_since_epoch();
-  return std::round(since.count() * 1000) / 1000;
+  return std::round(since.count() * 1e6) / 1e6;
 }
 
 }  // namespace
